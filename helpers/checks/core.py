@@ -1,0 +1,341 @@
+"""The few words every check is written with.
+
+A check is a function named after its exercise. It takes the learner's object and
+returns nothing; when something is wrong it raises `CheckFailed`, whose message is a
+hint: the likely mistake, then the idea, never the solution.
+
+The learner's object may live in another process (grading runs it in a sandbox), so a
+check only calls it, reads its attributes and compares plain values and arrays. What
+must happen beside the object - a gradient, a look at the arguments after a call - goes
+through `beside`, `gradient` and `after_call`.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+Mistakes = Sequence[tuple[Any, str]]
+
+
+class CheckFailed(AssertionError):
+    """An answer is not right yet; the message is the hint."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Show the hint alone in a notebook, without the frames of the checks."""
+        return [f"Not yet. {self}"]
+
+
+def exercise(check: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Turn a function into the visible check of the exercise it is named after.
+
+    Args:
+        check: takes the learner's object; raises `CheckFailed` where it is wrong.
+
+    Returns:
+        The check, which now also says so when everything is right.
+    """
+
+    @functools.wraps(check)
+    def checked(answer: Any) -> None:
+        expect(
+            callable(answer),
+            f"`{check.__name__}` should be something to call, but it is {shown(answer)}. "
+            "Was the name assigned again further up?",
+        )
+        check(answer)
+        _say(f"✓ {check.__name__}: every visible check passes.")
+
+    checked.is_exercise = True
+    return checked
+
+
+def _say(text: str) -> None:
+    """Show one line in the notebook (never as a cell's value: nbgrader reads that as a score)."""
+    from IPython.display import display
+
+    display({"text/plain": text}, raw=True)
+
+
+def shown(value: Any, limit: int = 120) -> str:
+    """Write a value for a hint, shortened to `limit` characters."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def expect(condition: Any, hint: str) -> None:
+    """Raise `CheckFailed(hint)` unless the condition holds."""
+    if not condition:
+        raise CheckFailed(hint)
+
+
+def call(function: Callable, *args: Any, **kwargs: Any) -> Any:
+    """Call the learner's function; whatever it raises becomes a hint that shows the call.
+
+    Args:
+        function: the learner's function, class or instance.
+        *args, **kwargs: handed over as they are.
+
+    Returns:
+        What the call returns.
+
+    Raises:
+        CheckFailed: if the call raises.
+    """
+    try:
+        return function(*args, **kwargs)
+    except CheckFailed:
+        raise
+    except NotImplementedError as error:
+        raise CheckFailed(
+            "There is no answer here yet: replace the line that raises NotImplementedError, "
+            "run that cell, then this one."
+        ) from error
+    except Exception as error:
+        words = [shown(a, 40) for a in args] + [f"{k}={shown(v, 40)}" for k, v in kwargs.items()]
+        name = getattr(function, "__name__", type(function).__name__)
+        raise CheckFailed(
+            f"{name}({', '.join(words)}) raised {type(error).__name__}: {error}. "
+            "Try this very call in a cell of your own and read the traceback from the bottom."
+        ) from error
+
+
+def raises(error: type[Exception], function: Callable, *args: Any, hint: str) -> None:
+    """Expect that the call raises `error`; anything else fails with the hint.
+
+    Args:
+        error: the exception class that has to come (a subclass counts too).
+        function: the learner's function.
+        *args: handed over as they are.
+        hint: said when nothing, or something else, is raised.
+    """
+    try:
+        function(*args)
+    except error as raised:
+        if isinstance(raised, NotImplementedError) and error is not NotImplementedError:
+            call(function, *args)
+        return
+    except Exception as other:
+        raise CheckFailed(f"{hint} (It raised {type(other).__name__}: {other})") from other
+    raise CheckFailed(hint)
+
+
+def close(
+    actual: Any,
+    expected: Any,
+    what: str,
+    *,
+    rtol: float = 1e-7,
+    atol: float = 0.0,
+    dtype: Any = None,
+    mistakes: Mistakes = (),
+) -> None:
+    """Compare numbers: kind, shape, dtype and finiteness first, closeness last.
+
+    Args:
+        actual: the learner's number, array or tensor.
+        expected: the truth; a Python number asks for a scalar, an array or a tensor for that shape.
+        what: names the value in the hint, for example "spectral_radius(8)".
+        rtol, atol: |actual - expected| <= atol + rtol * |expected|, as in numpy.
+        dtype: if given, the dtype that `actual` must have ("float32", np.float32, torch.float32).
+        mistakes: pairs (value that a known mistake would give, hint for it), tried in order
+            where the value is wrong.
+
+    Raises:
+        CheckFailed: with the hint of the mistake that fits, else naming value and expectation.
+    """
+    truth = _array(expected, "the expected value")
+    value = _array(actual, what)
+    if value.shape != truth.shape:
+        _known_mistake(value, mistakes, rtol, atol)
+        kind = f"shape {truth.shape}" if truth.shape else "a single number"
+        raise CheckFailed(f"{what} should have {kind}, but yours has shape {value.shape}.")
+    if dtype is not None and str(actual.dtype if hasattr(actual, "dtype") else type(actual).__name__).removeprefix(
+        "torch."
+    ) != str(np.dtype(dtype) if not str(dtype).startswith("torch.") else dtype).removeprefix("torch."):
+        raise CheckFailed(
+            f"{what} should keep the dtype {dtype}, but yours is {getattr(actual, 'dtype', type(actual).__name__)}: "
+            "somewhere a value of another precision slipped in."
+        )
+    if _near(value, truth, rtol, atol):
+        return
+    _known_mistake(value, mistakes, rtol, atol)
+    if not np.isfinite(value).all() and np.isfinite(truth).all():
+        raise CheckFailed(f"{what} holds values that are not finite (NaN or infinity): {shown(actual)}.")
+    if truth.shape:
+        where = np.unravel_index(np.argmax(np.abs(value - truth)), truth.shape)
+        index = ", ".join(str(int(i)) for i in where)
+        raise CheckFailed(f"{what} is off most at index [{index}]: {value[where]:.6g} where {truth[where]:.6g} belongs.")
+    raise CheckFailed(f"{what} should be {truth:.6g}, but yours is {value:.6g}.")
+
+
+def equal(actual: Any, expected: Any, what: str, *, mistakes: Mistakes = ()) -> None:
+    """Compare exactly: whole numbers, None, booleans, text, tuples and lists.
+
+    Args:
+        actual: the learner's value. A whole number may be a numpy integer; True is no number.
+        expected: the truth.
+        what: names the value in the hint.
+        mistakes: pairs (value that a known mistake would give, hint for it).
+
+    Raises:
+        CheckFailed: with the hint of the mistake that fits, else naming value and expectation.
+    """
+    if _same(actual, expected):
+        return
+    for wrong, hint in mistakes:
+        if _same(actual, wrong):
+            raise CheckFailed(hint)
+    raise CheckFailed(f"{what} should be {shown(expected)}, but yours is {shown(actual)}.")
+
+
+def _array(value: Any, what: str) -> np.ndarray:
+    """Make a float64 or complex array of a number, array, tensor or nest of numbers."""
+    if value is None:
+        raise CheckFailed(f"{what} is None: does your function reach a `return`?")
+    try:
+        plain = value.detach().cpu().numpy() if hasattr(value, "detach") else np.asarray(value)
+        if plain.dtype.kind not in "biufc":
+            raise TypeError
+        return plain.astype(complex if plain.dtype.kind == "c" else float)
+    except (TypeError, ValueError, AttributeError):
+        raise CheckFailed(f"{what} should be made of numbers, but yours is {shown(value)}.") from None
+
+
+def _near(value: np.ndarray, truth: np.ndarray, rtol: float, atol: float) -> bool:
+    """Closeness for equal shapes; infinities must match in place and sign, NaN never does."""
+    return value.shape == truth.shape and bool(np.isclose(value, truth, rtol=rtol, atol=atol).all())
+
+
+def _known_mistake(value: np.ndarray, mistakes: Mistakes, rtol: float, atol: float) -> None:
+    """Raise the hint of the first known mistake whose value this is."""
+    for wrong, hint in mistakes:
+        if _near(value, _array(wrong, "a known mistake"), max(rtol, 1e-9), atol):
+            raise CheckFailed(hint)
+
+
+def _same(actual: Any, expected: Any) -> bool:
+    """Exact equality that tells True from 1 and takes numpy integers for integers."""
+    if isinstance(expected, (tuple, list)):
+        return (
+            isinstance(actual, (tuple, list))
+            and len(actual) == len(expected)
+            and all(map(_same, actual, expected))
+        )
+    if isinstance(expected, bool) or expected is None or isinstance(actual, (bool, np.bool_)):
+        return isinstance(actual, (bool, np.bool_, type(None))) and actual == expected
+    if isinstance(expected, int):
+        return isinstance(actual, (int, np.integer)) and int(actual) == expected
+    if isinstance(expected, float):
+        return isinstance(actual, (int, float, np.number)) and math.isclose(actual, expected, rel_tol=0.0)
+    return type(actual) is type(expected) and actual == expected
+
+
+def beside(subject: Any, function: Callable, *args: Any, **kwargs: Any) -> Any:
+    """Run an importable function where the learner's object lives.
+
+    In a notebook that is simply `function(*args)`. When grading, `subject` is a proxy; the
+    function then runs in the learner's process (by its import path, so it must be a top-level
+    function of `helpers`, torch or numpy) and its result comes back: plain values and arrays as
+    themselves, anything else as another proxy.
+
+    Args:
+        subject: the learner's object, which says where to run.
+        function: a top-level function of an importable module.
+        *args, **kwargs: plain values, arrays, tensors, importable functions or proxies.
+
+    Returns:
+        What the function returns.
+    """
+    runner = getattr(type(subject), "__beside__", None)
+    if runner is None:
+        return function(*args, **kwargs)
+    return runner(subject, function, *args, **kwargs)
+
+
+def gradient(function: Callable, *args: Any, wrt: int = 0, cotangent: Any = None) -> np.ndarray:
+    """Differentiate the learner's function in torch, beside it, and bring back an array.
+
+    Args:
+        function: takes tensors, returns one tensor.
+        *args: arrays or tensors; args[wrt] is the one to differentiate by.
+        wrt: position of that argument.
+        cotangent: array of the output's shape, weights of the outputs; ones if None.
+
+    Returns:
+        d(sum(cotangent * function(*args))) / d(args[wrt]), an array of that argument's shape.
+    """
+    return beside(function, _gradient, function, args, wrt, cotangent)
+
+
+def _gradient(function: Callable, args: Sequence[Any], wrt: int, cotangent: Any) -> np.ndarray:
+    import torch
+
+    tensors = [torch.as_tensor(a).clone() if isinstance(a, (np.ndarray, torch.Tensor)) else a for a in args]
+    tensors[wrt].requires_grad_(True)
+    output = function(*tensors)
+    weights = torch.ones_like(output) if cotangent is None else torch.as_tensor(cotangent)
+    (grad,) = torch.autograd.grad(output, tensors[wrt], weights, allow_unused=True)
+    return (torch.zeros_like(tensors[wrt]) if grad is None else grad).detach().numpy()
+
+
+def after_call(function: Callable, *args: Any) -> list[Any]:
+    """Call the learner's function and bring back its arguments as the call left them.
+
+    Args:
+        function: the learner's function.
+        *args: arrays, tensors or plain values; copies of them are handed over.
+
+    Returns:
+        The arguments after the call, in order: equal to `args` unless the function changed them.
+    """
+    return beside(function, _after_call, function, args)
+
+
+def _after_call(function: Callable, args: Sequence[Any]) -> list[Any]:
+    import copy
+
+    handed = [a.clone() if hasattr(a, "clone") else copy.copy(a) for a in args]
+    function(*handed)
+    return handed
+
+
+class Progress:
+    """What the check of each exercise says, as a small table for the end of a lesson."""
+
+    def __init__(self, results: Mapping[str, str]):
+        self.results = dict(results)
+
+    def __repr__(self) -> str:
+        done = sum(not hint for hint in self.results.values())
+        width = max(map(len, self.results))
+        lines = [f"{'✓' if not hint else '·'} {name:<{width}}  {hint or 'passes'}" for name, hint in self.results.items()]
+        return "\n".join([*lines, f"{done} of {len(self.results)} exercises pass their visible checks."])
+
+
+def progress(check: ModuleType, names: Mapping[str, Any]) -> Progress:
+    """Run every check of a lesson on the learner's names and collect the hints.
+
+    Args:
+        check: the lesson's module of checks.
+        names: usually `globals()`.
+
+    Returns:
+        A table that a notebook shows: one line an exercise.
+    """
+    results = {}
+    for name, test in vars(check).items():
+        if not getattr(test, "is_exercise", False):
+            continue
+        try:
+            expect(name in names, f"`{name}` is not defined: run the cell of the exercise first.")
+            test.__wrapped__(names[name])
+            results[name] = ""
+        except CheckFailed as failure:
+            results[name] = str(failure)
+    return Progress(results)
