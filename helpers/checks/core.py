@@ -155,9 +155,11 @@ def close(
         _known_mistake(value, mistakes, rtol, atol)
         kind = f"shape {truth.shape}" if truth.shape else "a single number"
         raise CheckFailed(f"{what} should have {kind}, but yours has shape {value.shape}.")
-    if dtype is not None and str(actual.dtype if hasattr(actual, "dtype") else type(actual).__name__).removeprefix(
-        "torch."
-    ) != str(np.dtype(dtype) if not str(dtype).startswith("torch.") else dtype).removeprefix("torch."):
+    if dtype is not None and str(
+        actual.dtype if hasattr(actual, "dtype") else type(actual).__name__
+    ).removeprefix("torch.") != str(
+        np.dtype(dtype) if not str(dtype).startswith("torch.") else dtype
+    ).removeprefix("torch."):
         raise CheckFailed(
             f"{what} should keep the dtype {dtype}, but yours is {getattr(actual, 'dtype', type(actual).__name__)}: "
             "somewhere a value of another precision slipped in."
@@ -170,7 +172,9 @@ def close(
     if truth.shape:
         where = np.unravel_index(np.argmax(np.abs(value - truth)), truth.shape)
         index = ", ".join(str(int(i)) for i in where)
-        raise CheckFailed(f"{what} is off most at index [{index}]: {value[where]:.6g} where {truth[where]:.6g} belongs.")
+        raise CheckFailed(
+            f"{what} is off most at index [{index}]: {value[where]:.6g} where {truth[where]:.6g} belongs."
+        )
     raise CheckFailed(f"{what} should be {truth:.6g}, but yours is {value:.6g}.")
 
 
@@ -314,7 +318,10 @@ class Progress:
     def __repr__(self) -> str:
         done = sum(not hint for hint in self.results.values())
         width = max(map(len, self.results))
-        lines = [f"{'✓' if not hint else '·'} {name:<{width}}  {hint or 'passes'}" for name, hint in self.results.items()]
+        lines = [
+            f"{'✓' if not hint else '·'} {name:<{width}}  {hint or 'passes'}"
+            for name, hint in self.results.items()
+        ]
         return "\n".join([*lines, f"{done} of {len(self.results)} exercises pass their visible checks."])
 
 
