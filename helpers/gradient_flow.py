@@ -12,6 +12,7 @@ of variance g / N, an activation phi, a normalisation and a branch scale s, a la
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -313,7 +314,7 @@ def mlp(
     shape = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "linear": nn.Identity}[activation]
     random = torch.Generator().manual_seed(seed)
     layers: list[nn.Module] = []
-    for incoming, outgoing in zip(widths[:-1], widths[1:], strict=True):
+    for incoming, outgoing in itertools.pairwise(widths):
         linear = nn.Linear(incoming, outgoing, bias=bias, dtype=torch.float64)
         with torch.no_grad():
             linear.weight.normal_(std=math.sqrt(gain / incoming), generator=random)
