@@ -1,29 +1,25 @@
 """nbgrader's settings: where the course lies, how the student edition is made, how it is graded."""
 
+import os
 from pathlib import Path
 
 c = get_config()  # noqa: F821 - nbgrader provides it
 
 # Where things lie. `root` is set explicitly, else the Formgrader shows an empty list of assignments.
 root = Path(__file__).resolve().parent
-(root / "classroom").mkdir(
-    exist_ok=True
-)  # a missing folder of the database ends in a misleading "db upgrade" message
+classroom = Path(os.environ.get("COURSE_CLASSROOM", root / "classroom")).resolve()
+# The folder of the database has to exist: nbgrader's word for a missing one is a misleading "db upgrade".
+classroom.mkdir(parents=True, exist_ok=True)
 c.CourseDirectory.root = str(root)
 c.CourseDirectory.course_id = "skip-connections"
 c.CourseDirectory.source_directory = "solutions"
 c.CourseDirectory.release_directory = "notebooks"
-c.CourseDirectory.submitted_directory = "classroom/submitted"
-c.CourseDirectory.autograded_directory = "classroom/autograded"
-c.CourseDirectory.feedback_directory = "classroom/feedback"
-c.CourseDirectory.db_url = f"sqlite:///{root}/classroom/gradebook.db"
-c.CourseDirectory.ignore = [
-    ".ipynb_checkpoints",
-    "*.pyc",
-    "__pycache__",
-    "*.py",
-    "*.tmp",
-]  # *.py: the texts hold the solutions
+c.CourseDirectory.submitted_directory = str(classroom / "submitted")
+c.CourseDirectory.autograded_directory = str(classroom / "autograded")
+c.CourseDirectory.feedback_directory = str(classroom / "feedback")
+c.CourseDirectory.db_url = f"sqlite:///{classroom}/gradebook.db"
+# Siblings of a solution notebook are copied to every student: the text beside it holds the solutions.
+c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", "*.py", "*.tmp"]
 
 # The student edition.
 c.ClearSolutions.code_stub = {
@@ -33,3 +29,7 @@ c.ClearSolutions.text_stub = "*Replace this line with your answer.*"
 # Our mark schemes stand in the locked question above the answer, where the Formgrader shows them beside it; the build
 # removes them from the student edition all the same.
 c.ClearMarkScheme.enforce_metadata = False
+
+# Feedback: escaped text, sanitised prose and small bitmaps on a page that loads nothing.
+c.GenerateFeedback.exporter_class = "instructor.feedback.FeedbackExporter"
+c.GenerateFeedback.preprocessors = ["nbgrader.preprocessors.GetGrades"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +40,7 @@ class Course:
     repository: str
     ref: str
     lessons: tuple[Lesson, ...] = field(repr=False)
+    classroom: Path  # what grading leaves behind: submissions, feedback, the gradebook
 
     def lesson(self, name: str) -> Lesson:
         """Find a lesson by its name or number.
@@ -65,11 +67,6 @@ class Course:
         return self.root / "notebooks" / lesson.name / f"{lesson.name}.ipynb"
 
     @property
-    def classroom(self) -> Path:
-        """What grading leaves behind: submissions, feedback, the gradebook."""
-        return self.root / "classroom"
-
-    @property
     def written(self) -> tuple[Lesson, ...]:
         """The lessons whose text exists."""
         return tuple(lesson for lesson in self.lessons if self.source(lesson).exists())
@@ -81,8 +78,15 @@ class Course:
         return f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({address})"
 
 
-def load_course(root: Path | None = None) -> Course:
-    """Read the course from the checkout at `root` (default: the one this package is installed from).
+def load_course(root: Path | None = None, classroom: Path | None = None) -> Course:
+    """Read the course from a checkout.
+
+    Args:
+        root: the checkout; by default the one this package is installed from.
+        classroom: where grading works; by default $COURSE_CLASSROOM, else `classroom/` in the checkout.
+
+    Returns:
+        The course.
 
     Raises:
         CourseError: if there is no pyproject.toml with a `[tool.course]` table.
@@ -97,4 +101,5 @@ def load_course(root: Path | None = None) -> Course:
     if table is None:
         raise CourseError(f"{project} has no [tool.course] table")
     lessons = tuple(Lesson(**entry) for entry in table["lessons"])
-    return Course(root, table["repository"], table["ref"], lessons)
+    classroom = classroom or Path(os.environ.get("COURSE_CLASSROOM", root / "classroom"))
+    return Course(root, table["repository"], table["ref"], lessons, classroom.resolve())

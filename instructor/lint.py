@@ -52,7 +52,7 @@ def _notebook_problems(course: Course, lesson: Lesson, notebook: NotebookNode) -
             if name in seen:
                 yield f"the {label} {name!r} is used twice"
             seen.add(name)
-    if not any("bootstrap" == cell.id for cell in notebook.cells):
+    if not any(cell.id == "bootstrap" for cell in notebook.cells):
         yield "no cell is marked `# %% bootstrap=true`"
     yield from _names_across_the_process_border(notebook)
 

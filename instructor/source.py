@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import builtins
 import symtable
-from pathlib import Path
 
 import jupytext
 from nbformat import NotebookNode

@@ -1,0 +1,53 @@
+# make lab   - everything a learner needs, and JupyterLab opens on lesson 1
+# make test  - everything that must pass
+# make demo  - grade a messy sample class and show what comes out
+# make build - both editions of the notebooks, from the texts in solutions/
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+DEMO := build/demo
+export OMP_NUM_THREADS := 1
+
+.PHONY: lab test lint demo build bench clean
+
+lab: .venv/learner
+	$(BIN)/jupyter lab notebooks/01_iterated_convolution/01_iterated_convolution.ipynb
+
+test: .venv/instructor lint
+	@echo "== generated notebooks against their texts"
+	$(BIN)/course build --check
+	@echo "== tests"
+	$(BIN)/python -m pytest tests -n 2 --dist=loadgroup
+	@echo "== nbval: the solutions print what they printed"
+	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 -n 2 --dist=loadscope solutions
+
+lint: .venv/instructor
+	@echo "== style"
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+demo: .venv/instructor
+	@$(BIN)/python -m tests.demo $(DEMO)
+
+build: .venv/instructor
+	$(BIN)/course build
+
+# torch comes first and pinned: an unpinned one brings gigabytes of CUDA along.
+.venv/learner: constraints.txt pyproject.toml
+	@echo "== making .venv (a few minutes the first time)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP) torch
+	$(PIP) --editable '.[lab]'
+	@touch $@
+
+.venv/instructor: .venv/learner
+	@echo "== adding the instructor's tools"
+	$(PIP) --editable '.[instructor]'
+	@touch $@
+
+bench: .venv/instructor
+	$(BIN)/python tests/bench_shortcut.py
+
+clean:
+	rm -rf .venv build classroom

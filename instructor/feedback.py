@@ -1,0 +1,178 @@
+"""`course feedback`: one page a submission that shows the learner's work, the scores and the hints.
+
+A page is made of escaped text, sanitised markdown and small bitmaps. It holds no script, asks for nothing over the
+network (a content security policy says so to the browser as well), and shows neither hidden tests nor mark
+schemes nor where things lie on the grader's machine.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator
+from importlib.resources import files
+from typing import Any
+
+import nbformat
+import nh3
+from jinja2 import Environment
+from markdown_it import MarkdownIt
+from nbconvert.exporters import Exporter
+from nbconvert.filters import strip_ansi
+from nbformat import NotebookNode
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
+
+from instructor.course import load_course
+from instructor.source import is_role
+
+OUTPUT_CHARACTERS = 10_000
+PICTURE_BYTES = 500_000
+SIGNATURES = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
+PROSE_TAGS = {"p", "em", "strong", "code", "pre", "ul", "ol", "li", "blockquote", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td", "a", "del"}  # fmt: skip
+REGIONS = {
+    "### BEGIN HIDDEN TESTS": "### END HIDDEN TESTS",
+    "=== BEGIN MARK SCHEME ===": "=== END MARK SCHEME ===",
+}
+PATH = re.compile(r"(?<![\w.:/])(?:/[\w.+@~-]+){2,}/(?=[\w.<-])")
+FORMATTER = HtmlFormatter(nowrap=True, noclasses=True, style="default")
+
+
+class FeedbackExporter(Exporter):
+    """Renders a graded notebook to a page; nbgrader's generate_feedback uses it through nbgrader_config.py."""
+
+    file_extension = ".html"
+
+    def from_notebook_node(self, nb: NotebookNode, resources: Any = None, **kw: Any) -> tuple[str, Any]:
+        """Run the preprocessors (nbgrader adds the scores), then render."""
+        nb, resources = super().from_notebook_node(nb, resources, **kw)
+        course = load_course()
+        lesson = course.lesson(resources["nbgrader"]["assignment"])
+        released = {cell.id for cell in nbformat.read(course.release(lesson), as_version=4).cells}
+        return page(nb, resources["nbgrader"], released), resources
+
+
+def page(notebook: NotebookNode, grading: dict, released: set[str]) -> str:
+    """Render a graded notebook.
+
+    Args:
+        notebook: cells carry `score`, `points` and `comment` in their nbgrader metadata.
+        grading: student, notebook, score, max_score, late_penalty.
+        released: ids of the cells that the student edition came with; other cells are the learner's own.
+
+    Returns:
+        A whole HTML page that loads nothing.
+    """
+    template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
+        files("instructor").joinpath("templates/feedback.html").read_text(encoding="utf-8")
+    )
+    return template.render(cells=list(_shown_cells(notebook, released)), **grading)
+
+
+def _shown_cells(notebook: NotebookNode, released: set[str]) -> Iterator[dict]:
+    """What the page shows of each cell: the learner's cells, the checks and the questions; not the lesson's own text."""
+    for cell in notebook.cells:
+        meta = cell.metadata.get("nbgrader", {})
+        graded, theirs = meta.get("grade", False), meta.get("solution", False)
+        question = meta.get("locked", False) and str(meta.get("grade_id", "")).endswith("_question")
+        if not (graded or theirs or question) and cell.get("id") in released:
+            continue
+        source = without_regions(cell.source) if meta.get("locked") else cell.source
+        yield {
+            "id": meta.get("grade_id", ""),
+            "kind": "check"
+            if graded and not theirs
+            else "answer"
+            if theirs
+            else "question"
+            if question
+            else "extra",
+            "source": prose(source) if cell.cell_type == "markdown" else code(source),
+            "markdown": cell.cell_type == "markdown",
+            "outputs": list(_outputs(cell)),
+            "graded": graded,
+            "score": meta.get("score"),
+            "points": meta.get("points"),
+            "waiting": is_role(cell, "response") and meta.get("score") is None,
+            "comment": prose(meta.get("comment") or ""),
+        }
+
+
+def without_regions(source: str) -> str:
+    """Leave out hidden tests and mark schemes, their markers included."""
+    kept, closing = [], ""
+    for line in source.splitlines():
+        if not closing and line.strip() in REGIONS:
+            closing = REGIONS[line.strip()]
+        elif closing and line.strip() == closing:
+            closing = ""
+        elif not closing:
+            kept.append(line)
+    return "\n".join(kept).rstrip()
+
+
+def hide_paths(text: str) -> str:
+    """Shorten absolute paths to their last part: where the grader's files lie is nobody's business."""
+    return PATH.sub("…/", text)
+
+
+def prose(markdown: str) -> str:
+    """Render markdown to sanitised HTML: no raw HTML, scripts, pictures or frames; links stay links."""
+    html = MarkdownIt("commonmark", {"html": False}).enable("table").render(hide_paths(markdown))
+    return nh3.clean(
+        html, tags=PROSE_TAGS, attributes={"a": {"href"}}, url_schemes={"http", "https", "mailto"}
+    )
+
+
+def code(source: str) -> str:
+    """Highlight Python source; the highlighter escapes it."""
+    return highlight(source, PythonLexer(stripnl=False), FORMATTER).rstrip("\n")
+
+
+def _outputs(cell: NotebookNode) -> Iterator[dict]:
+    """Text and small bitmaps of a code cell; everything else is named, not shown."""
+    for output in cell.get("outputs", []):
+        if output.output_type == "stream":
+            yield {"text": _text(output.text)}
+        elif output.output_type == "error":
+            yield {"text": _text(_error(output)), "error": True}
+        else:
+            data = output.get("data", {})
+            picture = next(filter(None, (_picture(kind, data.get(kind)) for kind in SIGNATURES)), None)
+            if picture:
+                yield {
+                    "picture": picture,
+                    "alt": str(output.get("metadata", {}).get("image/png", {}).get("alt", "figure")),
+                }
+            elif "text/plain" in data:
+                yield {"text": _text(data["text/plain"])}
+            else:
+                yield {"text": f"(an output of kind {', '.join(sorted(map(str, data)))} is not shown)"}
+
+
+def _error(output: NotebookNode) -> str:
+    """A traceback as the notebook shows it, or the bare message where there is none."""
+    lines = [line for line in output.get("traceback", []) if isinstance(line, str)]
+    return "\n".join(lines) or f"{output.get('ename')}: {output.get('evalue')}"
+
+
+def _text(text: Any) -> str:
+    """Plain text of an output: joined, colours and paths removed, cut in the middle if long."""
+    plain = hide_paths(strip_ansi("".join(text) if isinstance(text, list) else str(text)))
+    if len(plain) <= OUTPUT_CHARACTERS:
+        return plain
+    half = OUTPUT_CHARACTERS // 2
+    return f"{plain[:half]}\n… {len(plain) - 2 * half} characters left out …\n{plain[-half:]}"
+
+
+def _picture(kind: str, data: Any) -> str | None:
+    """A data address for a bitmap that is small and what it says it is, else None."""
+    try:
+        raw = base64.b64decode("".join(data) if isinstance(data, list) else data, validate=False)
+    except (TypeError, binascii.Error):
+        return None
+    if len(raw) > PICTURE_BYTES or not raw.startswith(SIGNATURES[kind]):
+        return None
+    return f"data:{kind};base64,{base64.b64encode(raw).decode()}"
