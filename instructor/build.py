@@ -182,8 +182,8 @@ def execute(notebook: NotebookNode, folder: Path) -> float:
                     f"cell {cell.id!r} of the solution fails or writes to stderr (which nbgrader scores as zero): {what}"
                 )
             if index == last_setup:
-                start = _cpu_seconds(client)
-        seconds = _cpu_seconds(client) - start
+                start = _kernel_seconds(client)
+        seconds = _kernel_seconds(client) - start
     notebook.metadata.language_info = NotebookNode(name="python")
     return seconds
 
@@ -193,7 +193,7 @@ def _quiet_environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
 
 
-def _cpu_seconds(client: NotebookClient) -> float:
+def _kernel_seconds(client: NotebookClient) -> float:
     """CPU seconds that the kernel's process has used so far."""
     used = psutil.Process(client.km.provisioner.pid).cpu_times()
     return used.user + used.system
@@ -250,6 +250,11 @@ def generate(course: Course, lesson: Lesson, root: Path, database: bool = False)
         raise CourseError(
             f"nbgrader generate_assignment refused {lesson.name}: {log.getvalue() or error}"
         ) from error
+
+
+def cpu_seconds(course: Course, lesson: Lesson) -> float:
+    """CPU seconds of the solved notebook, as its header prints them; nan before it is built."""
+    return _record(course.solution(lesson)).get("cpu_seconds", float("nan"))
 
 
 def _record(path: Path) -> dict:

@@ -1,0 +1,135 @@
+"""Run the wrong-answer bank: put an answer in a solved lesson's place of the exercise and let its check judge.
+
+`python -m tests.bank` prints the table of the course: exercises, points, CPU seconds, and how the bank fares.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import runpy
+import warnings
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from helpers.checks import CheckFailed
+from instructor.build import cpu_seconds
+from instructor.course import Lesson, load_course
+from instructor.source import is_role, points, read_lesson
+from tests.wrong_answers import Answer
+
+COURSE = load_course()
+FOLDER = Path(__file__).parent / "wrong_answers"
+
+
+@dataclass(frozen=True)
+class Bank:
+    """The bank of one lesson: exercise -> answers."""
+
+    wrong: dict[str, list[Answer]]
+    right: dict[str, list[Answer]]
+
+
+@cache
+def bank(lesson: Lesson) -> Bank:
+    """Read a lesson's bank."""
+    names = runpy.run_path(str(FOLDER / f"{lesson.name}.py"))
+    return Bank(names["WRONG"], names["RIGHT"])
+
+
+@cache
+def cells(lesson: Lesson) -> tuple[tuple[str, str, str], ...]:
+    """(role, exercise, source) of a lesson's setup, answer and check cells, in order."""
+    found = []
+    for cell in read_lesson(COURSE, lesson).cells:
+        role = next(
+            (
+                role
+                for role in ("setup", "answer", "check")
+                if cell.cell_type == "code" and is_role(cell, role)
+            ),
+            "",
+        )
+        if role:
+            found.append((role, cell.metadata.nbgrader.grade_id.removesuffix("_check"), cell.source))
+    return tuple(found)
+
+
+def exercises(lesson: Lesson) -> list[str]:
+    """Names of a lesson's exercises, in order."""
+    return [name for role, name, _ in cells(lesson) if role == "check"]
+
+
+def judge(lesson: Lesson, exercise: str, source: str) -> str:
+    """Put an answer in the place of the solution of one exercise and run that exercise's check.
+
+    Args:
+        lesson: which lesson.
+        exercise: the exercise the answer is for.
+        source: Python source that defines the exercise's name.
+
+    Returns:
+        The hint; empty if the check, hidden tests included, passes.
+    """
+    names: dict = {"__name__": "__main__"}
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        for role, name, text in cells(lesson):
+            if role == "setup":
+                exec(text, names)
+            elif role == "answer":
+                exec(source if name == exercise else text, names)
+            elif name == exercise:
+                try:
+                    exec(text, names)
+                except CheckFailed as failure:
+                    return str(failure)
+                return ""
+    raise LookupError(f"lesson {lesson.name} has no exercise {exercise!r}")
+
+
+def table() -> Table:
+    """The course in numbers: one row a lesson."""
+    rows = Table(
+        "lesson",
+        "exercises",
+        "points",
+        "CPU s",
+        "budget",
+        "wrong rejected",
+        "right accepted",
+        title="Skip Connections, hands on",
+    )
+    totals = [0.0] * 4
+    for lesson in COURSE.written:
+        answers = bank(lesson)
+        wrong = [
+            answer.hint in (hint := judge(lesson, e, answer.source)) and bool(hint)
+            for e, xs in answers.wrong.items()
+            for answer in xs
+        ]
+        right = [not judge(lesson, e, answer.source) for e, xs in answers.right.items() for answer in xs]
+        numbers = [
+            len(exercises(lesson)),
+            points(read_lesson(COURSE, lesson)),
+            cpu_seconds(COURSE, lesson),
+            lesson.cpu_seconds,
+        ]
+        totals = [a + b for a, b in zip(totals, numbers, strict=True)]
+        rows.add_row(
+            lesson.name,
+            *(f"{x:g}" for x in numbers),
+            f"{sum(wrong)} / {len(wrong)}",
+            f"{sum(right)} / {len(right)}",
+        )
+    rows.add_section()
+    rows.add_row("all", *(f"{round(x, 1):g}" for x in totals))
+    return rows
+
+
+if __name__ == "__main__":
+    Console(width=120).print(table())

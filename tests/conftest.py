@@ -1,0 +1,11 @@
+"""Fixtures that several tests share."""
+
+import pytest
+
+from instructor.course import Course, load_course
+
+
+@pytest.fixture(scope="session")
+def course() -> Course:
+    """This checkout."""
+    return load_course()

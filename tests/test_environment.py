@@ -1,0 +1,59 @@
+"""environment.yml asks for what pyproject.toml asks for, under conda-forge's names."""
+
+import tomllib
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.version import Version
+from rattler import MatchSpec
+
+from instructor.course import load_course
+
+ROOT = load_course().root
+CONDA_NAMES = {"torch": "pytorch-cpu", "matplotlib": "matplotlib-base"}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
+
+
+def conda_specs():
+    return {
+        spec.name.normalized: spec for spec in map(MatchSpec, (e for e in ENVIRONMENT if isinstance(e, str)))
+    }
+
+
+def pip_lines():
+    return next(e["pip"] for e in ENVIRONMENT if isinstance(e, dict))
+
+
+def requirements():
+    extras = PROJECT["optional-dependencies"]
+    return {
+        r.name: r for r in map(Requirement, [*PROJECT["dependencies"], *extras["lab"], *extras["instructor"]])
+    }
+
+
+@pytest.mark.parametrize("name", sorted(requirements()))
+def test_each_requirement_has_its_conda_twin(name):
+    specifier = str(requirements()[name].specifier)
+    pip = [line.replace(" ", "") for line in pip_lines()]
+    if f"{name}{specifier}" in pip:
+        return
+    spec = conda_specs()[CONDA_NAMES.get(name, name)]
+    assert str(spec.version) == specifier
+
+
+def test_nothing_else_is_asked_for():
+    aliases = {CONDA_NAMES.get(name, name) for name in requirements()}
+    assert set(conda_specs()) - aliases == {"python", "pip"}
+
+
+def test_python_versions_agree():
+    assert conda_specs()["python"].version == f"{PROJECT['requires-python']},<3.14"
+
+
+def test_constraints_pin_what_pyproject_asks_for():
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
+    for name, requirement in requirements().items():
+        assert requirement.specifier.contains(Version(pins[name])), name

@@ -1,0 +1,44 @@
+"""Each wrong answer of the bank is rejected with the hint that fits it; each right one, however written, passes."""
+
+import pytest
+
+from tests.bank import COURSE, bank, cells, exercises, judge
+
+WRONG = [
+    (lesson, e, a) for lesson in COURSE.written for e, answers in bank(lesson).wrong.items() for a in answers
+]
+RIGHT = [
+    (lesson, e, a) for lesson in COURSE.written for e, answers in bank(lesson).right.items() for a in answers
+]
+
+
+def _name(value):
+    return getattr(value, "topic", None) or getattr(value, "title", value)
+
+
+@pytest.mark.parametrize(("lesson", "exercise", "answer"), WRONG, ids=_name)
+def test_wrong_answer_gets_its_hint(lesson, exercise, answer):
+    hint = judge(lesson, exercise, answer.source)
+    assert hint, "the check accepts it"
+    assert answer.hint
+    assert answer.hint in hint
+
+
+@pytest.mark.parametrize(("lesson", "exercise", "answer"), RIGHT, ids=_name)
+def test_right_answer_passes(lesson, exercise, answer):
+    assert judge(lesson, exercise, answer.source) == ""
+
+
+@pytest.mark.parametrize("lesson", COURSE.written, ids=_name)
+def test_every_exercise_has_enough_answers(lesson):
+    answers = bank(lesson)
+    assert set(answers.wrong) == set(answers.right) == set(exercises(lesson))
+    assert all(len(found) >= 4 for found in answers.wrong.values())
+    assert all(len(found) >= 2 for found in answers.right.values())
+
+
+@pytest.mark.parametrize("lesson", COURSE.written, ids=_name)
+def test_the_solution_passes_and_the_stub_is_told_where_to_begin(lesson):
+    for role, exercise, source in cells(lesson):
+        if role == "answer" and exercise in exercises(lesson):
+            assert judge(lesson, exercise, source) == ""
