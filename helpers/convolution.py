@@ -1,0 +1,232 @@
+"""Iterated convolution of small images: the operator, its steps and the float formats they run in.
+
+Images are numpy arrays or torch tensors; every function keeps the type and the dtype it is given.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.signal import convolve2d
+
+if TYPE_CHECKING:
+    import torch
+
+    Array = np.ndarray | torch.Tensor
+
+# boundary, as scipy names it -> (numpy's name, torch's name; one ring of "symm" is "replicate")
+PADDINGS = {
+    "fill": ("constant", "constant"),
+    "wrap": ("wrap", "circular"),
+    "symm": ("symmetric", "replicate"),
+}
+
+
+@dataclass(frozen=True)
+class FloatFormat:
+    """A binary floating-point format with subnormal numbers.
+
+    Args:
+        exponent_bits: width of the exponent field.
+        fraction_bits: width of the fraction field (the leading one is not stored).
+
+    Source: IEEE 754-2019, section 3.3.
+    """
+
+    exponent_bits: int
+    fraction_bits: int
+
+    @property
+    def min_exponent(self) -> int:
+        """The exponent of the smallest normal number, 2**min_exponent."""
+        return 2 - 2 ** (self.exponent_bits - 1)
+
+    @property
+    def bits(self) -> int:
+        """The smallest positive number, one unit, is 2**-bits."""
+        return self.fraction_bits - self.min_exponent
+
+    @property
+    def largest(self) -> float:
+        """The largest finite number."""
+        return (2.0 - 2.0**-self.fraction_bits) * 2.0 ** (1 - self.min_exponent)
+
+
+FORMATS = {
+    "float16": FloatFormat(5, 10),
+    "bfloat16": FloatFormat(8, 7),
+    "float32": FloatFormat(8, 23),
+    "float64": FloatFormat(11, 52),
+}
+
+
+def cast(values: np.ndarray, dtype: str) -> Array:
+    """Round values to a float format.
+
+    Args:
+        values: array of any shape.
+        dtype: a key of `FORMATS`.
+
+    Returns:
+        A numpy array of that dtype; for "bfloat16", which numpy lacks, a torch tensor.
+
+    Raises:
+        ValueError: if the format is not known.
+    """
+    if dtype not in FORMATS:
+        raise ValueError(f"dtype {dtype!r} is not known here; choose one of {', '.join(FORMATS)}")
+    if dtype != "bfloat16":
+        return np.asarray(values).astype(dtype)
+    import torch
+
+    return torch.tensor(np.asarray(values, dtype=np.float64)).to(torch.bfloat16)
+
+
+def binomial_kernel(dtype: str = "float64") -> Array:
+    """Give the 3 x 3 kernel 0.05 * u u^T with u = (1, 2, 1), whose weights sum to 0.8."""
+    u = np.array([1.0, 2.0, 1.0])
+    return cast(0.05 * np.outer(u, u), dtype)
+
+
+def convolve_same(image: Array, kernel: Array, boundary: str = "fill") -> Array:
+    """Convolve an image with a 3 x 3 kernel and keep its size.
+
+    Every product and every sum is rounded to the result's dtype, in the order in which
+    `scipy.signal.convolve2d` adds them up; float16 and tensors (with autograd) work too.
+
+    Args:
+        image: (height, width).
+        kernel: (3, 3), numpy with numpy, torch with torch. Another dtype promotes the result.
+        boundary: "fill" (zeros around), "wrap" (a torus) or "symm" (mirrored at the edge).
+
+    Returns:
+        The convolved image, (height, width).
+
+    Raises:
+        ValueError: if the shapes or the boundary are not as above.
+    """
+    if image.ndim != 2 or tuple(kernel.shape) != (3, 3):
+        raise ValueError(
+            f"image has shape {tuple(image.shape)} and kernel {tuple(kernel.shape)}; "
+            "give one image (height, width) and a kernel (3, 3)"
+        )
+    if boundary not in PADDINGS:
+        raise ValueError(f"boundary {boundary!r} is not known; choose one of {', '.join(PADDINGS)}")
+    if isinstance(image, np.ndarray) and np.result_type(image, kernel) in (np.float32, np.float64):
+        return convolve2d(image, kernel, mode="same", boundary=boundary)
+    height, width = image.shape
+    padded = _padded(image, boundary)
+    return sum(
+        kernel[i, j] * padded[2 - i : 2 - i + height, 2 - j : 2 - j + width]
+        for i, j in itertools.product(range(3), repeat=2)
+    )
+
+
+def _padded(image: Array, boundary: str) -> Array:
+    """Put one ring of pixels around an image."""
+    numpy_mode, torch_mode = PADDINGS[boundary]
+    if isinstance(image, np.ndarray):
+        return np.pad(image, 1, mode=numpy_mode)
+    from torch.nn.functional import pad
+
+    return pad(image[None, None], (1, 1, 1, 1), mode=torch_mode)[0, 0]
+
+
+def operator_matrix(kernel: np.ndarray, n: int, boundary: str = "fill") -> np.ndarray:
+    """Write the convolution of n x n images as a matrix: vec(image * kernel) = A vec(image).
+
+    Args:
+        kernel: (3, 3), float32 or float64.
+        n: side of the image, at least 1.
+        boundary: as in `convolve_same`.
+
+    Returns:
+        A, shape (n * n, n * n), of the kernel's dtype; rows and columns count pixels row by row.
+    """
+    units = np.eye(n * n, dtype=kernel.dtype).reshape(n * n, n, n)
+    return np.stack([convolve_same(unit, kernel, boundary).ravel() for unit in units], axis=1)
+
+
+def peak_amplitude(n: int) -> float:
+    """Give c(n): the slowest mode of an n x n image of ones has the height c(n) at its peak.
+
+    The slowest mode of the zero-padded convolution with a binomial kernel is
+    sin(pi i / (n + 1)) sin(pi j / (n + 1)); after k convolutions with spectral radius rho the
+    largest pixel tends to c(n) * rho**k.
+
+    Args:
+        n: side of the image, at least 1.
+
+    Returns:
+        c(n), without unit.
+    """
+    mode = np.sin(np.pi * np.arange(1, n + 1) / (n + 1))
+    return float((mode.sum() / (mode @ mode) * mode.max()) ** 2)
+
+
+def peak_history(step: Callable[[Array], Array], image: Array, steps: int) -> np.ndarray:
+    """Follow the largest absolute pixel of an image through repeated steps.
+
+    Args:
+        step: takes an image, gives the next one.
+        image: (height, width).
+        steps: how many.
+
+    Returns:
+        float64 array of length steps + 1; entry k is max |image| after k steps.
+    """
+    peaks = [float(abs(image).max())]
+    for _ in range(steps):
+        image = step(image)
+        peaks.append(float(abs(image).max()))
+    return np.array(peaks)
+
+
+def softmax2d(image: Array) -> Array:
+    """Exponentiate and divide by the sum over all pixels, after subtracting the largest pixel."""
+    weights = _exp(image - image.max())
+    return weights / weights.sum()
+
+
+def _exp(image: Array) -> Array:
+    return np.exp(image) if isinstance(image, np.ndarray) else image.exp()
+
+
+def _blur(image: Array) -> Array:
+    """Convolve with the binomial kernel in the image's own type and dtype, zeros around."""
+    kernel = binomial_kernel()
+    if isinstance(image, np.ndarray):
+        return convolve_same(image, kernel.astype(image.dtype))
+    return convolve_same(image, image.new_tensor(kernel))
+
+
+def plain_step(image: Array) -> Array:
+    """x -> A x: one convolution."""
+    return _blur(image)
+
+
+def softmax_step(image: Array) -> Array:
+    """x -> softmax(A x)."""
+    return softmax2d(_blur(image))
+
+
+def residual_softmax_step(image: Array) -> Array:
+    """x -> softmax(x + A x)."""
+    return softmax2d(image + _blur(image))
+
+
+def dense_sum_step(total: Array) -> Array:
+    """S -> S + softmax(A S), where S is the sum of all maps so far."""
+    return total + softmax2d(_blur(total))
+
+
+STEPS = {
+    "plain": plain_step,
+    "softmax": softmax_step,
+    "residual + softmax": residual_softmax_step,
+    "dense sum": dense_sum_step,
+}
