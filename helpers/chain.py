@@ -122,8 +122,14 @@ def draw_chain(x: float = 10.0, w: float = 1.0, depth: int = 4, skip: bool = Fal
         axis.plot(layers, np.maximum(values, floor), **look, label=name)
     if dead:
         axis.axhline(floor, color="black", linewidth=0.8)
-        axis.annotate(
-            "exactly 0", (1, floor), xytext=(0, 5), textcoords="offset points", ha="center", fontsize=9
+        axis.text(
+            0.5,
+            floor * 1.1,
+            "exactly 0",
+            transform=axis.get_yaxis_transform(),
+            ha="center",
+            va="bottom",
+            fontsize=9,
         )
     axis.set_ylim(floor / 2, 4 * max(alive.max() if alive.size else 1.0, 30 * floor))
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
