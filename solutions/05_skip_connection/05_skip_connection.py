@@ -1,0 +1,777 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 5 · The exercise: one skip connection, looked at closely
+#
+# {{badge}}
+#
+# Lesson 4 left us with a number: a skip turns the gradient's factor of $\sqrt{g/2}$ a layer into $\sqrt{1 + g/2}$. That was a law
+# about random matrices. What is left of it in a real convolutional block, with sizes, paddings and ReLUs that we have to choose?
+#
+# A well-known chapter on skip connections ends in a small coding exercise: *write the `forward` function so that the input is added to the output
+# of the two layers*. One line solves it. We write that line, and then ask everything the exercise does not ask: which images does this block accept,
+# what does its branch see, what can it learn, and how do we build one that works everywhere?
+#
+# **Objectives** - after this lesson you can
+# - write a residual block in PyTorch, and say what its gradient is;
+# - work out the size of a branch before you run it, and spot an addition that broadcasts in silence;
+# - say why it matters on which side of the addition the ReLU stands, and when working in place is a trap;
+# - repair a block whose sizes do not fit, and count the parameters that a shortcut costs.
+#
+# **Prerequisites:** lessons 3 and 4; `torch.nn.Module` and `nn.Conv2d`.
+#
+# **Time:** about {{minutes}} minutes, {{cpu_seconds}} CPU seconds. **Points:** {{points}}.
+# Symbols are on the [notation page](../../docs/notation.md), words in the [glossary](../../docs/glossary.md).
+
+# %% bootstrap=true
+
+# %% setup="imports"
+import numpy as np
+import torch
+from torch import nn
+
+from helpers import blocks, figures
+from helpers.checks import progress
+from helpers.checks import skip_connection as check
+
+torch.set_num_threads(1)
+SEED = 172  # the chapter's
+
+# %% [markdown]
+# ## 1 · The chapter's block
+#
+# The chapter gives us the layers and asks for `forward`. Its figure shows the block of He et al., but its solution puts the second ReLU *before* the
+# addition. We follow the solution, and come back to the difference in section 4:
+#
+# ```
+# chapter   x ─┬─ conv1 ─ ReLU ─ conv2 ─ ReLU ─(+)─────── y          y = relu(F(x)) + x
+#              └────────────────────────────────┘
+#
+# He et al. x ─┬─ conv1 ─ ReLU ─ conv2 ────────(+)─ ReLU ─ y          y = relu(F(x) + x)
+#              └────────────────────────────────┘
+# ```
+#
+# Here and below $F$ is the branch up to and including its last convolution. The chapter calls the argument `input`; that hides Python's own `input`, so
+# ours is called `image`.
+#
+# ### Exercise 1 · The skip connection (5 points, about 6 minutes)
+#
+# Write `forward`: `conv_layer1`, `relu`, `conv_layer2`, `relu2`, and then the addition of the image. The layers are the chapter's; leave them as they are.
+# The caller's image must come out of the call unchanged.
+
+
+# %% answer="SkipConnection"
+class SkipConnection(nn.Module):
+    """The chapter's block: two convolutions, each followed by a ReLU, plus the image itself."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv_layer1 = nn.Conv2d(3, 6, 2, stride=2, padding=2)
+        self.relu = nn.ReLU(inplace=True)
+        self.conv_layer2 = nn.Conv2d(6, 3, 2, stride=2, padding=2)
+        self.relu2 = nn.ReLU(inplace=True)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Add the image to what the two layers make of it.
+
+        Args:
+            image: (N, 3, H, W), float32.
+
+        Returns:
+            relu2(conv_layer2(relu(conv_layer1(image)))) + image, (N, 3, H, W), float32.
+        """
+        ### BEGIN SOLUTION
+        x = self.conv_layer1(image)
+        x = self.relu(x)
+        x = self.conv_layer2(x)
+        x = self.relu2(x)
+        return x + image
+        ### END SOLUTION
+
+
+# %% check="SkipConnection" points=5
+check.SkipConnection(SkipConnection)
+### BEGIN HIDDEN TESTS
+from torch.nn import functional
+
+from helpers.checks import beside, close, gradient
+
+for seed, side in [(501, 3), (502, 4), (503, 4)]:
+    image = check.image_of((3, 3, side, side), seed)
+    check.skip_connection_at(SkipConnection, image)
+
+    block = beside(SkipConnection, blocks.seeded, SkipConnection, seed=seed)
+    weights = {
+        name: torch.from_numpy(array) for name, array in beside(block, blocks.parameter_arrays, block).items()
+    }
+    cotangent = check.image_of((3, 3, side, side), seed + 100)
+    leaf = image.clone().requires_grad_(True)
+    hidden = functional.conv2d(leaf, weights["conv_layer1.weight"], weights["conv_layer1.bias"], 2, 2).relu()
+    branch = functional.conv2d(
+        hidden, weights["conv_layer2.weight"], weights["conv_layer2.bias"], 2, 2
+    ).relu()
+    (truth,) = torch.autograd.grad(branch + leaf, leaf, cotangent)
+    close(
+        gradient(block, image, cotangent=cotangent),
+        truth,
+        "the gradient by the image",
+        rtol=1e-4,
+        atol=1e-5,
+        mistakes=[
+            (
+                truth - cotangent,
+                "The values are right, but no gradient flows through the skip: was the image detached, or its `.data` added?",
+            ),
+            (
+                cotangent,
+                "The values are right, but no gradient flows through the branch: was it computed under no_grad or detached?",
+            ),
+        ],
+    )
+### END HIDDEN TESTS
+
+# %% [markdown]
+# With the chapter's seed, 172, everybody gets the same weights and the same output. *Predict* before you run it: how many parameters does the
+# block have, and can any output pixel be below the 1.0 of an image of ones?
+
+# %%
+torch.manual_seed(SEED)
+block = SkipConnection()
+ones = torch.ones(1, 3, 4, 4)
+output = block(ones).detach()
+
+print("parameters:", blocks.count_parameters(block))
+print("smallest output:", round(output.min().item(), 4))
+print(output[0, 0].numpy().round(4))
+
+# %%
+assert blocks.count_parameters(block) == (3 * 6 * 2 * 2 + 6) + (6 * 3 * 2 * 2 + 3) == 153
+assert torch.equal(output - ones, (output - ones).relu())
+
+# %% [markdown]
+# Look at the matrix again: its first and last row and column are one constant, as if the block had drawn a frame around four pixels. Two
+# sections on we know why.
+#
+# ## 2 · Which images fit?
+#
+# `x + image` needs two tensors of the same size. A convolution with kernel $k$, stride $s$ and padding $p$ makes of $n$ pixels
+#
+# $$ n' = \left\lfloor \frac{n + 2p - k}{s} \right\rfloor + 1 , $$
+#
+# and the chapter's layers have $k = s = p = 2$, twice.
+#
+# ### Exercise 2 · The size of the branch (3 points, about 8 minutes)
+#
+# Write `branch_size(height, width)`: the size of the map that comes out of the chapter's second convolution. Use the formula twice, or simplify it by hand first.
+
+
+# %% answer="branch_size"
+def branch_size(height: int, width: int) -> tuple[int, int]:
+    """Give the size of the branch's output for an image of this size.
+
+    Args:
+        height, width: of the image in pixels, each at least 1.
+
+    Returns:
+        (height, width) after both convolutions of the chapter (kernel 2, stride 2, padding 2).
+    """
+    ### BEGIN SOLUTION
+    return height // 4 + 3, width // 4 + 3
+    ### END SOLUTION
+
+
+# %% check="branch_size" points=3
+check.branch_size(branch_size)
+### BEGIN HIDDEN TESTS
+for height, width in np.random.default_rng(52).integers(1, 90, (8, 2)).tolist():
+    check.branch_size_at(branch_size, height, width)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# *Predict:* write down every side from 1 to 12 for which the block gives an answer at all. Then let torch try.
+
+# %%
+chapter_branch = blocks.conv_branch(3, 6, 2, 2, 2, seed=SEED)  # the branch alone, with the same weights
+
+outcomes = {}
+for n in range(1, 13):
+    with torch.no_grad():
+        shape = tuple(chapter_branch(torch.zeros(1, 3, n, n)).shape)
+    outcomes[n] = blocks.addition_outcome((1, 3, n, n), shape)
+    print(f"side {n:2}: branch {shape[2]}, the addition {outcomes[n]}")
+
+# %%
+assert [n for n in outcomes if outcomes[n] == "fits"] == [3, 4]
+assert [n for n in outcomes if outcomes[n] == "broadcasts"] == [1]
+assert all(outcomes[n] == "raises" for n in (2, *range(5, 13)))
+
+
+# %% [markdown]
+# The equation $n = \lfloor n/4 \rfloor + 3$ has two solutions. Every other size of image is refused - except a single pixel, which is worse: torch *broadcasts* it to
+# 3 × 3 and says nothing. A shape that comes out right is no proof that the addition meant what we meant.
+
+
+# %%
+def draw_fit(kernel: int = 2, stride: int = 2, padding: int = 2):
+    sides = range(1, 17)
+    branch = blocks.conv_branch(1, 1, kernel, stride, padding)
+    size = {}
+    for n in sides:
+        try:
+            size[n] = branch(torch.zeros(1, 1, n, n)).shape[2]
+        except RuntimeError:  # the window is larger than what is left of the image
+            continue
+    fits = [n for n in size if size[n] == n]
+    found = (
+        "no side"
+        if not fits
+        else "every side"
+        if len(fits) == len(sides)
+        else f"sides {' and '.join(map(str, fits))} only"
+    )
+    fig, ax = figures.canvas(
+        f"k = {kernel}, s = {stride}, p = {padding}: the addition fits {found}",
+        "side of the image / pixels",
+        "side of the map / pixels",
+    )
+    ax.plot(sides, sides, **figures.series(0), label="shortcut: the image itself")
+    ax.plot(
+        list(size),
+        list(size.values()),
+        **figures.series(1, marker=True),
+        label="branch: after both convolutions",
+    )
+    ax.plot(fits, fits, "k*", markersize=13, linestyle="none", label="equal: the addition fits")
+    if size.get(1, 0) > 1:
+        ax.annotate("side 1 broadcasts", (1, size[1]), (0.7, size[1] + 3), arrowprops={"arrowstyle": "->"})
+    ax.legend()
+    return fig
+
+
+figures.show(
+    draw_fit(),
+    alt="Side of the branch's map against the side of the image: a staircase that starts at 3 and rises by one every four pixels. "
+    f"It meets the diagonal at sides {' and '.join(str(n) for n in outcomes if outcomes[n] == 'fits')} only.",
+)
+
+# %% [markdown]
+# Move the sliders: which kernels and paddings make the staircase lie on the diagonal? (With stride 1 it is $2p = k - 1$; with stride 2 there is no way.)
+
+# %% live=true
+figures.explore(draw_fit, padding=[2, 0, 1], kernel=[2, 3, 4, 5], stride=[2, 1])
+
+# %% [markdown]
+# ## 3 · What the branch sees
+#
+# A padding of 2 with a kernel of 2 is odd: the first window of every layer lies on the padding alone. *Predict:* of the 16 output positions
+# at side 4, how many can change when the image changes?
+#
+# We send two different images through the branch (without its last ReLU, which could hide a change) and look at where the outputs differ.
+
+# %%
+linear_branch = blocks.conv_branch(3, 6, 2, 2, 2, relu_last=False, seed=SEED)
+pair = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+with torch.no_grad():
+    first, second = linear_branch(pair)
+difference = (first - second).abs().amax(0)
+changed = int((difference > 0).sum())
+
+fig, axes = figures.panels(
+    ["image A", "image B", "difference"],
+    f"Only {changed} of {difference.numel()} branch outputs see the image",
+    2.6,
+)
+for ax, values in zip(axes, [first[0], second[0], difference], strict=True):
+    shown = ax.imshow(values, cmap="cividis")
+    ax.grid(False)
+    ax.set(
+        xticks=range(4),
+        yticks=range(4),
+        xlabel="column / pixels",
+        ylabel="row / pixels" if ax is axes[0] else "",
+    )
+    fig.colorbar(shown, ax=ax, shrink=0.7)
+figures.show(
+    fig,
+    alt=f"Outputs of the branch at side 4 for two different images, and their difference: it is not zero in {changed} positions "
+    "in the middle; the frame around them is the same for both images.",
+)
+assert (changed, difference.numel()) == (4, 16)
+
+# %% [markdown]
+# Now the same for any branch and any side. Two images may not be enough: where a ReLU happens to be closed for both, a connection stays invisible.
+#
+# ### Exercise 3 · Dependence on the input (4 points, about 10 minutes)
+#
+# Write `input_dependence(branch, n)`: in how many positions *can* the output change when the image does, and how many positions are there? A
+# position is a pixel of the output map; it counts when any of its channels changes. Comparing the outputs of a few dozen random images is enough.
+
+
+# %% answer="input_dependence"
+def input_dependence(branch: nn.Module, n: int) -> tuple[int, int]:
+    """Count the output positions of a branch that depend on the image.
+
+    Args:
+        branch: takes images of shape (N, 3, n, n), float32; returns (N, C, n', n').
+        n: side of the image in pixels, at least 1.
+
+    Returns:
+        (positions that depend on the image, all positions n' * n').
+    """
+    ### BEGIN SOLUTION
+    images = torch.randn(64, 3, n, n, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        maps = branch(images)
+    changes = (maps != maps[:1]).any(dim=0).any(dim=0)
+    return int(changes.sum()), changes.numel()
+    ### END SOLUTION
+
+
+# %% check="input_dependence" points=4
+check.input_dependence(input_dependence)
+### BEGIN HIDDEN TESTS
+for seed, (geometry, side) in enumerate(
+    [((2, 2, 2), 8), ((2, 2, 2), 2), ((3, 2, 2), 6), ((3, 1, 2), 4), ((2, 2, 2), 13)]
+):
+    check.input_dependence_at(input_dependence, geometry, side, seed=530 + seed)
+### END HIDDEN TESTS
+
+# %%
+seen = {n: input_dependence(linear_branch, n) for n in (1, 2, 3, 4, 8, 16, 64)}
+for n, (count, total) in seen.items():
+    print(f"side {n:2}: {count:3} of {total:3} positions see the image ({count / total:.0%})")
+assert seen[3] == (4, 9) and seen[4] == (4, 16)
+
+# %% [markdown]
+# So at the sides that the block accepts, most of what it adds to the image is a learned constant: padding and bias. That was the frame in the first
+# output.
+# None of this is a mistake in *adding*; the exercise checks the one line that is right.
+#
+# ## 4 · What the skip does to the gradient, and what the ReLU does to the stream
+#
+# ### "Multiplied by one"
+#
+# The chapter says that the gradient through the skip is *simply multiplied by one*. For $y = x + B(x)$ with the branch $B$ the chain rule gives
+#
+# $$ \frac{\partial L}{\partial x} = (I + J_B)^\top \frac{\partial L}{\partial y} . $$
+#
+# One is the part of the skip; the branch adds its Jacobian $J_B$. Let us look at all 48 × 48 entries.
+
+# %%
+image = torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(1))
+J = torch.autograd.functional.jacobian(block, image).reshape(48, 48)
+J_B = torch.autograd.functional.jacobian(chapter_branch, image).reshape(48, 48)
+factors = torch.linalg.svdvals(J)
+
+assert torch.allclose(J, torch.eye(48) + J_B, atol=1e-6)
+print("rows of J_B that are not zero:", int((J_B != 0).any(1).sum()), "of 48")
+print(f"the gradient is stretched by {factors.min():.2f} to {factors.max():.2f}")
+assert int((J_B != 0).any(1).sum()) <= 3 * changed
+
+# %% [markdown]
+# "One" is right where the branch is blind, and only there. And the identity does not *preserve* a gradient by itself: if $J_B$ came near $-I$, the two would cancel.
+#
+# ### A stream that can only grow
+#
+# The chapter's branch ends in a ReLU, so what it adds is never negative. He et al. add first and rectify the sum. *Predict:* stack 20 blocks of either kind.
+# What share of the values gets smaller from one block to the next?
+
+# %%
+FORMS = {
+    "chapter: x + relu(F(x))": lambda x, f: x + f.relu(),
+    "He et al.: relu(x + F(x))": lambda x, f: (x + f).relu(),
+}
+
+
+def stream(form, seed: int, depth: int = 20, channels: int = 8) -> tuple[list, list]:
+    """Mean activation after each block, and the share of values that each block lowered."""
+    x = torch.rand(8, channels, 8, 8, generator=torch.Generator().manual_seed(seed))
+    means, lowered = [x.mean().item()], []
+    for layer in range(depth):
+        f = blocks.conv_branch(channels, channels, relu_last=False, seed=1000 * seed + layer)(x)
+        after = form(x, f)
+        lowered.append((after < x).float().mean().item())
+        means.append(after.mean().item())
+        x = after
+    return means, lowered
+
+
+with torch.no_grad():
+    streams = {name: [stream(form, seed) for seed in range(5)] for name, form in FORMS.items()}
+growth = {name: [means[-1] / means[0] for means, _ in runs] for name, runs in streams.items()}
+lowered = {name: np.array([shares for _, shares in runs]) for name, runs in streams.items()}
+for name in FORMS:
+    print(
+        f"{name:26} mean × {np.mean(growth[name]):.1f} ± {np.std(growth[name], ddof=1):.1f}, lowered {lowered[name].mean():.0%}"
+    )
+
+# %%
+chapter, he = FORMS
+assert lowered[chapter].max() == 0.0 and lowered[he].min() > 0.1
+assert min(growth[chapter]) > 2 * max(growth[he])
+
+fig, ax = figures.canvas(
+    "A ReLU before the addition: the stream only grows",
+    "blocks passed",
+    "mean activation (start = 1)",
+    xticks=range(0, 21, 5),
+)
+for index, (name, runs) in enumerate(streams.items()):
+    curves = np.array([means for means, _ in runs]) / np.array([[means[0]] for means, _ in runs])
+    ax.plot(curves.mean(0), **figures.series(index), label=name)
+    ax.fill_between(range(21), curves.min(0), curves.max(0), color=figures.COLOURS[index], alpha=0.2)
+ax.legend()
+figures.show(
+    fig,
+    alt=f"Mean activation over 20 random blocks, 5 seeds with their range. The chapter's form grows by a factor {np.mean(growth[chapter]):.1f} "
+    f"and never lowers a value; He's form ends at a factor {np.mean(growth[he]):.1f}.",
+)
+
+# %% [markdown]
+# What this does not show: that growth must hurt. Normalisation can hide it, and He's form too is kept non-negative by its last ReLU. What *can* be shown is a task that one form cannot do.
+#
+# ### A loss that stalls, and not because a gradient vanished
+#
+# "All you see is that the training loss stops decreasing but is still far away from the desired value": so the chapter introduces vanishing gradients. But a loss stalls for many reasons. Here is one
+# at depth *one*. The target is half the image, $y = x/2$. A block that can only add is best off adding nothing, and its loss cannot fall below that of the identity, the mean of $(x/2)^2$.
+
+
+# %%
+def train(form, seed: int, steps: int = 40) -> tuple[list, float, float]:
+    """Fit y = x / 2 by gradient descent with momentum: losses, the last gradient's norm, the identity's loss."""
+    x = torch.rand(32, 3, 4, 4, generator=torch.Generator().manual_seed(seed))
+    branch = blocks.conv_branch(3, 6, relu_last=False, seed=seed)
+    weights = list(branch.parameters())
+    velocity = [torch.zeros_like(w) for w in weights]
+    losses = []
+    for _ in range(steps):
+        loss = (form(x, branch(x)) - x / 2).square().mean()
+        gradients = torch.autograd.grad(loss, weights)
+        losses.append(loss.item())
+        with torch.no_grad():
+            for w, v, g in zip(weights, velocity, gradients, strict=True):
+                w -= 0.3 * v.mul_(0.9).add_(g)
+    return losses, sum(g.square().sum().item() for g in gradients) ** 0.5, (x / 2).square().mean().item()
+
+
+runs = {name: [train(form, seed) for seed in range(5)] for name, form in FORMS.items()}
+final = {
+    name: np.array([losses[-1] / identity for losses, _, identity in results])
+    for name, results in runs.items()
+}
+last_gradient = {name: [norm for _, norm, _ in results] for name, results in runs.items()}
+for name in FORMS:
+    print(f"{name:26} last loss {final[name].mean():.2f} ± {final[name].std(ddof=1):.2f} of the identity's")
+
+# %%
+assert np.allclose(final[chapter], 1, atol=1e-4) and max(last_gradient[chapter]) == 0.0
+assert final[he].max() < 0.25
+
+fig, ax = figures.canvas(
+    "One block deep, the chapter's form stalls on y = x/2",
+    "step",
+    "loss / loss of the identity",
+    yscale="log",
+)
+for index, (name, results) in enumerate(runs.items()):
+    curves = np.array([losses for losses, _, _ in results]) / np.array(
+        [[identity] for _, _, identity in results]
+    )
+    ax.plot(curves.mean(0), **figures.series(index), label=name)
+    ax.fill_between(
+        range(curves.shape[1]), curves.min(0), curves.max(0), color=figures.COLOURS[index], alpha=0.2
+    )
+ax.legend()
+figures.show(
+    fig,
+    alt=f"Training loss divided by the loss of the identity, 5 seeds with their range: the chapter's form stops at {final[chapter].mean():.2f}, "
+    f"He's form goes down to {final[he].mean():.2f}.",
+)
+
+# %% [markdown]
+# The gradient of the stalled block is exactly zero - a closed ReLU, as in lesson 3, one layer deep. A stalled loss alone says nothing about vanishing with depth. And one toy target says
+# nothing about which form trains better on data: it shows what a form *cannot* represent.
+
+# %% [markdown] question="fitting"
+# ### Question 1 · What is fitted? (3 points)
+#
+# In terms of how a given block of a network is "fitted", what is the key difference between using skip connections and traditional blocks? Use $H(x)$ for
+# what the block should compute, and say for which $H$ each kind has an easy task.
+#
+# === BEGIN MARK SCHEME ===
+# **3** - A traditional block fits $H(x)$ itself; a residual block fits the residual $F(x) = H(x) - x$ and adds $x$ back. So the identity (or a map near it) costs a
+# residual block only $F = 0$, weights pushed to zero, while stacked nonlinear layers have to build it. Says that the reformulation changes how easy the
+# search is, not (up to the ReLU's place) what can be represented.
+#
+# **2** - $F = H - x$ and the remark on the identity, but nothing on ease against capacity.
+#
+# **1** - Only "the input is added" or "it learns the difference", without $H$.
+#
+# **0** - No difference named, or a wrong one.
+#
+# Misconceptions: "skip connections let layers be left out, so there are fewer parameters"; "the residual is the training error"; "a residual block can represent more
+# functions"; "the gradient is multiplied by one, therefore".
+# === END MARK SCHEME ===
+
+# %% [markdown] response="fitting" points=3
+# ### BEGIN SOLUTION
+# A traditional block has to fit the wanted map $H(x)$ directly. A residual block returns $F(x) + x$, so its layers fit only the residual $F(x) = H(x) - x$. If the best $H$ is near the
+# identity, the residual block has next to nothing to do: $F = 0$ is reached by pushing weights to zero. Stacked layers with ReLUs would have to construct the identity. Capacity hardly
+# changes; what changes is where the search starts and how easy its target is. (The chapter's block, whose branch is rectified, can only fit residuals that are not negative.)
+# ### END SOLUTION
+
+# %% [markdown]
+# ## 5 · A block that fits every size
+#
+# Two repairs: kernel 3 with stride 1 and padding 1 keeps every size, since $2p = k - 1$ (and the window is centred on its pixel); and the sum comes before the ReLU.
+#
+# ### Exercise 4 · The repaired block (4 points, about 8 minutes)
+#
+# Write `FixedBlock(channels)`: two 3 × 3 convolutions named `conv1` and `conv2`, `channels` to `channels`, that keep the size of any image, and
+# $y = \mathrm{relu}(F(x) + x)$ with a ReLU between the convolutions. No normalisation.
+
+
+# %% answer="FixedBlock"
+class FixedBlock(nn.Module):
+    """He's basic block without normalisation: relu(conv2(relu(conv1(x))) + x), at any size of image."""
+
+    def __init__(self, channels: int):
+        """Make `conv1` and `conv2`.
+
+        Args:
+            channels: channels of the image, at least 1.
+        """
+        super().__init__()
+        ### BEGIN SOLUTION
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        ### END SOLUTION
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Add the image to the branch, then rectify.
+
+        Args:
+            image: (N, channels, H, W), float32; unchanged after the call.
+
+        Returns:
+            relu(F(image) + image), of the image's shape and dtype.
+        """
+        ### BEGIN SOLUTION
+        branch = self.conv2(torch.relu(self.conv1(image)))
+        return torch.relu(branch + image)
+        ### END SOLUTION
+
+
+# %% check="FixedBlock" points=4
+check.FixedBlock(FixedBlock)
+### BEGIN HIDDEN TESTS
+for seed, (channels, height, width) in enumerate([(1, 1, 1), (5, 7, 3), (2, 1, 9), (3, 16, 16)]):
+    check.fixed_block_at(FixedBlock, channels, check.image_of((2, channels, height, width), 540 + seed))
+### END HIDDEN TESTS
+
+# %%
+torch.manual_seed(SEED)
+fixed = FixedBlock(3)
+for n in range(1, 13):
+    assert fixed(torch.zeros(1, 3, n, n)).shape == (1, 3, n, n)
+
+fixed_branch = nn.Sequential(fixed.conv1, nn.ReLU(), fixed.conv2)
+for n in (1, 3, 4, 8):
+    assert input_dependence(fixed_branch, n) == (n * n, n * n)
+print("every side fits, and every position sees the image")
+
+# %% [markdown]
+# ## 6 · In place: safe here, a trap nearby
+#
+# The chapter writes `nn.ReLU(inplace=True)`: the result overwrites its input, which saves memory. In its block that is safe: what is overwritten is the output of a convolution, and nobody
+# needs that again, neither the addition nor the backward pass. One step to the side it is not. *Predict* for each of the three: right, an error, or silently wrong?
+
+
+# %%
+def outcome(action) -> str:
+    try:
+        return action()
+    except RuntimeError as error:
+        return "raises: " + str(error).split(".")[0].split(":")[0]
+
+
+x = torch.tensor([-1.0, 2.0], requires_grad=True)  # a leaf: a tensor that we made ourselves
+print("1. relu_(x) + x, x a leaf:     ", outcome(lambda: torch.relu_(x) + x))
+
+h = 1 * x  # not a leaf: the output of some earlier layer
+print(
+    "2. relu_(h) + h, h no leaf:    ",
+    outcome(lambda: (torch.relu_(h) + h).tolist()),
+    "- wanted",
+    (torch.relu(x) + x).tolist(),
+)
+
+y = torch.relu(x)
+y += x
+print("3. y = relu(x); y += x; y.sum().backward()", outcome(lambda: y.sum().backward()), sep="\n   ")
+
+# %%
+assert outcome(lambda: torch.relu_(x) + x).startswith("raises: a leaf Variable")
+h = 1 * x
+assert torch.equal(torch.relu_(h) + h, 2 * torch.relu(x))
+assert outcome(lambda: y.sum().backward()).startswith(
+    "raises: one of the variables needed for gradient computation has been modified"
+)
+
+# %% [markdown]
+# The second is the dangerous one: as the first operation of a branch, an in-place ReLU rectifies the image *that the skip still needs*, and $\mathrm{relu}(x) + x$ becomes $2\,\mathrm{relu}(x)$. Inside a network the
+# image is the output of the layer before, never a leaf, so nothing complains. The third fails because ReLU keeps its *output* for the backward pass, and `+=` changed it.
+#
+# ## 7 · When the shapes must change
+#
+# Networks halve the image and double the channels now and then. Then $x$ and $F(x)$ differ in shape *by design*, and the shortcut needs a map of its own: a 1 × 1 convolution with the branch's stride,
+# the *projection*.
+#
+# $$ y = \mathrm{relu}\big(F(x) + W_s\, x\big) $$
+#
+# ### Exercise 5 · The projection block (4 points, about 10 minutes)
+#
+# Write `ProjectionBlock(c_in, c_out, stride)` with three layers: `conv1` (3 × 3, `c_in` to `c_out`, padding 1, takes the stride), `conv2` (3 × 3, `c_out` to `c_out`, padding 1, stride 1) and
+# `projection` (1 × 1, `c_in` to `c_out`). Beware of images so small that an addition would broadcast.
+
+
+# %% answer="ProjectionBlock"
+class ProjectionBlock(nn.Module):
+    """A residual block that changes channels and size: relu(conv2(relu(conv1(x))) + projection(x))."""
+
+    def __init__(self, c_in: int, c_out: int, stride: int):
+        """Make `conv1`, `conv2` and `projection`.
+
+        Args:
+            c_in, c_out: channels before and after.
+            stride: 1 keeps the size, 2 halves it (rounded up).
+        """
+        super().__init__()
+        ### BEGIN SOLUTION
+        self.conv1 = nn.Conv2d(c_in, c_out, 3, stride=stride, padding=1)
+        self.conv2 = nn.Conv2d(c_out, c_out, 3, padding=1)
+        self.projection = nn.Conv2d(c_in, c_out, 1, stride=stride)
+        ### END SOLUTION
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        """Add the projected image to the branch, then rectify.
+
+        Args:
+            image: (N, c_in, H, W), float32; unchanged after the call.
+
+        Returns:
+            relu(F(image) + projection(image)), (N, c_out, ceil(H / stride), ceil(W / stride)), float32.
+        """
+        ### BEGIN SOLUTION
+        branch = self.conv2(torch.relu(self.conv1(image)))
+        return torch.relu(branch + self.projection(image))
+        ### END SOLUTION
+
+
+# %% check="ProjectionBlock" points=4
+check.ProjectionBlock(ProjectionBlock)
+### BEGIN HIDDEN TESTS
+for seed, (c_in, c_out, stride, side) in enumerate([(2, 7, 2, 9), (5, 3, 1, 6), (3, 3, 3, 7), (1, 2, 2, 1)]):
+    check.projection_block_at(
+        ProjectionBlock, c_in, c_out, stride, check.image_of((2, c_in, side, side), 550 + seed)
+    )
+### END HIDDEN TESTS
+
+# %%
+torch.manual_seed(SEED)
+narrowing = ProjectionBlock(16, 32, 2)
+whole, projection = blocks.count_parameters(narrowing), blocks.count_parameters(narrowing.projection)
+print(
+    f"identity block, 16 channels: {blocks.count_parameters(FixedBlock(16)):6} parameters, 0 of them in the shortcut"
+)
+print(
+    f"projection block, 16 to 32:  {whole:6} parameters, {projection} of them in the shortcut ({projection / whole:.1%})"
+)
+assert projection == 16 * 32 + 32 and blocks.count_parameters(FixedBlock(16)) == 2 * (9 * 16 * 16 + 16)
+
+# %% [markdown] question="parameters"
+# ### Question 2 · What does a ResNet add? (2 points)
+#
+# In the context of model hyper-parameters, what additional parameters are added in the ResNet implementation? Tell parameters (learned) from hyper-parameters (chosen), and
+# the kinds of shortcut from each other.
+#
+# === BEGIN MARK SCHEME ===
+# **2** - Identity shortcuts add no learned parameters (and only one addition per value). A projection adds $c_{in} c_{out}$ weights (plus bias or normalisation), where shapes change. Hyper-parameters
+# that come in are choices: how many layers a shortcut spans, which kind of shortcut where shapes change, where ReLU and normalisation stand.
+#
+# **1** - One of the two kinds right, or learned and chosen not told apart.
+#
+# **0** - "Every skip has its own weights", or nothing that fits.
+#
+# Misconceptions: "the skip has a learned scale" (that is a gate: highway networks, ReZero); "addition doubles the channels" (that is concatenation); "a ResNet is larger than the plain net of the same depth".
+# === END MARK SCHEME ===
+
+# %% [markdown] response="parameters" points=2
+# ### BEGIN SOLUTION
+# None, where the shortcut is the identity: the addition has nothing to learn. Where channels or size change, a projection has learned weights: $c_{in} \cdot c_{out}$ for the 1 × 1 convolution, plus its bias or
+# batch norm; a few per cent of the block. What one chooses in addition, the hyper-parameters: the number of layers a shortcut spans, its kind (identity with zero padding, or projection), and the order of
+# addition, ReLU and normalisation.
+# ### END SOLUTION
+
+# %% [markdown] question="kernels"
+# ### Question 3 · An analogy (2 points)
+#
+# Give an appropriate analogy for how kernels are used to extract features from images - sanding wood, for example - and say where your analogy breaks down.
+#
+# === BEGIN MARK SCHEME ===
+# **2** - The analogy has a small tool applied in the same way everywhere (shared weights, sliding), whose make decides what it responds to; and it names a limit of the analogy (a kernel measures and
+# writes a new map, it does not wear the image down; kernels are learned; layers respond to what earlier layers found).
+#
+# **1** - A local tool moved over the image, but without its response to a pattern, or without a limit.
+#
+# **0** - No local operation (for example "a filter makes the image smaller").
+#
+# Misconceptions: "each kernel looks at one part of the image"; "a kernel removes what is unimportant"; "kernels are designed by hand".
+# === END MARK SCHEME ===
+
+# %% [markdown] response="kernels" points=2
+# ### BEGIN SOLUTION
+# A fingertip moving over a carved table top: the same fingertip everywhere, feeling only what is under it, and reporting how strongly it meets an edge. Other fingertips are tuned to grooves or grain; a second hand
+# reads the first hand's reports and so feels corners and shapes. Sandpaper shares the sliding and the sameness, and coarse paper finds other bumps than fine paper. Both break down where sanding changes the wood:
+# a kernel leaves the image as it is and writes a new map. And nobody chooses the grit: training does.
+# ### END SOLUTION
+
+# %% [markdown]
+# ## 8 · The chapter's claims, one by one
+#
+# | the chapter | what we found |
+# |---|---|
+# | the gradient is *simply multiplied by one* | the factor is $I + J_B$ (section 4) |
+# | its figure shows $\mathrm{relu}(F(x) + x)$ | its code adds after the ReLU, so the stream can only grow (section 4) |
+# | "the input is added to the output of the two layers" | for two sizes of image; one pixel broadcasts in silence, all others raise (section 2) |
+# | a network of two convolutional layers | most of what it adds, at these sizes, is padding and bias (section 3) |
+# | `inplace=True` | safe here, silently wrong one step to the side (section 6) |
+# | a stalled loss shows vanishing gradients | one cause among many (section 4) |
+# | "as explained in the previous chapter" | that chapter is not in the document, and its images are links to another site: our figures are drawn here, by code |
+#
+# Its update rule was lesson 3's business; that "all layers" are connected in a DenseNet is lesson 8's.
+
+# %%
+progress(check, globals())
+
+# %% [markdown]
+# ## Where we go from here
+#
+# Shapes that disagree were refused, repaired by design, or projected with new weights. There is a fourth way: a shortcut that joins maps of *different* size and depth and has no weights at all. What should it
+# compute, forward and backward, and how would we know that a backward pass written by hand is right? Lesson 6 builds that layer in NumPy.
+#
+# ## References
+#
+# - K. He, X. Zhang, S. Ren, J. Sun, *Deep Residual Learning for Image Recognition*, CVPR 2016. [doi:10.1109/CVPR.2016.90](https://doi.org/10.1109/CVPR.2016.90), [arXiv:1512.03385](https://arxiv.org/abs/1512.03385)
+# - K. He, X. Zhang, S. Ren, J. Sun, *Identity Mappings in Deep Residual Networks*, ECCV 2016. [arXiv:1603.05027](https://arxiv.org/abs/1603.05027)
+# - V. Dumoulin, F. Visin, *A guide to convolution arithmetic for deep learning*, 2016. [arXiv:1603.07285](https://arxiv.org/abs/1603.07285)
