@@ -69,8 +69,8 @@ def addition_outcome(shortcut: tuple[int, ...], branch: tuple[int, ...]) -> str:
     if tuple(shortcut) == tuple(branch):
         return "fits"
     try:
-        torch.broadcast_shapes(shortcut, branch)
-    except RuntimeError:
+        np.broadcast_shapes(shortcut, branch)
+    except ValueError:
         return "raises"
     return "broadcasts"
 

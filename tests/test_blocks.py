@@ -1,9 +1,8 @@
 """The branches of lesson 5 against torch itself."""
 
-import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -41,12 +40,12 @@ def test_making_a_seeded_module_leaves_the_global_generator_alone():
 shapes = st.lists(st.integers(1, 3), min_size=1, max_size=4).map(tuple)
 
 
+@settings(deadline=None)  # the first addition of a process is slow
 @given(shapes, shapes)
 def test_addition_outcome_is_what_torch_does(a, b):
     try:
-        result = (torch.zeros(a) + torch.zeros(b)).shape
+        torch.zeros(a) + torch.zeros(b)
         expected = "fits" if a == b else "broadcasts"
-        assert tuple(result) == np.broadcast_shapes(a, b)
     except RuntimeError:
         expected = "raises"
     assert blocks.addition_outcome(a, b) == expected
