@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import io
 import json
-import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -28,7 +26,7 @@ from nbgrader.coursedir import CourseDirectory
 
 from instructor.course import Course, CourseError, Lesson
 from instructor.lint import lint
-from instructor.settings import grader_config
+from instructor.settings import grader_config, run_quietly
 from instructor.source import fill, is_role, read_lesson
 
 CELL_SECONDS = 120
@@ -241,15 +239,7 @@ def generate(course: Course, lesson: Lesson, root: Path, database: bool = False)
     config.GenerateAssignment.force = True
     converter = GenerateAssignment(coursedir=CourseDirectory(config=config), config=config)
     converter.exporter_class = NotebookExporter
-    log = io.StringIO()
-    converter.log = logging.Logger("generate_assignment", logging.ERROR)
-    converter.log.addHandler(logging.StreamHandler(log))
-    try:
-        converter.start()
-    except (Exception, SystemExit) as error:
-        raise CourseError(
-            f"nbgrader generate_assignment refused {lesson.name}: {log.getvalue() or error}"
-        ) from error
+    run_quietly(converter, f"generate_assignment {lesson.name}")
 
 
 def cpu_seconds(course: Course, lesson: Lesson) -> float:

@@ -12,6 +12,7 @@ import binascii
 import re
 from collections.abc import Iterator
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import nbformat
@@ -21,11 +22,14 @@ from markdown_it import MarkdownIt
 from nbconvert.exporters import Exporter
 from nbconvert.filters import strip_ansi
 from nbformat import NotebookNode
+from nbgrader.converters import GenerateFeedback
+from nbgrader.coursedir import CourseDirectory
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
-from instructor.course import load_course
+from instructor.course import Course, CourseError, Lesson, load_course
+from instructor.settings import grader_config, run_quietly
 from instructor.source import is_role
 
 OUTPUT_CHARACTERS = 10_000
@@ -176,3 +180,38 @@ def _picture(kind: str, data: Any) -> str | None:
     if len(raw) > PICTURE_BYTES or not raw.startswith(SIGNATURES[kind]):
         return None
     return f"data:{kind};base64,{base64.b64encode(raw).decode()}"
+
+
+def feedback(course: Course, lessons: list[Lesson], students: list[str] | None = None) -> list[Path]:
+    """Write the pages of all graded submissions, through nbgrader's generate_feedback.
+
+    Args:
+        course: the checkout.
+        lessons: which lessons.
+        students: which students; all if None.
+
+    Returns:
+        The pages written, by student and lesson.
+
+    Raises:
+        CourseError: if nothing was graded yet, or nbgrader refuses.
+    """
+    pages = []
+    for lesson in lessons:
+        for folder in sorted(course.classroom.joinpath("autograded").glob(f"*/{lesson.name}")):
+            student = folder.parent.name
+            if students is None or student in students:
+                config = grader_config(course)
+                config.CourseDirectory.assignment_id = lesson.name
+                config.CourseDirectory.student_id = student
+                config.GenerateFeedback.force = True
+                run_quietly(
+                    GenerateFeedback(coursedir=CourseDirectory(config=config), config=config),
+                    f"the feedback of {student}, {lesson.name}",
+                )
+                pages.append(course.classroom / "feedback" / student / lesson.name / f"{lesson.name}.html")
+    if not pages:
+        raise CourseError(
+            f"nothing in {course.classroom / 'autograded'} to write feedback for: run `course grade` first"
+        )
+    return pages

@@ -8,9 +8,7 @@ submission is that submission's problem, told by name, and never stops the class
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import logging
 import shutil
 import tempfile
 import threading
@@ -26,7 +24,7 @@ from nbgrader.coursedir import CourseDirectory
 
 from instructor.build import fingerprint, generate
 from instructor.course import Course, CourseError, Lesson
-from instructor.settings import grader_config
+from instructor.settings import grader_config, run_quietly
 
 RECEIPT = "graded.json"
 WRITER = threading.Lock()
@@ -58,6 +56,7 @@ def grade(
     students: list[str] | None = None,
     force: bool = False,
     jobs: int = 2,
+    unsafe: bool = False,
     told: Callable[[Graded], None] = lambda _: None,
 ) -> list[Graded]:
     """Grade what was collected.
@@ -68,6 +67,7 @@ def grade(
         students: which students; all if None.
         force: grade again what has not changed, too.
         jobs: how many submissions are executed at once.
+        unsafe: whether learners' code may run without a sandbox.
         told: called with each result as it comes.
 
     Returns:
@@ -83,7 +83,7 @@ def grade(
         register(course, lesson)
     results = []
     with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
-        for result in pool.map(lambda task: _grade_one(course, *task, force=force), waiting):
+        for result in pool.map(lambda task: _grade_one(course, *task, force, unsafe), waiting):
             told(result)
             results.append(result)
     return results
@@ -117,7 +117,7 @@ def register(course: Course, lesson: Lesson) -> None:
         generate(course, lesson, Path(folder), database=True)
 
 
-def _grade_one(course: Course, lesson: Lesson, student: str, force: bool) -> Graded:
+def _grade_one(course: Course, lesson: Lesson, student: str, force: bool, unsafe: bool) -> Graded:
     """Grade one submission; every failure becomes its result."""
     receipt = course.classroom / "autograded" / student / lesson.name / RECEIPT
     stamp = _stamp(course, lesson, student)
@@ -125,7 +125,7 @@ def _grade_one(course: Course, lesson: Lesson, student: str, force: bool) -> Gra
         return Graded(student, lesson.name, "unchanged")
     try:
         with WRITER:
-            _autograde(course, lesson, student)
+            _autograde(course, lesson, student, unsafe)
         report = _read(receipt.with_name("execution.json"))
         receipt.write_text(json.dumps({"stamp": stamp, **report}, indent=1) + "\n", encoding="utf-8")
         return Graded(student, lesson.name, "graded")
@@ -148,7 +148,7 @@ def _read(path: Path) -> dict:
         return {}
 
 
-def _autograde(course: Course, lesson: Lesson, student: str) -> None:
+def _autograde(course: Course, lesson: Lesson, student: str, unsafe: bool) -> None:
     """Run nbgrader's autograder for one submission.
 
     Raises:
@@ -159,16 +159,11 @@ def _autograde(course: Course, lesson: Lesson, student: str) -> None:
     config.CourseDirectory.student_id = student
     config.Autograde.force = True
     config.TrustedExecute.meanwhile = others_may_write
-    log = io.StringIO()
-    converter = Autograde(coursedir=CourseDirectory(config=config), config=config)
-    converter.log = logging.Logger("autograde", logging.ERROR)
-    converter.log.addHandler(logging.StreamHandler(log))
-    try:
-        converter.start()
-    except (Exception, SystemExit) as error:
-        raise CourseError(
-            f"nbgrader could not grade {student}, {lesson.name}: {log.getvalue().strip() or error}"
-        ) from error
+    config.TrustedExecute.unsafe = unsafe
+    run_quietly(
+        Autograde(coursedir=CourseDirectory(config=config), config=config),
+        f"grading {student}, {lesson.name}",
+    )
 
 
 @dataclass(frozen=True)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from nbgrader.converters.base import BaseConverter
 from traitlets.config import Config, PyFileConfigLoader
 
-from instructor.course import Course
+from instructor.course import Course, CourseError
 
 CLASSROOM = "COURSE_CLASSROOM"
 
@@ -39,3 +42,22 @@ def classroom_in_environment(classroom: Path) -> Iterator[None]:
             del os.environ[CLASSROOM]
         else:
             os.environ[CLASSROOM] = before
+
+
+def run_quietly(converter: BaseConverter, what: str) -> None:
+    """Run one of nbgrader's converters; its log is shown only if it fails.
+
+    Args:
+        converter: generate_assignment, autograde or generate_feedback, configured.
+        what: names the work in the error.
+
+    Raises:
+        CourseError: with nbgrader's own log.
+    """
+    log = io.StringIO()
+    converter.log = logging.Logger(type(converter).__name__, logging.ERROR)
+    converter.log.addHandler(logging.StreamHandler(log))
+    try:
+        converter.start()
+    except (Exception, SystemExit) as error:
+        raise CourseError(f"nbgrader failed at {what}: {log.getvalue().strip() or error}") from error
