@@ -25,8 +25,9 @@ class Split(NamedTuple):
 def digits(seed: int = 0) -> Split:
     """Give scikit-learn's 8 x 8 digits, 1437 to train on and 360 to test on.
 
-    Every pixel is standardised with the mean and deviation it has in the training part; the split keeps the
-    classes' shares.
+    Every pixel is centred, and all are divided by one deviation, both of the training part. (Each by its own
+    would blow up the pixels at the rim, which are blank in nearly every image, to 50 deviations.) The split
+    keeps the classes' shares.
 
     Args:
         seed: which examples are held out.
@@ -39,13 +40,13 @@ def digits(seed: int = 0) -> Split:
     """
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
-    from sklearn.preprocessing import StandardScaler
 
     images, labels = load_digits(return_X_y=True)
     parts = train_test_split(images, labels, test_size=360, stratify=labels, random_state=seed)
     x_train, x_test, y_train, y_test = parts
-    scale = StandardScaler().fit(x_train)
-    return _split(scale.transform(x_train), y_train, scale.transform(x_test), y_test)
+    centred, centred_test = x_train - x_train.mean(0), x_test - x_train.mean(0)
+    deviation = np.sqrt(np.square(centred).mean())
+    return _split(centred / deviation, y_train, centred_test / deviation, y_test)
 
 
 def mnist1d(seed: int = 42, examples: int = 5000) -> Split:
