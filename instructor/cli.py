@@ -36,7 +36,7 @@ def build_command(
     force: Annotated[bool, typer.Option("--force", help="execute even where nothing has changed")] = False,
 ) -> None:
     """Make both editions of the notebooks from the lessons' texts."""
-    from instructor import build
+    from instructor import build, overview
 
     course = load_course()
     drifted = []
@@ -51,6 +51,11 @@ def build_command(
         over = " [red]over budget[/red]" if built.cpu_seconds > lesson.cpu_seconds else ""
         state = "written" if built.changed else "unchanged"
         console.print(f"{lesson.name}: {state}, {built.cpu_seconds:g} of {lesson.cpu_seconds:g} CPU s{over}")
+    readme = course.root / "README.md"
+    if not check:
+        readme.write_text(overview.with_map(course), encoding="utf-8")
+    elif readme.read_text(encoding="utf-8") != overview.with_map(course):
+        drifted.append(f"the map in {readme} is out of date")
     for sentence in drifted:
         console.print(f"[red]{sentence}[/red]")
     if drifted:

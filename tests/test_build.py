@@ -227,5 +227,5 @@ def test_slug_and_ref_are_set_once(copy):
 
 
 def test_an_unknown_lesson_is_named():
-    with pytest.raises(CourseError, match="'10_more'.*01_iterated_convolution"):
+    with pytest.raises(CourseError, match=r"'10_more'.*01_iterated_convolution"):
         COURSE.lesson("10_more")
