@@ -231,8 +231,12 @@ def _same(actual: Any, expected: Any) -> bool:
             and len(actual) == len(expected)
             and all(map(_same, actual, expected))
         )
-    if isinstance(expected, bool) or expected is None or isinstance(actual, (bool, np.bool_)):
-        return isinstance(actual, (bool, np.bool_, type(None))) and actual == expected
+    if isinstance(expected, bool) or isinstance(actual, (bool, np.bool_)):
+        return (
+            isinstance(expected, bool) and isinstance(actual, (bool, np.bool_)) and bool(actual) == expected
+        )
+    if expected is None:
+        return actual is None
     if isinstance(expected, int):
         return isinstance(actual, (int, np.integer)) and int(actual) == expected
     if isinstance(expected, float):

@@ -1,0 +1,226 @@
+"""Each lesson as its readers meet it: Run All on the blank notebook, the stub's hint, the panel, the open questions."""
+
+import importlib
+import inspect
+import os
+import pkgutil
+import re
+
+import matplotlib.pyplot as plt
+import nbformat
+import numpy as np
+import pytest
+from nbclient import NotebookClient
+
+import helpers
+from helpers.checks import core
+from helpers.figures import explore, png
+from instructor.course import load_course
+from instructor.source import is_role, points, read_lesson
+from tests.bank import cells, exercises, judge
+
+COURSE = load_course()
+ALL = pytest.mark.parametrize("lesson", COURSE.written, ids=lambda lesson: lesson.name)
+
+LEVEL = r"^[\s*-]*(\d(?:\.5)?)[\s*]*(?:points?)?[\s*]*[:–-]"  # "- 2: ..." or "**2** - ..."
+
+
+def prose(lesson):
+    return "\n".join(c.source for c in read_lesson(COURSE, lesson).cells if c.cell_type == "markdown")
+
+
+@ALL
+def test_run_all_on_the_blank_notebook_reaches_the_end(lesson):
+    notebook = nbformat.read(COURSE.release(lesson), as_version=4)
+    client = NotebookClient(
+        notebook, kernel_name="python3", timeout=120, extra_arguments=["--log-level=ERROR"]
+    )
+    with client.setup_kernel(env={**os.environ, "OMP_NUM_THREADS": "1"}):
+        for index, cell in enumerate(notebook.cells):
+            client.execute_cell(cell, index)
+    errors = {
+        cell.id: [o.ename for o in cell.outputs if o.output_type == "error"]
+        for cell in notebook.cells
+        if cell.cell_type == "code"
+    }
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and is_role(cell, "check"):
+            assert errors[cell.id] == ["CheckFailed"], cell.id
+    assert {name for names in errors.values() for name in names} <= {
+        "CheckFailed",
+        "NotImplementedError",
+        "NameError",  # of what a cell above could not compute
+    }
+
+
+@ALL
+def test_the_stub_is_told_where_to_begin(lesson):
+    release = nbformat.read(COURSE.release(lesson), as_version=4)
+    stubs = {c.metadata.nbgrader.grade_id: c.source for c in release.cells if is_role(c, "answer")}
+    for exercise in exercises(lesson):
+        assert "There is no answer here yet" in judge(lesson, exercise, stubs[exercise])
+
+
+@ALL
+def test_panels_run_without_a_browser(lesson):
+    notebook = read_lesson(COURSE, lesson)
+    live = [c for c in notebook.cells if "skip-execution" in c.metadata.get("tags", [])]
+    assert live
+    names = {}
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and "check" not in cell.id:
+            exec(cell.source, names)
+    plt.close("all")
+
+
+@ALL
+def test_three_to_five_exercises_and_open_questions_with_a_rubric(lesson):
+    assert 3 <= len(exercises(lesson)) <= 5
+    notebook = read_lesson(COURSE, lesson)
+    questions = [
+        c for c in notebook.cells if c.metadata.get("nbgrader", {}).get("grade_id", "").endswith("_question")
+    ]
+    responses = [c for c in notebook.cells if is_role(c, "response")]
+    assert 1 <= len(questions) <= 3 and len(questions) == len(responses)
+    for question, response in zip(questions, responses, strict=True):
+        scheme = question.source.partition("=== BEGIN MARK SCHEME ===")[2]
+        levels = {float(x) for x in re.findall(LEVEL, scheme, re.MULTILINE)}
+        assert {0.0, float(response.metadata.nbgrader.points)} <= levels, question.id
+        assert "isconception" in scheme
+        assert len(response.source) > 200
+
+
+@ALL
+def test_the_frame_of_a_lesson(lesson):
+    text = prose(lesson)
+    notebook = read_lesson(COURSE, lesson)
+    first, last = notebook.cells[0].source, notebook.cells[-1].source
+    for word in (
+        "Objectives",
+        "Prerequisites",
+        f"about {lesson.minutes} minutes",
+        f"{points(notebook):g}",
+        "notation.md",
+        "glossary.md",
+    ):
+        assert word in first, word
+    assert re.search(r"arXiv[: ]*\d{4}\.\d{4,5}|doi|10\.\d{4,}/", last, re.IGNORECASE), (
+        "references belong at the end"
+    )
+    assert len(re.findall(r"\bpredict", text, re.IGNORECASE)) >= 3
+    assert any("progress(check, globals())" in c.source for c in notebook.cells)
+
+
+def test_helpers_hold_no_answer_under_an_importable_name():
+    answers = {name for lesson in COURSE.written for name in exercises(lesson)}
+    for module in pkgutil.walk_packages(helpers.__path__, "helpers."):
+        if not module.name.startswith("helpers.checks"):
+            assert not answers & set(vars(importlib.import_module(module.name))), module.name
+
+
+def test_public_helpers_are_documented_and_typed():
+    for info in pkgutil.walk_packages(helpers.__path__, "helpers."):
+        module = importlib.import_module(info.name)
+        assert module.__doc__, info.name
+        for name, thing in vars(module).items():
+            if name.startswith("_") or not inspect.isfunction(thing) or thing.__module__ != info.name:
+                continue
+            assert thing.__doc__, f"{info.name}.{name} has no docstring"
+            if info.name.startswith("helpers.checks.") and info.name != "helpers.checks.core":
+                continue  # they all take an answer and return nothing
+            missing = [p for p in inspect.signature(thing).parameters.values() if p.annotation is p.empty]
+            assert not missing, f"{info.name}.{name}: {missing} without a type"
+
+
+@ALL
+def test_every_exercise_has_a_check_of_its_name(lesson):
+    module = importlib.import_module(f"helpers.checks.{lesson.topic}")
+    checks = {name for name, thing in vars(module).items() if getattr(thing, "is_exercise", False)}
+    assert checks == set(exercises(lesson))
+    for role, name, source in cells(lesson):
+        if role == "check":
+            assert source.startswith(f"check.{name}(")
+
+
+def test_a_figure_is_the_same_bytes_twice_and_a_panel_draws():
+    def draw(slope, colour):
+        from helpers.figures import canvas
+
+        figure, axis = canvas("a line", "x", "y")
+        axis.plot([0, slope], color=colour)
+        return figure
+
+    assert png(draw(1, "red")) == png(draw(1, "red")) != png(draw(2, "red"))
+    widget = explore(draw, slope=(1, 3, 1), colour=["red", "blue"])
+    slider, menu, screen = widget.children
+    before = bytes(screen.value)
+    slider.value = 3
+    assert bytes(screen.value) != before
+    assert menu.options == ("red", "blue")
+
+
+@pytest.mark.parametrize(
+    ("value", "truth", "word"),
+    [
+        (None, 1.0, "None"),
+        ("text", 1.0, "made of numbers"),
+        (np.array([]), np.ones(3), "shape"),
+        (np.full(3, np.nan), np.ones(3), "not finite"),
+        (float("nan"), 1.0, "not finite"),
+        (float("inf"), 1.0, "not finite"),
+        (np.ones((3, 1)), np.ones(3), "shape"),
+        (1.0 + 1e-6, 1.0, "should be 1"),
+        (np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 3.0]), "index [2]"),
+        ([[1, 2], [3]], np.ones((2, 2)), "made of numbers"),
+        (np.array(["a"]), np.ones(1), "made of numbers"),
+    ],
+)
+def test_close_says_what_is_wrong(value, truth, word):
+    with pytest.raises(core.CheckFailed, match=re.escape(word)):
+        core.close(value, truth, "x")
+
+
+def test_close_tells_dtypes_apart_and_knows_mistakes():
+    core.close(np.ones(2, np.float32), np.ones(2), "x", dtype=np.float32)
+    with pytest.raises(core.CheckFailed, match="float32"):
+        core.close(np.ones(2), np.ones(2), "x", dtype="float32")
+    with pytest.raises(core.CheckFailed, match="forgot the half"):
+        core.close(4.0, 2.0, "x", mistakes=[(4.0, "You forgot the half.")])
+    with pytest.raises(core.CheckFailed, match="should be inf"):
+        core.close(float("nan"), float("inf"), "x")
+    core.close(float("inf"), float("inf"), "x")
+
+
+@pytest.mark.parametrize(
+    ("actual", "expected"),
+    [(True, 1), (1, True), (1.0, 1), (None, 0), (0, None), ((1, 2, 3), (1, 2)), ("1", 1)],
+)
+def test_equal_is_exact(actual, expected):
+    with pytest.raises(core.CheckFailed):
+        core.equal(actual, expected, "x")
+
+
+def test_equal_takes_numpy_integers_and_lists_for_tuples():
+    core.equal(np.int64(3), 3, "x")
+    core.equal([1, np.int32(2)], (1, 2), "x")
+    core.equal(None, None, "x")
+
+
+def test_checks_of_gradients_and_of_in_place_changes():
+    def cube(x):
+        return x**3
+
+    def spoil(x):
+        x += 1
+        return x
+
+    assert core.gradient(cube, np.array([1.0, 2.0])).tolist() == [3.0, 12.0]
+    assert core.gradient(cube, np.array([1.0, 2.0]), cotangent=np.array([1.0, 0.5])).tolist() == [3.0, 6.0]
+    given = np.zeros(2)
+    assert core.after_call(spoil, given)[0].tolist() == [1.0, 1.0]
+    assert given.tolist() == [0.0, 0.0]
+
+
+def test_a_hint_is_all_that_a_notebook_shows():
+    failure = core.CheckFailed("Look at the sign.")
+    assert failure._render_traceback_() == ["Not yet. Look at the sign."]
