@@ -75,7 +75,7 @@ def saturation_onset(digits: int) -> float:
 
 
 def lost_below(w: np.ndarray) -> np.ndarray:
-    """Give the size up to which an update towards zero is rounded away.
+    """Give the size below which an update towards zero is rounded away.
 
     Args:
         w: weights other than zero, float16, float32 or float64.

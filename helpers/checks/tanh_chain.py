@@ -191,52 +191,34 @@ def layer_factor(answer):
 @exercise
 def update_survives(answer):
     """w + update against numpy's own rounding."""
+    lost = "1e-19 is far below the spacing of float32 at 1: the sum is 1 again."
     relative = (
         "An absolute threshold cannot decide this: floats are spaced relative to their size. Near w = 0 a tiny update "
         "survives, at a large w even a big one is lost. Let the format itself do the addition."
     )
+    rounded = "1e-9 at w = 1 survives in float64 but not in float32: round to `dtype` first."
+    half = (
+        "Machine epsilon is the spacing *above* 1; below 1 the floats are twice as dense, and rounding goes to the "
+        "nearest one, so half a spacing is enough. Ask the format: does the sum differ from w?"
+    )
+    tiny = "In float16 the number 1e-19 itself is rounded to 0: round the update to `dtype` too."
     cases = [
-        (
-            1.0,
-            -1e-19,
-            "float32",
-            False,
-            "1e-19 is far below the spacing of float32 at 1: the sum is 1 again.",
-        ),
+        (1.0, -1e-19, "float32", False, lost),
         (0.0, -1e-19, "float32", True, relative),
+        (1.0, -1e-9, "float32", False, rounded),
+        (1.0, -4e-8, "float32", True, half),
         (1e-12, -1e-19, "float32", True, relative),
         (1000.0, 1e-5, "float32", False, relative),
-        (
-            1.0,
-            -1e-9,
-            "float32",
-            False,
-            "1e-9 at w = 1 survives in float64 but not in float32: round to `dtype` first.",
-        ),
         (1.0, -1e-9, "float64", True, "In float64 there is room for 1e-9 at w = 1."),
-        (
-            1.0,
-            -4e-8,
-            "float32",
-            True,
-            "Machine epsilon is the spacing *above* 1; below 1 the floats are twice as dense, and rounding goes to the "
-            "nearest one, so half a spacing is enough. Ask the format: does the sum differ from w?",
-        ),
         (
             1.0,
             4e-8,
             "float32",
             False,
-            "Going up from 1 the spacing is twice that below: here 4e-8 is rounded away.",
+            "Going up from 1 the spacing is twice that below: 4e-8 is rounded away.",
         ),
         (-1.0, 1e-3, "float32", True, "A negative weight and a large update: this is no loss at all."),
-        (
-            0.0,
-            1e-19,
-            "float16",
-            False,
-            "In float16 the number 1e-19 itself is rounded to 0: round the update to `dtype` too.",
-        ),
+        (0.0, 1e-19, "float16", False, tiny),
         (1.0, 0.0, "float64", False, "An update of 0 changes nothing."),
     ]
     for w, update, dtype, truth, hint in cases:
@@ -253,7 +235,7 @@ def update_survives(answer):
 @exercise
 def adam_first_step(answer):
     """The first step of Adam against torch.optim.Adam in float64."""
-    for g, lr in ((1e-15, 1e-4), (-3e-9, 1e-2), (0.5, 1e-3), (0.0, 1e-3)):
+    for g, lr in ((0.5, 1e-3), (1e-15, 1e-4), (-3e-9, 1e-2), (0.0, 1e-3)):
         sgd = -lr * g
         mistakes = [
             (-_adam(g, lr), "The sign is turned round: the weight moves against the gradient."),
