@@ -202,3 +202,19 @@ def gradient_norms(network: StackedMLP, x: np.ndarray, y: np.ndarray) -> np.ndar
     weights = [layer.weight for layer in network.hidden_layers()]
     grads = torch.autograd.grad(stacked_loss(network(torch.as_tensor(x)), labels).sum(), weights)
     return torch.stack([g.double().norm(dim=(1, 2)) for g in grads]).numpy()
+
+
+def relu_mlp(layers: Sequence[tuple[np.ndarray, np.ndarray]], x: np.ndarray) -> np.ndarray:
+    """Evaluate a plain network given as arrays: a ReLU after every layer but the last.
+
+    Args:
+        layers: (weight, bias) of each layer, (outputs, inputs) and (outputs,).
+        x: (examples, inputs).
+
+    Returns:
+        Logits (examples, classes).
+    """
+    *hidden, (weight, bias) = layers
+    for w, b in hidden:
+        x = np.maximum(x @ w.T + b, 0)
+    return x @ weight.T + bias

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 INITS = ("default", "xavier", "he", "orthogonal")
 GAINS = {"default": 1 / 3, "xavier": 1.0, "he": 2.0}  # g = fan_in * Var(W)
 
+MakeOptimizer = Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer]
+
 
 def train(
     network: nn.Module,
@@ -27,8 +29,8 @@ def train(
     batch: int = 128,
     lr: float = 0.05,
     momentum: float = 0.9,
+    optimizer: MakeOptimizer | None = None,
     seed: int = 0,
-    optimizer: Callable[[Iterable[nn.Parameter]], torch.optim.Optimizer] | None = None,
 ) -> np.ndarray:
     """Train a classifier in place on shuffled minibatches of cross-entropy.
 
@@ -39,15 +41,14 @@ def train(
         steps: how many updates; `steps_per_epoch` says how many make an epoch.
         batch: examples an update.
         lr, momentum: of stochastic gradient descent.
-        seed: of the shuffling.
         optimizer: makes another optimizer from the parameters; `lr` and `momentum` are then unused.
+        seed: of the shuffling.
 
     Returns:
         float64 (steps,): the loss of each minibatch before its update.
     """
     images, labels = torch.as_tensor(x), torch.as_tensor(y)
-    make = optimizer or (lambda parameters: torch.optim.SGD(parameters, lr=lr, momentum=momentum))
-    update = make(network.parameters())
+    update = (optimizer or _descent(lr, momentum))(network.parameters())
     network.train()
     losses = []
     for (index,) in minibatches(len(images), batch, steps, [seed]):
@@ -101,6 +102,10 @@ def minibatches(examples: int, batch: int, steps: int, seeds: Sequence[int]) -> 
         if place == 0:
             order = torch.stack([torch.randperm(examples, generator=g) for g in generators])
         yield order[:, place * batch : (place + 1) * batch]
+
+
+def _descent(lr: float, momentum: float) -> MakeOptimizer:
+    return lambda parameters: torch.optim.SGD(parameters, lr=lr, momentum=momentum, foreach=True)
 
 
 class StackedLinear(nn.Module):
@@ -176,6 +181,7 @@ def train_stacked(
     batch: int = 128,
     lr: float = 0.05,
     momentum: float = 0.9,
+    optimizer: MakeOptimizer | None = None,
 ) -> np.ndarray:
     """Train all seeds of a stacked network in place, each on its own stream of minibatches.
 
@@ -189,12 +195,13 @@ def train_stacked(
         y: int64 (examples,).
         steps, batch: how many updates, examples an update.
         lr, momentum: of stochastic gradient descent.
+        optimizer: makes another one from the parameters; `lr` and `momentum` are then unused.
 
     Returns:
         float64 (steps, seeds): the loss of each minibatch before its update.
     """
     images, labels = torch.as_tensor(x), torch.as_tensor(y)
-    update = torch.optim.SGD(network.parameters(), lr=lr, momentum=momentum, foreach=True)
+    update = (optimizer or _descent(lr, momentum))(network.parameters())
     network.train()
     losses = []
     for index in minibatches(len(images), batch, steps, network.seeds):
@@ -231,3 +238,43 @@ def evaluate_stacked(network: nn.Module, x: np.ndarray, y: np.ndarray) -> tuple[
     logits = network(torch.as_tensor(x))
     correct = (logits.argmax(2) == labels).double().mean(1)
     return stacked_loss(logits, labels).double().numpy(), correct.numpy()
+
+
+def parameter_gradients(network: nn.Module, x: np.ndarray, cotangent: np.ndarray) -> dict[str, np.ndarray]:
+    """Differentiate a weighted sum of a module's outputs by each of its parameters.
+
+    Args:
+        network: any torch module; its parameters and their `.grad` stay as they are.
+        x: its input.
+        cotangent: weights of the outputs, of the output's shape.
+
+    Returns:
+        name -> d(sum(cotangent * network(x))) / d(parameter), zero where nothing depends on it.
+    """
+    output = network(torch.as_tensor(x))
+    names, parameters = zip(*network.named_parameters(), strict=True)
+    weighted = (output * torch.as_tensor(cotangent)).sum()
+    grads = torch.autograd.grad(weighted, parameters, allow_unused=True, materialize_grads=True)
+    return {name: grad.numpy() for name, grad in zip(names, grads, strict=True)}
+
+
+@torch.no_grad()
+def set_parameters(network: nn.Module, values: dict[str, np.ndarray]) -> nn.Module:
+    """Write arrays into a module's parameters.
+
+    Args:
+        network: changed in place.
+        values: name -> array of the parameter's shape; parameters not named keep their values.
+
+    Returns:
+        The network.
+
+    Raises:
+        KeyError: for a name that is no parameter.
+    """
+    parameters = dict(network.named_parameters())
+    for name, value in values.items():
+        if name not in parameters:
+            raise KeyError(f"no parameter is called {name!r}; there are {', '.join(parameters)}")
+        parameters[name].copy_(torch.as_tensor(value))
+    return network
