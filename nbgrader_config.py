@@ -1,9 +1,15 @@
 """nbgrader's settings: where the course lies, how the student edition is made, how it is graded."""
 
 import os
+import sys
 from pathlib import Path
 
 c = get_config()  # noqa: F821 - nbgrader provides it
+
+# nbgrader starts `alembic` by its bare name, which is not found where .venv is used without being activated.
+tools = str(Path(sys.executable).parent)
+if tools not in os.environ["PATH"].split(os.pathsep):
+    os.environ["PATH"] = tools + os.pathsep + os.environ["PATH"]
 
 # Where things lie. `root` is set explicitly, else the Formgrader shows an empty list of assignments.
 root = Path(__file__).resolve().parent

@@ -5,16 +5,19 @@ from __future__ import annotations
 import io
 import logging
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from nbgrader.converters.base import BaseConverter
+from sqlalchemy.exc import SAWarning
 from traitlets.config import Config, PyFileConfigLoader
 
 from instructor.course import Course, CourseError
 
 CLASSROOM = "COURSE_CLASSROOM"
+warnings.filterwarnings("ignore", category=SAWarning, module="nbgrader")  # about nbgrader's own queries; harmless
 
 
 def grader_config(course: Course) -> Config:
