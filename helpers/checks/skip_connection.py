@@ -57,6 +57,7 @@ def skip_connection_at(answer, image: torch.Tensor) -> None:
     """Compare one call of the chapter's block with relu(conv2(relu(conv1(x)))) + x."""
     block = _instance(answer)
     conv1, conv2 = _layers(block, ("conv_layer1", "conv_layer2"), 2, 2)
+    _chapters_weights(block)
     x = _plain(image)
     linear = conv2(_relu(conv1(x)))
     branch = _relu(linear)
@@ -234,6 +235,18 @@ def _instance(answer, *args: int):
     return beside(answer, blocks.seeded, answer, *args, seed=172)
 
 
+def _chapters_weights(block) -> None:
+    """With the chapter's seed, the chapter's layers have these weights and no others."""
+    expected = blocks.parameter_arrays(blocks.conv_branch(3, 6, 2, 2, 2, seed=172))
+    names = ("conv_layer1.weight", "conv_layer1.bias", "conv_layer2.weight", "conv_layer2.bias")
+    arrays = _parameters(block)
+    for name, truth in zip(names, expected.values(), strict=True):
+        same = name in arrays and arrays[name].shape == truth.shape and np.allclose(arrays[name], truth)
+        expect(
+            same, f"`{name}` is not what the chapter's layers start with: leave `__init__` as it was given."
+        )
+
+
 def _he_mistakes(branch: np.ndarray, shortcut: np.ndarray, without_relu: np.ndarray) -> list:
     return [
         (_relu(branch), "The addition is missing: this is the branch alone."),
@@ -298,6 +311,7 @@ def _shapes(block, shapes: dict[str, tuple[int, ...]]) -> None:
             arrays[name].shape == shape,
             f"`{name}` should have shape {shape} (out, in, height, width), but yours is {arrays[name].shape}.",
         )
+        expect(np.any(arrays[name]), f"`{name}` is zero everywhere: leave torch's initialisation as it is.")
 
 
 def _layers(block, names: Sequence[str], stride: int, padding: int) -> list:

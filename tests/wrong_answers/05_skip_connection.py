@@ -143,6 +143,13 @@ WRONG = {
                 LAYERS, "x = self.relu2(self.conv_layer2(self.relu(self.conv_layer1(image)))) + image"
             ),
         ),
+        Answer(
+            "another geometry, to make every size fit",
+            hint="leave `__init__` as it was given",
+            source=_body(
+                LAYERS, "return self.relu2(self.conv_layer2(self.relu(self.conv_layer1(image)))) + image"
+            ).replace("2, stride=2, padding=2", "3, padding=1"),
+        ),
         Answer("the stub", hint="no answer here yet", source=_body(LAYERS, "raise NotImplementedError")),
     ],
     "branch_size": [
@@ -317,6 +324,13 @@ def input_dependence(branch, n):
             source=_body(
                 FIXED, "image += self.conv2(torch.relu(self.conv1(image)))\nreturn torch.relu(image)"
             ),
+        ),
+        Answer(
+            "a branch of zeros",
+            hint="zero everywhere",
+            source=_body(
+                FIXED, "return torch.relu(self.conv2(torch.relu(self.conv1(image))) + image)"
+            ).replace("\n    def forward", "        nn.init.zeros_(self.conv2.weight)\n\n    def forward"),
         ),
         Answer(
             "layers with other names",
