@@ -38,4 +38,4 @@ c.ClearMarkScheme.enforce_metadata = False
 
 # Feedback: escaped text, sanitised prose and small bitmaps on a page that loads nothing.
 c.GenerateFeedback.exporter_class = "instructor.feedback.FeedbackExporter"
-c.GenerateFeedback.preprocessors = ["nbgrader.preprocessors.GetGrades"]
+c.GenerateFeedback.preprocessors = ["instructor.feedback.GradesAndState"]

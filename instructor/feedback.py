@@ -8,7 +8,6 @@ schemes nor where things lie on the grader's machine.
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from collections.abc import Iterator
 from importlib.resources import files
@@ -24,13 +23,13 @@ from nbconvert.filters import strip_ansi
 from nbformat import NotebookNode
 from nbgrader.converters import GenerateFeedback
 from nbgrader.coursedir import CourseDirectory
+from nbgrader.preprocessors import GetGrades
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 
 from instructor.course import Course, CourseError, Lesson, load_course
 from instructor.settings import grader_config, run_quietly
-from instructor.source import is_role
 
 OUTPUT_CHARACTERS = 10_000
 PICTURE_BYTES = 500_000
@@ -44,6 +43,17 @@ PATH = re.compile(r"(?<![\w.:/])(?:/[\w.+@~-]+){2,}/(?=[\w.<-])")
 FORMATTER = HtmlFormatter(nowrap=True, noclasses=True, style="default")
 
 
+class GradesAndState(GetGrades):
+    """nbgrader's preprocessor that adds scores and comments, and whether a person has still to read an answer."""
+
+    def _get_score(self, cell: NotebookNode, resources: Any) -> None:
+        super()._get_score(cell, resources)
+        grade = self.gradebook.find_grade(
+            cell.metadata.nbgrader.grade_id, self.notebook_id, self.assignment_id, self.student_id
+        )
+        cell.metadata.nbgrader.waiting = grade.needs_manual_grade
+
+
 class FeedbackExporter(Exporter):
     """Renders a graded notebook to a page; nbgrader's generate_feedback uses it through nbgrader_config.py."""
 
@@ -55,15 +65,18 @@ class FeedbackExporter(Exporter):
         course = load_course()
         lesson = course.lesson(resources["nbgrader"]["assignment"])
         released = {cell.id for cell in nbformat.read(course.release(lesson), as_version=4).cells}
-        return page(nb, resources["nbgrader"], released), resources
+        return page(
+            nb, f"Lesson {lesson.number} · {lesson.title}", resources["nbgrader"], released
+        ), resources
 
 
-def page(notebook: NotebookNode, grading: dict, released: set[str]) -> str:
+def page(notebook: NotebookNode, title: str, grading: dict, released: set[str]) -> str:
     """Render a graded notebook.
 
     Args:
-        notebook: cells carry `score`, `points` and `comment` in their nbgrader metadata.
-        grading: student, notebook, score, max_score, late_penalty.
+        notebook: cells carry `score`, `points`, `waiting` and `comment` in their nbgrader metadata.
+        title: of the lesson.
+        grading: student, score, max_score, late_penalty.
         released: ids of the cells that the student edition came with; other cells are the learner's own.
 
     Returns:
@@ -72,7 +85,9 @@ def page(notebook: NotebookNode, grading: dict, released: set[str]) -> str:
     template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
         files("instructor").joinpath("templates/feedback.html").read_text(encoding="utf-8")
     )
-    return template.render(cells=list(_shown_cells(notebook, released)), **grading)
+    cells = list(_shown_cells(notebook, released))
+    waiting = sum(cell["points"] for cell in cells if cell["waiting"])
+    return template.render(title=title, cells=cells, waiting=waiting, **grading)
 
 
 def _shown_cells(notebook: NotebookNode, released: set[str]) -> Iterator[dict]:
@@ -99,7 +114,7 @@ def _shown_cells(notebook: NotebookNode, released: set[str]) -> Iterator[dict]:
             "graded": graded,
             "score": meta.get("score"),
             "points": meta.get("points"),
-            "waiting": is_role(cell, "response") and meta.get("score") is None,
+            "waiting": meta.get("waiting", False),
             "comment": prose(meta.get("comment") or ""),
         }
 
@@ -175,7 +190,7 @@ def _picture(kind: str, data: Any) -> str | None:
     """A data address for a bitmap that is small and what it says it is, else None."""
     try:
         raw = base64.b64decode("".join(data) if isinstance(data, list) else data, validate=False)
-    except (TypeError, binascii.Error):
+    except (TypeError, ValueError):
         return None
     if len(raw) > PICTURE_BYTES or not raw.startswith(SIGNATURES[kind]):
         return None

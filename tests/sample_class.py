@@ -47,8 +47,16 @@ def _release(lesson: Lesson) -> str:
 
 
 def solutions(lesson: Lesson) -> dict[str, str]:
-    """Sources of a lesson's answer cells by grade_id."""
-    return {name: source for role, name, source in cells(lesson) if role == "answer"}
+    """Sources of a lesson's answer cells by grade_id, without the marks of the solution."""
+    return {
+        name: "\n".join(
+            line
+            for line in source.splitlines()
+            if line.strip() not in ("### BEGIN SOLUTION", "### END SOLUTION")
+        )
+        for role, name, source in cells(lesson)
+        if role == "answer"
+    }
 
 
 def filled(lesson: Lesson, answers: dict[str, str]) -> NotebookNode:

@@ -1,0 +1,172 @@
+"""A feedback page shows work, scores and hints, and nothing that a submission or the grader should not show."""
+
+import base64
+import re
+from html.parser import HTMLParser
+
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+from instructor.csvsafe import read_csv
+from instructor.feedback import hide_paths, page, prose, without_regions
+from instructor.grade import Score
+from instructor.report import export, grade_table
+
+GRADING = {"student": "ada, <b>countess</b>", "score": 3.0, "max_score": 4.0, "late_penalty": 0}
+PIXEL = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"0" * 20).decode()
+
+
+class Elements(HTMLParser):
+    """Collects (tag, attributes) of a page."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.found = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+
+def render(*cells):
+    notebook = new_notebook(cells=list(cells))
+    return page(notebook, "Lesson 1 · A title", GRADING, released=set())
+
+
+def extra(*outputs, source="1"):
+    return new_code_cell(source, outputs=list(outputs))
+
+
+HOSTILE = [
+    "<script>fetch('https://evil.example')</script>",
+    "<img src=x onerror=alert(1)>",
+    "![x](https://evil.example/p.png)",
+    "[x](javascript:alert(1))",
+    "[x](data:text/html,<script>alert(1)</script>)",
+    "<iframe src='https://evil.example'></iframe>",
+    "<style>@import 'https://evil.example'</style>",
+    "<svg onload=alert(1)>",
+    "<a href='x' onclick='alert(1)'>x</a>",
+    "<form action='https://evil.example'><input name=q></form>",
+    "</pre></section><script>alert(1)</script>",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_nothing_of_a_submission_runs_or_loads(text):
+    outputs = [
+        new_output("stream", name="stdout", text=text),
+        new_output(
+            "display_data", data={"text/html": text, "application/javascript": text, "image/svg+xml": text}
+        ),
+        new_output("display_data", data={"text/plain": text, "text/latex": text}),
+        new_output("error", ename=text, evalue=text, traceback=[text]),
+        new_output("display_data", data={"image/png": PIXEL}, metadata={"image/png": {"alt": f'"{text}'}}),
+    ]
+    shown = Elements(render(new_markdown_cell(text), extra(*outputs, source=text)))
+    tags = {tag for tag, _ in shown.found}
+    assert not tags & {"script", "iframe", "svg", "form", "input", "object", "embed", "link", "base"}
+    for tag, attributes in shown.found:
+        assert not [name for name in attributes if name.startswith("on")], (tag, attributes)
+        if tag == "img":
+            assert attributes["src"].startswith("data:image/png;base64,")
+        assert not attributes.get("href", "").lower().startswith(("javascript", "data"))
+    assert "default-src 'none'" in render()
+
+
+def test_only_what_is_a_picture_is_shown_as_one():
+    fake = new_output("display_data", data={"image/png": base64.b64encode(b"<svg onload=x>").decode()})
+    large = new_output(
+        "display_data", data={"image/jpeg": base64.b64encode(b"\xff\xd8\xff" + b"0" * 600_000).decode()}
+    )
+    broken = new_output("display_data", data={"image/png": "not base64 é", "text/plain": "a figure"})
+    html = render(extra(fake, large, broken))
+    assert "<img" not in html
+    assert "a figure" in html and "is not shown" in html
+
+
+def test_long_output_is_cut_and_says_so():
+    html = render(extra(new_output("stream", name="stdout", text="x" * 50_000)))
+    assert len(html) < 20_000
+    assert "40000 characters left out" in html
+
+
+def test_regions_of_hidden_tests_and_mark_schemes_are_left_out():
+    check = "check.f(f)\n### BEGIN HIDDEN TESTS\nsecret = 1\n### END HIDDEN TESTS"
+    question = "Why?\n\n=== BEGIN MARK SCHEME ===\n3: all\n=== END MARK SCHEME ==="
+    assert without_regions(check) == "check.f(f)"
+    assert without_regions(question) == "Why?"
+    meta = {
+        "grade": True,
+        "solution": False,
+        "locked": True,
+        "grade_id": "f_check",
+        "score": 4.0,
+        "points": 4.0,
+    }
+    html = render(new_code_cell(check, metadata={"nbgrader": meta}))
+    assert "secret" not in html and re.search(r"4 / 4", html)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("File /root/.pyenv/versions/3.11.7/lib/python3.11/site-packages/numpy/x.py:3", "File …/x.py:3"),
+        ("/home/prof/course/solutions/01/01.ipynb", "…/01.ipynb"),
+        ("ratio 1/2 and a/b/c", "ratio 1/2 and a/b/c"),
+        ("https://arxiv.org/abs/1512.03385", "https://arxiv.org/abs/1512.03385"),
+    ],
+)
+def test_paths_of_the_grader_are_hidden(text, shown):
+    assert hide_paths(text) == shown
+
+
+def test_prose_keeps_what_learners_write():
+    html = prose(
+        "Because **two** ways:\n\n- `x + F(x)`\n- [paper](https://arxiv.org/abs/1512.03385)\n\na < b & c"
+    )
+    assert "<strong>two</strong>" in html and "<code>x + F(x)</code>" in html
+    assert 'href="https://arxiv.org/abs/1512.03385"' in html and "a &lt; b &amp; c" in html
+
+
+def test_lesson_text_is_left_out_and_own_cells_are_shown():
+    notebook = new_notebook(
+        cells=[new_markdown_cell("The lesson.", id="prose"), new_markdown_cell("My note.", id="mine")]
+    )
+    html = page(notebook, "Lesson", GRADING, released={"prose"})
+    assert "My note." in html and "The lesson." not in html
+
+
+def test_waiting_answers_are_said_to_wait():
+    meta = {
+        "grade": True,
+        "solution": True,
+        "locked": False,
+        "grade_id": "why_response",
+        "score": 0.0,
+        "points": 3.0,
+        "waiting": True,
+    }
+    html = render(new_markdown_cell("Because.", metadata={"nbgrader": meta}))
+    assert "to be read" in html and "worth 3 points" in html
+    assert "ada, &lt;b&gt;countess&lt;/b&gt;" in html
+
+
+def test_grades_survive_a_spreadsheet(tmp_path, monkeypatch):
+    rows = [
+        Score("=1+1", "01", 1.0, 2.0, False),
+        Score("Lovelace, Ada", "01", 2.0, 2.0, True),
+        Score("-3@x", "01", 0.0, 2.0, False),
+    ]
+    monkeypatch.setattr("instructor.report.scores", lambda course: rows)
+    path = export(None, tmp_path / "grades.csv")
+    assert [row["student"] for row in read_csv(path)] == ["=1+1", "Lovelace, Ada", "-3@x"]
+    assert "\n'=1+1," in path.read_text(encoding="utf-8-sig")
+    assert '"Lovelace, Ada"' in path.read_text(encoding="utf-8-sig")
+    assert grade_table(rows).row_count == 3
+
+
+def test_the_page_is_utf8_and_named():
+    html = render(new_markdown_cell("Größe ∂L/∂x"))
+    assert '<meta charset="utf-8">' in html and "Größe ∂L/∂x" in html
+    assert "<title>Lesson 1 · A title: feedback</title>" in html
