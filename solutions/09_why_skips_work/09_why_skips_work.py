@@ -52,7 +52,7 @@ torch.set_num_threads(1)
 # %% [markdown]
 # ## 1 · The first suspect: vanishing gradients
 #
-# All four documents say that skips cure the vanishing gradient. He et al. (2015), who introduced residual networks, argue that this is *not* what ailed their deep plain
+# Three of the four documents say that skips cure the vanishing gradient; the fourth, on the shortcut layer, speaks of degradation, as He et al. (2015) do. They argue that vanishing gradients are *not* what ailed their deep plain
 # networks: with batch norm, they report, the gradients are healthy, and the networks still get worse with depth.
 #
 # *Predict:* in a random plain network with batch norm and ReLU, 40 layers deep, is the gradient at the input smaller or larger than at the output, and by what factor?
@@ -404,7 +404,7 @@ figures.show(
 # %% [markdown]
 # What we see: in all five seeds, training shortens the paths, until more than four fifths of the squared gradient of a ten-block network passes at most two branches. So far Veit et al. are right, at our small scale.
 #
-# What it does *not* show: that the paths are independent voices. Before training, the squares add up (the ratio is about 1). After training the square of the sum is more than
+# What it does *not* show: that the paths are independent voices. Before training, the squares add up, more or less (the ratio is near 1). After training the square of the sum is more than
 # twice the sum of squares: paths of different length *point the same way*, and the formula for independent paths is off. Short paths carry the gradient; they do not act alone. Nor does any of this say that the long paths are useless: the forward pass needs what they compute.
 #
 # ## 4 · Operating on a trained network
@@ -850,7 +850,7 @@ assert not np.allclose((eye + J).T @ np.ones(3), np.ones(3))  # "multiplied by o
 # | **iterated convolution** | the signal dies, at 362; every printed digit reproduces | what dies there is the *activation*; softmax, not the skip, keeps values alive, and makes the *gradient* die twelve times sooner; its "DenseNet" concatenates nothing but sums, and is the only true residual stream in it; its one-hot result is rounding noise | 1, 2 |
 # | **tanh chain, small net, questions** | the four gradients; a good set of questions | the first gradient is zero from saturation, not depth, and its own skip line makes all four zero; the small net has no skip and memorises random labels; "that's all the paper was saying" | 3, 7 |
 # | **chapter and exercise** | extra paths for the gradient (1024 of them for ten blocks); concatenation keeps early features | the update rule's derivative; "multiplied by one" is $I + J$; its ReLU lets the stream only grow; its block fits two sizes; a stalled loss has many causes; dense connections end at the block | 3, 5, 8 |
-# | **shortcut layer** | the idea: a weighted sum, strides, and the transpose backward | `is (None, None, None)` never holds, so no unequal shapes; swapped indices; weights that forward and backward do not share; gradients that start as noise; "no extra parameters" only for identity and option A | 6 |
+# | **shortcut layer** | it names the degradation problem, on the *training* set; a weighted sum, strides, and the transpose backward | `is (None, None, None)` never holds, so no unequal shapes; swapped indices; weights that forward and backward do not share; gradients that start as noise; "no extra parameters" only for identity and option A | 6 |
 #
 # A fair reading: the documents' *code* was mostly honest, it printed what it computed. It was the sentences around the code that said more than the code showed. That is the temptation of any
 # notebook, and ours is no exception.
