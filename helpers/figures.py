@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import textwrap
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -13,6 +14,7 @@ from matplotlib.figure import Figure
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "x")
+TITLE_WIDTH = 58  # characters that fit above one pair of axes
 
 STYLE = {
     "figure.figsize": (6.0, 3.6),
@@ -60,7 +62,8 @@ def canvas(title: str, xlabel: str, ylabel: str, **axes: Any) -> tuple[Figure, A
     """
     with plt.rc_context(STYLE):
         figure, axis = plt.subplots()
-    axis.set(title=title, xlabel=xlabel, ylabel=ylabel, **axes)
+        axis.set_title(textwrap.fill(title, TITLE_WIDTH))
+        axis.set(xlabel=xlabel, ylabel=ylabel, **axes)
     return figure, axis
 
 
@@ -78,10 +81,11 @@ def panels(titles: list[str], title: str = "", height: float = 3.2, **axes: Any)
     """
     with plt.rc_context(STYLE):
         figure, row = plt.subplots(1, len(titles), figsize=(6.0, height), squeeze=False)
-    for axis, name in zip(row[0], titles, strict=True):
-        axis.set(title=name, **axes)
+        for axis, name in zip(row[0], titles, strict=True):
+            axis.set_title(name)
+            axis.set(**axes)
     if title:
-        figure.suptitle(title, x=0.01, ha="left", fontsize=12)
+        figure.suptitle(textwrap.fill(title, TITLE_WIDTH), x=0.01, ha="left", fontsize=12)
     return figure, list(row[0])
 
 
