@@ -85,7 +85,7 @@ def panels(titles: list[str], title: str = "", height: float = 3.2, **axes: Any)
             axis.set_title(name)
             axis.set(**axes)
     if title:
-        figure.suptitle(textwrap.fill(title, TITLE_WIDTH), x=0.01, ha="left", fontsize=12)
+        figure.suptitle(textwrap.fill(title, TITLE_WIDTH + 8), x=0.01, ha="left", fontsize=12)
     return figure, list(row[0])
 
 
