@@ -36,6 +36,18 @@ c.ClearSolutions.text_stub = "*Replace this line with your answer.*"
 # removes them from the student edition all the same.
 c.ClearMarkScheme.enforce_metadata = False
 
+# Grading: students' code runs behind walls, checks run outside of its reach (docs/threat-model.md). Only the first step
+# differs from nbgrader's own list; `nbgrader autograde` and the Formgrader's button take it, too.
+c.Autograde.autograde_preprocessors = [
+    "instructor.checker.execute.TrustedExecute",
+    "nbgrader.preprocessors.IgnorePattern",
+    "nbconvert.preprocessors.ClearMetadataPreprocessor",
+    "nbgrader.preprocessors.LimitOutput",
+    "nbgrader.preprocessors.SaveAutoGrades",
+    "nbgrader.preprocessors.AssignLatePenalties",
+    "nbgrader.preprocessors.CheckCellMetadata",
+]
+
 # Feedback: escaped text, sanitised prose and small bitmaps on a page that loads nothing.
 c.GenerateFeedback.exporter_class = "instructor.feedback.FeedbackExporter"
 c.GenerateFeedback.preprocessors = ["instructor.feedback.GradesAndState"]

@@ -1,0 +1,126 @@
+"""Answer the checker's questions in the student's kernel: call this, read that attribute, run this beside it.
+
+Loaded before anything of the student's. It judges nothing and holds no secret: a student who changes it changes
+only what their own process answers. Objects that are not plain stay here; the checker gets a number for each.
+"""
+
+from __future__ import annotations
+
+import builtins
+import importlib
+import itertools
+from typing import Any
+
+from . import wire
+
+REPLY_BYTES = 64_000_000
+ITEMS = 10_000
+TEXT = 2_000
+
+_objects: list[Any] = []
+
+
+class Reply:
+    """A message on its way out through IPython's display machinery, untouched."""
+
+    def __init__(self, text: str):
+        self.text = text
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
+        return {"text/plain": self.text}
+
+
+def serve(message: str) -> Reply:
+    """Do what a message asks; whatever goes wrong is the answer.
+
+    Args:
+        message: a `wire` message of a dict with the operation "do" and its arguments.
+
+    Returns:
+        A `wire` message of ("value", result) or ("error", class name, builtin class name, text).
+    """
+    try:
+        request = wire.loads(message, _resolve, REPLY_BYTES)
+        result = _OPERATIONS[request.pop("do")](**request)
+        return Reply(wire.dumps(("value", result), _refer, REPLY_BYTES))
+    except BaseException as error:
+        return Reply(wire.dumps(("error", *_described(error)), _refer, REPLY_BYTES))
+
+
+def _described(error: BaseException) -> tuple[str, str, str]:
+    """Name of an exception's class, of its nearest builtin class, and its text."""
+    kinds = type(error).__mro__
+    known = next(k.__name__ for k in kinds if getattr(builtins, k.__name__, None) is k)
+    try:
+        plain = len(error.args) == 1 and isinstance(error.args[0], str)  # str(KeyError("a")) adds quotes
+        text = (error.args[0] if plain else str(error))[:TEXT]
+    except BaseException:
+        text = ""
+    return type(error).__name__[:100], known, text
+
+
+def _refer(value: Any) -> list:
+    """Keep an object here and hand out its number."""
+    _objects.append(value)
+    return ["object", len(_objects) - 1, callable(value), type(value).__name__[:100]]
+
+
+def _resolve(tag: str, *rest: Any) -> Any:
+    """Find the object of a number, or what stands at an import path."""
+    if tag == "object":
+        return _objects[rest[0]]
+    if tag == "import":
+        module, path = rest
+        found = importlib.import_module(module)
+        for name in path.split("."):
+            found = getattr(found, name)
+        return found
+    raise wire.WireError(f"unknown tag {tag!r}")
+
+
+def _names(names: list[str]) -> dict[str, Any]:
+    """Values of the names that the notebook defines; those that cannot cross are left out."""
+    from IPython import get_ipython
+
+    _objects.clear()
+    space = get_ipython().user_ns
+    found = {}
+    for name in names:
+        if name in space:
+            try:
+                wire.dumps(space[name], lambda _: [], REPLY_BYTES)
+            except Exception:
+                continue
+            found[name] = space[name]
+    return found
+
+
+def _call(target: Any, args: tuple, kwargs: dict) -> Any:
+    return target(*args, **kwargs)
+
+
+def _items(target: Any) -> list:
+    """What iterating gives, as far as may cross.
+
+    Raises:
+        ValueError: if there are more than ITEMS.
+    """
+    items = list(itertools.islice(target, ITEMS + 1))
+    if len(items) > ITEMS:
+        raise ValueError(f"more than {ITEMS:,} items")
+    return items
+
+
+def _text(target: Any) -> str:
+    return repr(target)[:TEXT]
+
+
+_OPERATIONS = {
+    "names": _names,
+    "call": _call,
+    "attribute": lambda target, name: getattr(target, name),
+    "item": lambda target, key: target[key],
+    "length": lambda target: len(target),
+    "items": _items,
+    "text": _text,
+}
