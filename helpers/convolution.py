@@ -95,8 +95,8 @@ def binomial_kernel(dtype: str = "float64") -> Array:
 def convolve_same(image: Array, kernel: Array, boundary: str = "fill") -> Array:
     """Convolve an image with a 3 x 3 kernel and keep its size.
 
-    Every product and every sum is rounded to the result's dtype, in the order in which
-    `scipy.signal.convolve2d` adds them up; float16 and tensors (with autograd) work too.
+    Single and double precision are left to scipy (arrays) and torch (tensors, with autograd). In
+    the 16-bit formats every product and every sum is rounded, in the order in which scipy adds.
 
     Args:
         image: (height, width).
@@ -116,24 +116,30 @@ def convolve_same(image: Array, kernel: Array, boundary: str = "fill") -> Array:
         )
     if boundary not in PADDINGS:
         raise ValueError(f"boundary {boundary!r} is not known; choose one of {', '.join(PADDINGS)}")
-    if isinstance(image, np.ndarray) and np.result_type(image, kernel) in (np.float32, np.float64):
+    if not isinstance(image, np.ndarray):
+        return _convolve_tensor(image, kernel, boundary)
+    if np.result_type(image, kernel) in (np.float32, np.float64):
         return convolve2d(image, kernel, mode="same", boundary=boundary)
-    height, width = image.shape
-    padded = _padded(image, boundary)
+    return _sum_of_shifts(np.pad(image, 1, mode=PADDINGS[boundary][0]), kernel)
+
+
+def _convolve_tensor(image: torch.Tensor, kernel: torch.Tensor, boundary: str) -> torch.Tensor:
+    from torch.nn.functional import conv2d, pad
+
+    padded = pad(image[None, None], (1, 1, 1, 1), mode=PADDINGS[boundary][1])
+    if image.dtype.itemsize < 4:
+        return _sum_of_shifts(padded[0, 0], kernel)
+    return conv2d(padded, kernel.flip(0, 1)[None, None])[0, 0]
+
+
+def _sum_of_shifts(padded: Array, kernel: Array) -> Array:
+    """Add up weight times shifted image, one weight after the other."""
+    height, width = padded.shape[0] - 2, padded.shape[1] - 2
+    shifts = itertools.product((2, 1, 0), repeat=2)
     return sum(
-        kernel[i, j] * padded[2 - i : 2 - i + height, 2 - j : 2 - j + width]
-        for i, j in itertools.product(range(3), repeat=2)
+        weight * padded[row : row + height, column : column + width]
+        for weight, (row, column) in zip(kernel.ravel(), shifts, strict=True)
     )
-
-
-def _padded(image: Array, boundary: str) -> Array:
-    """Put one ring of pixels around an image."""
-    numpy_mode, torch_mode = PADDINGS[boundary]
-    if isinstance(image, np.ndarray):
-        return np.pad(image, 1, mode=numpy_mode)
-    from torch.nn.functional import pad
-
-    return pad(image[None, None], (1, 1, 1, 1), mode=torch_mode)[0, 0]
 
 
 def operator_matrix(kernel: np.ndarray, n: int, boundary: str = "fill") -> np.ndarray:

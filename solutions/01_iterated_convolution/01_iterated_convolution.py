@@ -109,7 +109,7 @@ peaks = convolution.peak_history(blur, np.ones((8, 8), np.float32), death + 1)
 factors = peaks[1:-1] / peaks[:-2]
 print("factor of convolution", ", ".join(f"{k + 1}: {factors[k]:.4f}" for k in (0, 1, 5, 20, 100, 300)))
 fig, axis = figures.canvas(
-    f"A straight line: every convolution multiplies the peak by {factors[100]:.4f}",
+    f"A straight line: a factor of {factors[100]:.4f} per convolution",
     "convolutions k",
     LOG_PEAK,
 )
@@ -198,6 +198,7 @@ fig, axis = figures.canvas(
     "side of the image n",
     "spectral radius",
 )
+axis.set_xticks(sides[1::2])
 axis.plot(sides, radii, label="largest eigenvalue", **figures.series(0, marker=True))
 axis.axhline(KERNEL.sum(), label="sum of the kernel", **figures.series(1))
 axis.legend()
@@ -430,7 +431,7 @@ equal(
 # %% [markdown]
 # ### What we should see
 #
-# `bfloat16` has no place in NumPy; the next cell runs it in torch, with each product and each sum rounded as before.
+# `bfloat16` has no place in NumPy; the next cell runs it in torch, with each product and each sum rounded, as in float16.
 
 # %%
 deaths = {d: iterate(np.ones((8, 8)), KERNEL, d) for d in ("float16", "float32", "float64")}
