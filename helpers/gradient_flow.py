@@ -148,13 +148,14 @@ def xray(
     return XRay(measure(net, seed=seed), predicted)
 
 
-def measure(net: RandomNet, batch: int = 128, seed: int = 0) -> Flow:
+def measure(net: RandomNet, batch: int = 128, signal: float = 1.0, seed: int = 0) -> Flow:
     """Send a random batch forward and a random cotangent backward through the network.
 
     Args:
         net: the network; its parameters keep their `.grad`.
         batch: number of examples.
-        seed: of the inputs and cotangents, both standard normal.
+        signal: root mean square of the inputs, which are normal.
+        seed: of the inputs and the cotangents.
 
     Returns:
         The measured flow.
@@ -163,7 +164,7 @@ def measure(net: RandomNet, batch: int = 128, seed: int = 0) -> Flow:
     # A stream of its own: the weights were drawn with small seeds too.
     random = torch.Generator().manual_seed(1_000_003 + seed)
     inputs, cotangent = torch.randn(2, batch, width, generator=random, dtype=torch.float64)
-    states = net.stream(inputs.requires_grad_())
+    states = net.stream((signal * inputs).requires_grad_())
     gradients = torch.autograd.grad(
         states[-1], [*states, *net.weights], cotangent / cotangent.square().mean().sqrt()
     )
