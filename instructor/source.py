@@ -26,9 +26,12 @@ except ModuleNotFoundError:
     import sys
 
     if "google.colab" not in sys.modules:
-        raise ModuleNotFoundError("helpers is missing: run `make lab` in the course's folder and open this notebook there") from None
-    source = "git+https://github.com/{repository}@{ref}"
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", source, "mnist1d"], check=True)
+        raise ModuleNotFoundError(
+            "helpers is missing: run `make lab` in the course's folder and open this notebook there"
+        ) from None
+    course = "git+https://github.com/{repository}@{ref}"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    subprocess.run([*pip, course, "mnist1d"], check=True)
     import helpers"""
 
 
