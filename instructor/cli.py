@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from instructor.collect.command import collect_command
 from instructor.course import Course, CourseError, Lesson, load_course
 
 app = typer.Typer(
@@ -63,6 +65,9 @@ def build_command(
         raise typer.Exit(1)
 
 
+app.command("collect")(collect_command)
+
+
 @app.command("grade")
 def grade_command(
     lessons: Lessons = None,
@@ -75,16 +80,21 @@ def grade_command(
 ) -> None:
     """Execute the submissions in a sandbox, check them outside of it, and fill the gradebook."""
     from instructor import grade, report
-    from instructor.sandbox import choose
+    from instructor.sandbox.choose import SWITCH, UNSAFE, SandboxUnavailable, confinement
 
     course = load_course()
-    console.print(f"sandbox: {choose(unsafe=unsafe).name}")
+    if unsafe:
+        os.environ[SWITCH] = UNSAFE
+    try:
+        console.print(f"sandbox: {confinement()}", soft_wrap=True)
+    except SandboxUnavailable as error:
+        raise CourseError(str(error)) from error
     marks = {"graded": "[green]graded[/green]", "unchanged": "unchanged", "failed": "[red]failed[/red]"}
 
     def told(result: grade.Graded) -> None:
         console.print(f"{result.student}  {result.lesson}  {marks[result.state]}  {result.reason}".rstrip())
 
-    results = grade.grade(course, chosen(course, lessons), student, force, jobs, unsafe, told)
+    results = grade.grade(course, chosen(course, lessons), student, force, jobs, told)
     console.print(report.grade_table(grade.scores(course)))
     if any(result.state == "failed" for result in results):
         console.print(

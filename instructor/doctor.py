@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from packaging.requirements import Requirement
 
 from instructor.course import Course
+from instructor.sandbox.choose import SandboxUnavailable, confinement
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,9 @@ def _package(needed: Requirement) -> Finding:
 
 def _confinement() -> Finding:
     """Which sandbox would hold a learner's kernel."""
-    from instructor.sandbox import ConfinementError, choose
-
     try:
-        return Finding("sandbox", True, choose().name)
-    except ConfinementError as error:
+        return Finding("sandbox", True, str(confinement()))
+    except SandboxUnavailable as error:
         return Finding("sandbox", False, "none", str(error))
 
 

@@ -56,7 +56,6 @@ def grade(
     students: list[str] | None = None,
     force: bool = False,
     jobs: int = 2,
-    unsafe: bool = False,
     told: Callable[[Graded], None] = lambda _: None,
 ) -> list[Graded]:
     """Grade what was collected.
@@ -67,7 +66,6 @@ def grade(
         students: which students; all if None.
         force: grade again what has not changed, too.
         jobs: how many submissions are executed at once.
-        unsafe: whether learners' code may run without a sandbox.
         told: called with each result as it comes.
 
     Returns:
@@ -83,7 +81,7 @@ def grade(
         register(course, lesson)
     results = []
     with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
-        for result in pool.map(lambda task: _grade_one(course, *task, force, unsafe), waiting):
+        for result in pool.map(lambda task: _grade_one(course, *task, force), waiting):
             told(result)
             results.append(result)
     return results
@@ -117,7 +115,7 @@ def register(course: Course, lesson: Lesson) -> None:
         generate(course, lesson, Path(folder), database=True)
 
 
-def _grade_one(course: Course, lesson: Lesson, student: str, force: bool, unsafe: bool) -> Graded:
+def _grade_one(course: Course, lesson: Lesson, student: str, force: bool) -> Graded:
     """Grade one submission; every failure becomes its result."""
     receipt = course.classroom / "autograded" / student / lesson.name / RECEIPT
     stamp = _stamp(course, lesson, student)
@@ -125,7 +123,7 @@ def _grade_one(course: Course, lesson: Lesson, student: str, force: bool, unsafe
         return Graded(student, lesson.name, "unchanged")
     try:
         with WRITER:
-            _autograde(course, lesson, student, unsafe)
+            _autograde(course, lesson, student)
         report = _read(receipt.with_name("execution.json"))
         receipt.write_text(json.dumps({"stamp": stamp, **report}, indent=1) + "\n", encoding="utf-8")
         return Graded(student, lesson.name, "graded")
@@ -148,7 +146,7 @@ def _read(path: Path) -> dict:
         return {}
 
 
-def _autograde(course: Course, lesson: Lesson, student: str, unsafe: bool) -> None:
+def _autograde(course: Course, lesson: Lesson, student: str) -> None:
     """Run nbgrader's autograder for one submission.
 
     Raises:
@@ -159,7 +157,6 @@ def _autograde(course: Course, lesson: Lesson, student: str, unsafe: bool) -> No
     config.CourseDirectory.student_id = student
     config.Autograde.force = True
     config.TrustedExecute.meanwhile = others_may_write
-    config.TrustedExecute.unsafe = unsafe
     run_quietly(
         Autograde(coursedir=CourseDirectory(config=config), config=config),
         f"grading {student}, {lesson.name}",
