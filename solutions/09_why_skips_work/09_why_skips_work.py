@@ -71,12 +71,12 @@ rate = plain_xray.measured.gradient[0] ** (1 / 40)
 assert abs(rate / math.sqrt(math.pi / (math.pi - 1)) - 1) < 0.02 and residual_xray.measured.gradient[0] > 1
 
 fig, ax = figures.canvas(
-    f"With batch norm nothing vanishes: × {rate:.2f} a layer in plain nets",
+    f"With batch norm nothing vanishes: × {rate:.2f} a plain layer",
     "layer $l$ (0 is the input)",
     "gradient, root mean square",
     yscale="log",
 )
-for i, (name, picture) in enumerate({"plain": plain_xray, "residual": residual_xray}.items()):
+for i, (name, picture) in enumerate({"residual": residual_xray, "plain": plain_xray}.items()):
     look = figures.series(i, marker=True)
     ax.plot(picture.predicted.gradient, **figures.series(i), label=f"{name}, predicted")
     ax.plot(
@@ -86,12 +86,11 @@ ax.legend()
 figures.show(
     fig,
     alt=f"Gradient along 40 layers with batch norm. In the plain net it grows towards the input by a factor {rate:.2f} a layer, to {plain_xray.measured.gradient[0]:.0f}; "
-    f"in the residual net it stays within a factor {residual_xray.measured.gradient.max():.1f}. Measured points lie on the predicted lines.",
+    f"in the residual net it stays within a factor {residual_xray.measured.gradient.max():.1f}. Measured points lie near the predicted lines.",
 )
 
 # %% [markdown]
-# The gradient *explodes*, as lesson 4 derived, and SGD with a fitting learning rate can live with a common factor. The norm of a gradient says how much
-# arrives, not whether it is of use. Lesson 4 had a hint of that too: **shattering** (Balduzzi et al. 2017). In plain nets the gradients at two different inputs have ever less to do
+# The gradient *explodes*, as lesson 4 derived. That is a trouble of its own, but it is not vanishing. And the norm of a gradient says only how much arrives, not whether it is of use. Lesson 4 had a hint of that too: **shattering** (Balduzzi et al. 2017). In plain nets the gradients at two different inputs have ever less to do
 # with each other, so that a step that helps one example means nothing to the next. Here is its prediction for wide ReLU networks without normalisation:
 
 # %%
@@ -170,7 +169,7 @@ def draw_paths(g: float = 1 / 3, n: int = 10):
     lengths = np.arange(n + 1)
     frequency, share = path_share(n, 1.0), path_share(n, g)
     fig, ax = figures.canvas(
-        f"n = {n}, g = {g:.2g}: most paths go through {frequency.argmax()} branches,\nmost gradient through {share.argmax()}",
+        f"n = {n}, g = {g:.2g}: most paths go through {frequency.argmax()} branches, most gradient through {share.argmax()}",
         "length of the path / branches",
         "share",
     )
@@ -293,7 +292,7 @@ assert (abs(measured - shares) < 4 * error + 1e-4).all()
 
 # %% [markdown]
 # Formula and measurement agree. Now a network that does something. We train ten blocks of width 32 on the digits of lesson 7, plain and residual, five seeds each. A branch is
-# $F_i(h) = W_i\,\mathrm{relu}(\mathrm{norm}(h))$ with batch norm; a plain block gives $F_i(h)$, a residual one $h + F_i(h)$. Nothing else differs.
+# $F_i(h) = W_i\,\mathrm{relu}(\mathrm{norm}(h))$ with batch norm; a plain block gives $F_i(h)$, a residual one $h + F_i(h)$. Nothing else differs, not even the initial weights.
 
 # %%
 data = datasets.digits()
@@ -308,6 +307,7 @@ untrained = untrained.eval()
 
 # %%
 nets = {"plain": paths.BlockNet(residual=False), "residual": paths.BlockNet(residual=True)}
+assert all(map(torch.equal, nets["plain"].parameters(), nets["residual"].parameters()))
 final_loss, whole = {}, {}
 for name, net in nets.items():
     training.train_stacked(net, data.x_train, data.y_train)
@@ -326,10 +326,10 @@ assert min(whole["plain"].min(), whole["residual"].min()) > 0.92
 
 
 # %%
-def path_lengths(net, examples: int = 40) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def path_lengths(net, batch: int = 40) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Gain of each branch (n,), share of each length (seeds, n + 1), |sum of paths|^2 / sum of |paths|^2 (seeds,)."""
-    jacobians = paths.branch_jacobians(net, x_test[:examples])
-    cotangents = paths.end_gradient(net, x_test[:examples], y_test[:examples])
+    jacobians = paths.branch_jacobians(net, x_test[:batch])
+    cotangents = paths.end_gradient(net, x_test[:batch], y_test[:batch])
     cotangents /= np.linalg.norm(cotangents, axis=-1, keepdims=True)
     rows = np.array(
         [
@@ -486,7 +486,7 @@ assert lesion["plain"].mean(1).max() < 0.25 and lesion["residual"].mean(1).min()
 assert cost.argmax() == 0 and cost[1:].max() < 0.05
 
 fig, ax = figures.canvas(
-    "Any one block gone: the residual net hardly notices,\nthe plain net is down to guessing",
+    "Any one block gone: the residual net hardly notices, the plain net is down to guessing",
     "deleted block",
     "test accuracy",
     ylim=(0, 1.02),
@@ -707,7 +707,7 @@ for residual, seed in [(True, 11), (False, 12)]:
 
 # %%
 line = np.linspace(-1, 1, 41)
-few, labels = x_train[:360], y_train[:360]
+few, labels = x_train[:256], y_train[:256]
 slices = {
     name: landscape_slice(net, landscape.random_direction(net, 1), line, few, labels)
     for name, net in nets.items()
@@ -740,10 +740,7 @@ figures.show(
 
 # %%
 RADIUS, POINTS = 1.0, 21
-heights = {
-    name: landscape.surface(net, (1, 2), RADIUS, POINTS, x_train[:360], y_train[:360])
-    for name, net in nets.items()
-}
+heights = {name: landscape.surface(net, (1, 2), RADIUS, POINTS, few, labels) for name, net in nets.items()}
 spacing = 2 * RADIUS / (POINTS - 1)
 rough = {name: landscape.non_convex_share(h, spacing) for name, h in heights.items()}
 for name, values in rough.items():
@@ -758,7 +755,7 @@ assert rough["plain"].min() > rough["residual"].max() and rough["residual"].max(
 steps = np.linspace(-RADIUS, RADIUS, POINTS)
 fig, axes = figures.panels(
     [f"{name}: {rough[name].mean():.1%} not convex" for name in rough],
-    "Around the trained weights: dents without skips, a bowl with",
+    "The loss around the weights: dents without skips, a bowl with",
     4.2,
     xlabel="first direction",
     aspect="equal",
@@ -768,7 +765,14 @@ for ax, name in zip(axes, rough, strict=True):
     drawn = ax.contourf(steps, steps, heights[name][0].T, levels, norm="log", cmap="cividis", extend="both")
     ax.contour(steps, steps, heights[name][0].T, levels, colors="black", linewidths=0.5)
     bent = landscape.curvatures(heights[name][0], spacing)[..., 0] < 0
-    ax.plot(*steps[1 + np.argwhere(bent)].T, "w.", markersize=3)
+    ax.plot(
+        *steps[1 + np.argwhere(bent)].T,
+        "o",
+        color="white",
+        markeredgecolor="black",
+        markeredgewidth=0.5,
+        markersize=3,
+    )
     ax.grid(False)
 axes[0].set_ylabel("second direction")
 fig.colorbar(
