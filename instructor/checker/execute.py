@@ -10,9 +10,9 @@ import asyncio
 import copy
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, nullcontext
+from contextlib import AsyncExitStack, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -21,12 +21,13 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_grade, is_locked, is_solution
-from traitlets import Any, Instance
+from traitlets import Any, Instance, default
 
 from instructor.checker.trusted import LINE_BYTES, TrustedServer, Verdict
+from instructor.inside import wire
 from instructor.sandbox.choose import Confinement, confinement
 from instructor.sandbox.kernel import Budget, KernelGone, StudentKernel, TooSlow, student_kernel
-from instructor.sandbox.limits import Limits
+from instructor.sandbox.limits import Limits, limits_in_force
 from instructor.sandbox.outputs import clean, error_output
 
 SERVER = TrustedServer()
@@ -72,7 +73,7 @@ def execute(
         SandboxUnavailable: if no walls can be put up.
         GradingError: if a kernel does not even start.
     """
-    run = _Run(notebook, key, limits or Limits(), walls or confinement(), files)
+    run = _Run(notebook, key, limits or limits_in_force(), walls or confinement(), files)
     with ThreadPoolExecutor(1) as thread:  # the caller may have an event loop of its own
         thread.submit(asyncio.run, run.everything()).result()
     return run.notebook, run.report
@@ -85,12 +86,7 @@ def is_check(cell: NotebookNode) -> bool:
 
 def is_setup(cell: NotebookNode) -> bool:
     """Tell whether a cell is locked code whose names both the student and the checks use."""
-    return (
-        cell.cell_type == "code"
-        and is_locked(cell)
-        and not is_grade(cell)
-        and "setup" in cell.metadata.get("tags", [])
-    )
+    return cell.cell_type == "code" and is_locked(cell) and not is_grade(cell) and "setup" in _tags(cell)
 
 
 class _Run:
@@ -111,17 +107,23 @@ class _Run:
         known = {_grade_id(cell): cell for cell in key.cells if _grade_id(cell)}
         self._setup = [cell.source for cell in key.cells if is_setup(cell)]
         self._checks: list[tuple[NotebookNode, NotebookNode]] = []
-        self._theirs: list[tuple[int, NotebookNode, str]] = []
+        self._steps: list[tuple[int, NotebookNode, str]] = []
         for position, cell in enumerate(self.notebook.cells):
-            if cell.cell_type != "code":
-                continue
-            cell.outputs, cell.execution_count = [], None
-            original = known.get(_grade_id(cell))
-            if original is not None and is_check(original):
+            original = known.get(_grade_id(cell), cell)
+            graded = original is not cell and is_check(original)
+            if graded or cell.cell_type == "code":  # a check that became prose is a check all the same
+                cell.cell_type, cell.outputs, cell.execution_count = "code", [], None
+            if graded:
                 self._checks.append((cell, original))
-            elif cell.source.strip() and "skip-execution" not in cell.metadata.get("tags", []):
-                locked = original is not None and is_locked(original)
-                self._theirs.append((position, cell, original.source if locked else cell.source))
+                self._steps.append((position, cell, ""))
+                continue
+            ours = original if original is not cell and is_locked(original) else cell
+            if (
+                ours.cell_type == cell.cell_type == "code"
+                and str(ours.source).strip()
+                and "skip-execution" not in _tags(ours)
+            ):
+                self._steps.append((position, cell, str(ours.source)))
 
     async def everything(self) -> None:
         """Run the student's cells, then the checks; note what it took."""
@@ -160,11 +162,14 @@ class _Run:
             kernel = await stack.enter_async_context(
                 student_kernel(self._walls, self._limits, self._files, self._deadline)
             )
-            for position, cell, source in self._theirs:
+            for position, cell, source in self._steps:
                 if position in self.report.left_out:
                     continue
                 try:
-                    cell.outputs, _ = await kernel.run(source)
+                    if source:
+                        cell.outputs, _ = await kernel.run(source)
+                    else:
+                        await self._snapshot(kernel, cell)
                 except KernelGone as gone:
                     why = str(gone)
                     self.report.left_out[position] = why
@@ -175,6 +180,16 @@ class _Run:
             self.report.cpu_seconds += kernel.cpu
         return None, why
 
+    async def _snapshot(self, kernel: StudentKernel, check: NotebookNode) -> None:
+        """Let the student's process keep what its names mean where a check stands: checks run after all other cells.
+
+        Raises:
+            KernelGone: if the kernel died meanwhile.
+        """
+        request = wire.dumps({"do": "snapshot", "check": _grade_id(check)}, list, LINE_BYTES)
+        with suppress(TooSlow):
+            await kernel.ask(request, kernel.budget())
+
     async def _check(self, kernel: StudentKernel, cell: NotebookNode, original: NotebookNode) -> bool:
         """Run one check and write its verdict into the cell.
 
@@ -183,7 +198,7 @@ class _Run:
         """
         gone = False
         try:
-            verdict = await self._verdict(kernel, original.source)
+            verdict = await self._verdict(kernel, _grade_id(original), original.source)
         except TooSlow as slow:
             verdict = Verdict(
                 False, name="CellTimeoutError", hint=f"Your code was stopped during this check: {slow}."
@@ -207,7 +222,7 @@ class _Run:
         self._close(cell, verdict)
         return gone
 
-    async def _verdict(self, kernel: StudentKernel, source: str) -> Verdict:
+    async def _verdict(self, kernel: StudentKernel, name: str, source: str) -> Verdict:
         """Let a trusted process run a check and pass its questions on to the kernel.
 
         Raises:
@@ -216,6 +231,7 @@ class _Run:
         reader, writer = await asyncio.open_connection(sock=SERVER.open_check(), limit=LINE_BYTES)
         try:
             job = {
+                "name": name,
                 "setup": self._setup,
                 "source": source,
                 "seconds": int(self._limits.cell_wall) + 60,
@@ -254,6 +270,12 @@ class _Run:
             cell.outputs.append(new_output("execute_result", data=data, execution_count=None))
 
 
+def _tags(cell: NotebookNode) -> list:
+    """A cell's tags, whatever a submission put there."""
+    tags = cell.metadata.get("tags")
+    return tags if isinstance(tags, list) else []
+
+
 def _grade_id(cell: NotebookNode) -> str:
     """A cell's grade_id, "" if it has none."""
     words = cell.metadata.get("nbgrader")
@@ -264,10 +286,14 @@ def _grade_id(cell: NotebookNode) -> str:
 class TrustedExecute(NbGraderPreprocessor):
     """nbgrader's `Execute`, replaced: same place in the list of steps, same outputs, another way to get them."""
 
-    meanwhile: Callable = Any(
-        nullcontext, help="a context to run in: lets a caller hand on what this step does not need"
-    ).tag(config=True)
-    limits = Instance(Limits, (), help="how much a submission may use").tag(config=True)
+    ahead = Any(help="(executed notebook, report) of this very submission, where `execute` ran before").tag(
+        config=True
+    )
+    limits = Instance(Limits, help="how much a submission may use").tag(config=True)
+
+    @default("limits")
+    def _default_limits(self) -> Limits:
+        return limits_in_force()
 
     def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
         """Execute a submission and note how beside it, in execution.json.
@@ -284,19 +310,39 @@ class TrustedExecute(NbGraderPreprocessor):
         """
         names = resources["nbgrader"]
         course = self.parent.coursedir if hasattr(self.parent, "coursedir") else self.parent.parent.coursedir
-        key = Path(
-            course.format_path(course.source_directory, ".", names["assignment"]),
-            f"{names['notebook']}.ipynb",
+        key, files = key_and_files(
+            Path(course.format_path(course.source_directory, ".", names["assignment"])),
+            Path(course.format_path(course.release_directory, ".", names["assignment"])),
         )
-        if not key.is_file():
-            raise FileNotFoundError(
-                f"{key}: checks are taken from the instructor's notebook; build the lesson first"
-            )
-        release = Path(course.format_path(course.release_directory, ".", names["assignment"]))
-        files = [p for p in sorted(release.glob("*")) if p.is_file() and p.suffix not in (".ipynb", ".py")]
-        with self.meanwhile():
-            executed, report = execute(nb, nbformat.read(key, as_version=4), self.limits, files=files)
+        executed, report = self.ahead or execute(nb, key, self.limits, files=files)
+        for cell, done in zip(nb.cells, executed.cells, strict=True):
+            if cell.cell_type == "code":
+                cell.outputs, cell.execution_count = done.outputs, done.execution_count
+            if is_check(cell) and _grade_id(cell) not in report.checks:  # no verdict, no points
+                cell.outputs = [error_output("NotChecked", "This check did not run.")]
         self.log.info("%s: %s", names["notebook"], report.confinement)
         folder = Path(resources["metadata"]["path"])
         (folder / "execution.json").write_text(json.dumps(asdict(report), indent=1) + "\n", encoding="utf-8")
-        return executed, resources
+        return nb, resources
+
+
+def key_and_files(solution: Path, release: Path) -> tuple[NotebookNode, list[Path]]:
+    """Find what a lesson's submissions are executed with.
+
+    Args:
+        solution: the folder of the instructor's notebook.
+        release: the folder that students were given.
+
+    Returns:
+        The instructor's notebook, and the data files that lie beside the student edition.
+
+    Raises:
+        FileNotFoundError: if the instructor's notebook is missing.
+    """
+    path = solution / f"{solution.name}.ipynb"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"{path}: checks are taken from the instructor's notebook; build the lesson first"
+        )
+    files = [p for p in sorted(release.glob("*")) if p.is_file() and p.suffix not in (".ipynb", ".py")]
+    return nbformat.read(path, as_version=4), files

@@ -135,15 +135,16 @@ def run_child(connection: socket.socket) -> None:
     signal.alarm(job["seconds"])
     resource.setrlimit(resource.RLIMIT_AS, (job["address_space"],) * 2)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    verdict = check(job["setup"], job["source"], ask)
+    verdict = check(job["name"], job["setup"], job["source"], ask)
     stream.write(json.dumps(asdict(verdict)) + "\n")
     stream.flush()
 
 
-def check(setup: list[str], source: str, ask: Any) -> Verdict:
+def check(name: str, setup: list[str], source: str, ask: Any) -> Verdict:
     """Run one check on the student's names.
 
     Args:
+        name: grade_id of the check, under which the student's process keeps its snapshot.
         setup: sources of the notebook's setup cells.
         source: the check cell, hidden tests included.
         ask: hands a message to the student's process and returns its answer.
@@ -165,7 +166,7 @@ def check(setup: list[str], source: str, ask: Any) -> Verdict:
             for cell in setup:
                 exec(compile(cell, "<setup>", "exec"), space)
             wanted = names_needed(source) - space.keys()
-            theirs = channel.request("names", names=sorted(wanted)) if wanted else {}
+            theirs = channel.request("names", check=name, names=sorted(wanted)) if wanted else {}
             if type(theirs) is not dict or not theirs.keys() <= wanted:
                 raise StudentError("the answer's process did not answer")
             missing = wanted - theirs.keys()
@@ -173,9 +174,9 @@ def check(setup: list[str], source: str, ask: Any) -> Verdict:
             value = _run(source, space)
             score = _score(value, channel)
         except NameError as error:
-            name = error.name if error.name in missing else None
+            lost = error.name if error.name in missing else None
             hint = (
-                f"`{name}` is not defined: its cell is missing or stopped before that line." if name else ""
+                f"`{lost}` is not defined: its cell is missing or stopped before that line." if lost else ""
             )
             return _failed(error, hint or _unexpected(error), detail=not hint)
         except CheckFailed as error:

@@ -47,8 +47,8 @@ REFUSED = {
 }
 # Priorities, of others too: they seem to change and do not (zmq asks for its threads' and dies of a refusal).
 PRETENDED = "setpriority sched_setscheduler sched_setparam sched_setattr ioprio_set"
-# Landlock does not govern these: without a file system of its own, a kernel could use them on any file of its owner's.
-# Changes of mode, owner and time seem to succeed and do nothing (shutil.copy makes them in passing).
+# Landlock does not govern these, and they would open again what the grader shut. Changes of mode, owner and time seem to
+# succeed and do nothing (shutil.copy makes them in passing).
 UNGOVERNED = {
     0: "chmod fchmod fchmodat fchmodat2 chown fchown lchown fchownat utime utimes futimesat utimensat",
     errno.ENOTSUP: "setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr setxattrat removexattrat",
@@ -162,11 +162,10 @@ def restrict_files(read: list[str], write: list[str]) -> None:
     os.close(ruleset)
 
 
-def refuse_system_calls(own_files: bool, own_processes: bool) -> None:
+def refuse_system_calls(own_processes: bool) -> None:
     """Load a seccomp filter that refuses `REFUSED`, new namespaces and every socket that is not a local stream.
 
     Args:
-        own_files: whether only files of its own are in sight; else `UNGOVERNED` is refused, too.
         own_processes: whether only processes of its own can be signalled; else signals to others are refused, too.
 
     Raises:
@@ -198,10 +197,9 @@ def refuse_system_calls(own_files: bool, own_processes: bool) -> None:
             refuse(name)
     for name in PRETENDED.split():
         refuse(name, code=0)
-    if not own_files:
-        for code, names in UNGOVERNED.items():
-            for name in names.split():
-                refuse(name, code=code)
+    for code, names in UNGOVERNED.items():
+        for name in names.split():
+            refuse(name, code=code)
     for call in (
         "socket",
         "socketpair",
@@ -234,12 +232,12 @@ def confine(spec: dict) -> None:
     if spec["confinement"] == "landlock":
         drop_capabilities()
         restrict_files(spec["read"], spec["write"])
-        refuse_system_calls(own_files=False, own_processes=landlock_abi() >= 6)
+        refuse_system_calls(own_processes=landlock_abi() >= 6)
     else:
         with contextlib.suppress(
             OSError
         ):  # no libseccomp: bubblewrap's namespaces hold without this second wall
-            refuse_system_calls(own_files=True, own_processes=True)
+            refuse_system_calls(own_processes=True)
 
 
 def load_inside() -> None:

@@ -13,11 +13,12 @@ from typing import Any
 
 from . import wire
 
-REPLY_BYTES = 64_000_000
+REPLY_BYTES = 32_000_000
 ITEMS = 10_000
 TEXT = 2_000
 
 _objects: list[Any] = []
+_snapshots: dict[str, dict[str, Any]] = {}
 
 
 class Reply:
@@ -78,12 +79,17 @@ def _resolve(tag: str, *rest: Any) -> Any:
     raise wire.WireError(f"unknown tag {tag!r}")
 
 
-def _names(names: list[str]) -> dict[str, Any]:
-    """Values of the names that the notebook defines; those that cannot cross are left out."""
+def _snapshot(check: str) -> None:
+    """Keep what every name means here and now, where the check stands in the notebook: it runs later."""
     from IPython import get_ipython
 
+    _snapshots[check] = dict(get_ipython().user_ns)
+
+
+def _names(check: str, names: list[str]) -> dict[str, Any]:
+    """What these names meant where the check stands; those that do not exist or cannot cross are left out."""
     _objects.clear()
-    space = get_ipython().user_ns
+    space = _snapshots[check]
     found = {}
     for name in names:
         if name in space:
@@ -116,6 +122,7 @@ def _text(target: Any) -> str:
 
 
 _OPERATIONS = {
+    "snapshot": _snapshot,
     "names": _names,
     "call": _call,
     "attribute": lambda target, name: getattr(target, name),

@@ -102,7 +102,10 @@ class StudentKernel:
         )
         self._cell = (request["header"]["msg_id"], outputs, idle)
         try:
-            await self._reply(request, self.budget())
+            reply = await self._reply(request, self.budget())
+            if _asks_to_exit(reply):
+                await self._kill("it ended the kernel")
+                raise KernelGone(self._gone)
             stopped = ""
         except TooSlow as slow:
             stopped = str(slow)
@@ -185,7 +188,7 @@ class StudentKernel:
         """
         context = zmq.asyncio.Context()
         context.setsockopt(zmq.MAXMSGSIZE, self._limits.message)
-        context.setsockopt(zmq.RCVHWM, 100)
+        context.setsockopt(zmq.RCVHWM, 4)  # messages that may wait, each as large as that
         context.setsockopt(zmq.RECONNECT_IVL, 20)
         context.setsockopt(zmq.LINGER, 0)
         self._context = context
@@ -209,6 +212,9 @@ class StudentKernel:
             if self._gone or time.monotonic() > end:
                 said = log.read_text(errors="replace").strip()[-2000:]
                 raise GradingError(f"the kernel did not start ({self._gone or 'no answer'}): {said}")
+        (self._base / "sockets").chmod(
+            0o500
+        )  # the sockets are there: nothing else is to be written on our disk
 
     async def stop(self) -> None:
         """Kill the kernel and everything it started."""
@@ -271,6 +277,14 @@ class StudentKernel:
             elif time.monotonic() > self._deadline:
                 await self._kill(f"the notebook took more than {self._limits.notebook_wall:g} seconds in all")
             await asyncio.sleep(PULSE)
+
+
+def _asks_to_exit(reply: dict) -> bool:
+    """Tell whether a cell called exit() or quit(): the kernel then ends a moment later."""
+    payload = reply.get("payload")
+    return isinstance(payload, list) and any(
+        isinstance(p, dict) and p.get("source") == "ask_exit" and not p.get("keepkernel") for p in payload
+    )
 
 
 @functools.cache

@@ -11,6 +11,7 @@ from instructor.sandbox.limits import Limits
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 TICK = os.sysconf("SC_CLK_TCK")
+DEEP = 1000  # characters of a path
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,10 @@ def excess(processes: list[Process], folders: list[str], limits: Limits) -> str:
     if resident > limits.memory and sum(map(_proportional, processes)) > limits.memory:
         return f"it used more than {limits.memory >> 20} MiB of memory"
     size = count = 0
-    for entry in _files(folders):
-        size, count = size + entry, count + 1
+    for path, blocks in [*_deleted(processes, folders), *_files(folders, limits)]:
+        size, count = size + blocks, count + 1
+        if len(path) > DEEP:
+            return "it nested folders too deep"
         if count > limits.files:
             return f"it wrote more than {limits.files} files"
         if size > limits.disk:
@@ -98,18 +101,36 @@ def _proportional(process: Process) -> int:
     return process.resident
 
 
-def _files(folders: list[str]) -> Iterator[int]:
-    """Sizes on disk of everything in the folders, links not followed."""
+def _files(folders: list[str], limits: Limits) -> Iterator[tuple[str, int]]:
+    """Paths and bytes on disk of everything in the folders, links not followed, up to a little more than the limit."""
     waiting = list(folders)
+    found = 0
     while waiting:
         try:
-            entries = list(os.scandir(waiting.pop()))
+            entries = os.scandir(waiting.pop())
         except OSError:
             continue
-        for entry in entries:
-            try:
-                yield entry.stat(follow_symlinks=False).st_blocks * 512
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(entry.path)
-            except OSError:
-                continue
+        with entries:
+            for entry in entries:
+                found += 1
+                if found > limits.files + 1:
+                    return
+                try:
+                    yield entry.path, entry.stat(follow_symlinks=False).st_blocks * 512
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+                except OSError:
+                    continue
+
+
+def _deleted(processes: list[Process], folders: list[str]) -> Iterator[tuple[str, int]]:
+    """Files in the folders that are deleted but still open: they take space and no folder shows them."""
+    for process in processes:
+        try:
+            for number in os.listdir(f"/proc/{process.pid}/fd"):
+                link = f"/proc/{process.pid}/fd/{number}"
+                target = os.readlink(link)
+                if target.endswith(" (deleted)") and target.startswith(tuple(folders)):
+                    yield "", os.stat(link).st_blocks * 512
+        except OSError:
+            continue
