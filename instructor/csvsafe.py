@@ -27,7 +27,8 @@ def escape(field: Any) -> Any:
 
     Returns:
         The field, safe to write.
-        Source: OWASP, "CSV Injection".
+
+    Source: OWASP, "CSV Injection".
     """
     return f"'{field}" if isinstance(field, str) and _FORMULA.match(field) else field
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
@@ -99,7 +100,7 @@ def collect(
         source: a folder, a file, or a platform's zip, or several of these; None looks at what was kept before.
         release: folder of the released notebooks.
         classroom: `downloaded/` and `submitted/` are here.
-        roster: CSV class list; None takes `classroom/roster.csv` if there is one.
+        roster: CSV class list, kept as `classroom/roster.csv`; None takes the one kept there.
         student: everything in `source` was handed in by this student, and replaces what came before.
         lesson: with `student`, the lesson it is for.
         confirm_zero: "student:lesson" whose unreadable file is to be graded as a blank notebook.
@@ -144,7 +145,11 @@ def collect(
 
 
 def _roster_file(roster: Path | None, classroom: Path) -> Path | None:
+    """The class list; one that was given once is kept for the next time."""
     kept = classroom / "roster.csv"
+    if roster and roster.is_file() and roster.resolve() != kept.resolve():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(roster, kept)
     return roster or (kept if kept.is_file() else None)
 
 
@@ -167,11 +172,16 @@ def _read(
     side = read_side_files(walk(root, limits, zone, wanted=is_side_file))
     opened = [_open(found) for found in walk(root, limits, zone) if not is_side_file(found.path.name)]
     wraps = wrappers([file.found.path for file in opened], names)
-    return [
+    attempts = [
         _attempt(file, handin, root, editions, names)
         for file in opened
         for handin in identify(file.found.path, side, names, wraps, zone, by_hand)
     ]
+    lessons = {attempt.lesson for attempt in attempts if attempt.sheet is not None}
+    if len(lessons) != 1:
+        return attempts
+    (only,) = lessons  # a platform packs one lesson a zip: what tells no lesson is of this one
+    return [replace(attempt, lesson=attempt.lesson or only) for attempt in attempts]
 
 
 def _open(found: Found) -> _Opened:
@@ -243,9 +253,7 @@ def _decide(row: Row, attempt: _Attempt, counts: _Attempt | None, has_work: bool
     if counts and attempt.order < counts.order:
         return replace(row, status=OLDER, reason=_join(row.reason, f"a later attempt counts: {counts.path}"))
     if counts and attempt is not counts:
-        return replace(
-            row, reason=_join(row.reason, f"the attempt before it is graded meanwhile: {counts.path}")
-        )
+        return replace(row, reason=_join(row.reason, f"graded meanwhile: {counts.path}"))
     return row
 
 
@@ -376,7 +384,7 @@ def _masked(people: Roster, rows: Sequence[Row]) -> list[str]:
         {row.student for row in rows if row.student and row.name.startswith(("anon_", "Participant"))}
     )
     return (
-        [f"{len(masked)} hand-ins are anonymous, so some who seem to be missing may not be"]
+        [f"anonymous senders: {len(masked)}; some who seem to be missing may be among them"]
         if masked and people.people
         else []
     )

@@ -24,7 +24,7 @@ _MOODLE = re.compile(
     r"(?P<name>.+?)(?:_(?P<number>\d+))?_assign(?P<kind>submission|feedback)_[a-z]+_?(?P<file>.*)", re.S
 )
 _CANVAS = re.compile(
-    r"(?:(?P<name>.+?)_)??(?P<late>LATE_)?(?P<user>anon_\w+?|[1-9]\d+)_(?P<upload>[1-9]\d+)_(?P<file>.+)",
+    r"(?:(?P<name>.+?)_)??(?P<late>LATE_)?(?P<user>anon_\w+?|[1-9]\d+)_(?:(?P<upload>[1-9]\d+)_(?P<file>.+)|(?:link|text)\.html)",
     re.S,
 )
 _BLACKBOARD = re.compile(r"(?P<before>.+?)_attempt_(?P<time>\d{4}(?:-\d\d){5})(?:_(?P<file>.+)|\.txt)", re.S)
@@ -269,9 +269,17 @@ def _canvas(part: str, above: tuple[str, ...], side: Side, zone: tzinfo | None) 
         return []
     user, name = found["user"], found["name"] or ""
     label = user if user.startswith("anon_") else f"{name}_{user}"
-    serial = (int(found["upload"]), *_serial(found["file"]))
+    serial = (int(found["upload"]), *_serial(found["file"])) if found["upload"] else (0,)
     return [
-        Handin("Canvas", user, label, found["file"], (name, user), late=bool(found["late"]), serial=serial)
+        Handin(
+            "Canvas",
+            user,
+            label,
+            found["file"] or part,
+            (name, user),
+            late=bool(found["late"]),
+            serial=serial,
+        )
     ]
 
 
@@ -336,6 +344,8 @@ def _plain(part: str, is_file: bool, lessons: Mapping[str, Sequence[str]], time:
     if lesson_named(name, lessons) or is_file:
         name = _left_over(name, lessons)
     convention = "file name" if is_file else "folder"
+    if not slug(name):
+        name = ""
     return Handin(convention, name, name, part if is_file else "", (name,), time=time, sure=not is_file)
 
 

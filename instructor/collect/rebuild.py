@@ -435,9 +435,9 @@ class _Rebuilding:
         edited = [
             p for p in self.places if not p.is_answer and p.index in self.source and not self.is_same(p)
         ]
-        for place in edited:
-            if place.is_check:
-                self.notes.append(f"edited test {place.title}: the released one counts")
+        tests = [place.title for place in edited if place.is_check]
+        if tests:
+            self.notes.append(f"edited tests, the released ones count: {', '.join(tests)}")
         others = [place for place in edited if not place.is_check]
         if others:
             self.notes.append(

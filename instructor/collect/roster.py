@@ -21,6 +21,20 @@ _COLUMNS = {
     "email": "email e_mail email_address mail e_mail_adresse",
     "name": "name full_name student student_name fullname",
 }
+_SPELLED_OUT = str.maketrans(
+    {
+        "ä": "ae",
+        "ö": "oe",
+        "ü": "ue",
+        "Ä": "Ae",
+        "Ö": "Oe",
+        "Ü": "Ue",
+        "ø": "oe",
+        "å": "aa",
+        "æ": "ae",
+        "ß": "ss",
+    }
+)
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.I)
 
 
@@ -158,7 +172,11 @@ def _keys(person: Person) -> set[str]:
         if first or last
         else []
     )
-    keys = {_key(text) for text in [person.id, person.email, person.email.partition("@")[0], *names]}
+    keys = {
+        _key(spelled)
+        for text in [person.id, person.email, person.email.partition("@")[0], *names]
+        for spelled in (text, text.translate(_SPELLED_OUT))
+    }
     return keys - {""}
 
 
@@ -215,13 +233,14 @@ def student_ids(
 
 def _apart(ids: list[str], owners: list[tuple[str, str]]) -> list[str]:
     """Add a mark to ids that differ in nothing but case yet belong to different senders, all but the first."""
+    certain = ("", "")
     groups: dict[str, set[tuple[str, str]]] = {}
     for name, owner in zip(ids, owners, strict=True):
-        groups.setdefault(name.casefold(), set()).add(owner)
-    firsts = {name: min(found) for name, found in groups.items()}
+        groups.setdefault(name.casefold(), set()).update({owner} - {certain})
+    firsts = {name: min(found, default=certain) for name, found in groups.items()}
     return [
         name
-        if not name or owner in (("", ""), firsts[name.casefold()])
+        if not name or owner in (certain, firsts[name.casefold()])
         else f"{name}-{_digest('|'.join(owner))}"
         for name, owner in zip(ids, owners, strict=True)
     ]

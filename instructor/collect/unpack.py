@@ -264,7 +264,7 @@ class _Walk:
         """Read one member of a zip, or go through it where it is a zip itself."""
         name = _name(member).replace("\\", "/")
         parts = [part for part in name.split("/") if part not in ("", ".")]
-        inner = path.joinpath(*(part for part in parts if part != ".."))
+        inner = path.joinpath(*parts)
         if _is_junk(inner) or not self.wanted(inner.name):
             return
         if problem := _refusal(member, name, parts, self.limits):

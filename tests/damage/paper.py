@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import io
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -62,7 +64,9 @@ def paper_of(course: Course, lesson: Lesson) -> Paper:
         grader = cell["metadata"].get("nbgrader", {})
         if grader.get("solution"):
             lines = "".join(cell["source"]).splitlines()
-            answers[grader["grade_id"]] = "\n".join(line for line in lines if " SOLUTION" not in line or "###" not in line)
+            answers[grader["grade_id"]] = "\n".join(
+                line for line in lines if " SOLUTION" not in line or "###" not in line
+            )
     return Paper(read_editions(course.root / "notebooks")[lesson.name], answers)
 
 
@@ -92,10 +96,8 @@ def tiny_score(notebook: dict) -> dict[str, bool]:
     names: dict = {}
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
-            try:
+            with contextlib.suppress(Exception), contextlib.redirect_stdout(io.StringIO()):
                 exec(cell["source"], names)
-            except Exception:
-                continue
     score = {}
     for exercise, truth in TRUTH.items():
         try:
@@ -122,11 +124,18 @@ def write_release(folder: Path, lesson: str, cells: list[dict]) -> None:
     }
     path = folder / lesson / f"{lesson}.ipynb"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+    path.write_text(
+        json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8"
+    )
 
 
 def _cell(kind: str, name: str, source: str, role: str = "") -> dict:
-    cell = {"cell_type": kind, "id": name.replace("_", "-"), "metadata": {"id": name.replace("_", "-")}, "source": source}
+    cell = {
+        "cell_type": kind,
+        "id": name.replace("_", "-"),
+        "metadata": {"id": name.replace("_", "-")},
+        "source": source,
+    }
     if kind == "code":
         cell |= {"execution_count": None, "outputs": []}
     if role:
@@ -143,17 +152,38 @@ def _stub(signature: str, doc: str) -> str:
 
 def _doubling() -> list[dict]:
     return [
-        _cell("markdown", "doubling_00", "# 1 · Doubling\n\n[![Open in Colab](colab-badge.svg)](x)\n\nWhat is this for?"),
-        _cell("code", "bootstrap", "# Finds the course's helpers. Run this cell first.\nimport math", "setup"),
+        _cell(
+            "markdown",
+            "doubling_00",
+            "# 1 · Doubling\n\n[![Open in Colab](colab-badge.svg)](x)\n\nWhat is this for?",
+        ),
+        _cell(
+            "code", "bootstrap", "# Finds the course's helpers. Run this cell first.\nimport math", "setup"
+        ),
         _cell("code", "imports", "import math\n\nSTEP = 2", "setup"),
-        _cell("markdown", "doubling_03", "## The claim\n\nDoubling is adding a number to itself; we look at what follows."),
+        _cell(
+            "markdown",
+            "doubling_03",
+            "## The claim\n\nDoubling is adding a number to itself; we look at what follows.",
+        ),
         _cell("code", "double", _stub("def double(n):", "Give 2 n."), "answer"),
         _cell("code", "double_check", "assert double(1) == 2  # the visible check of double", "check"),
-        _cell("code", "doubling_06", "values = [double(n) for n in range(5)]\nprint('doubled values:', values)"),
-        _cell("markdown", "doubling_07", "### Exercise 2 · A tally\n\nWrite a class that adds up what it is given."),
+        _cell(
+            "code", "doubling_06", "values = [double(n) for n in range(5)]\nprint('doubled values:', values)"
+        ),
+        _cell(
+            "markdown",
+            "doubling_07",
+            "### Exercise 2 · A tally\n\nWrite a class that adds up what it is given.",
+        ),
         _cell("code", "Tally", _stub("class Tally:", "Count."), "answer"),
         _cell("code", "Tally_check", "assert Tally().add(2) == 2  # the visible check of Tally", "check"),
-        _cell("markdown", "why_question", "### Question · Why?\n\nSay in a sentence why doubling is adding.", "question"),
+        _cell(
+            "markdown",
+            "why_question",
+            "### Question · Why?\n\nSay in a sentence why doubling is adding.",
+            "question",
+        ),
         _cell("markdown", "why_response", RESPONSE, "response"),
         _cell("markdown", "doubling_12", "## The end of a list\n\nSomething else: where does a list end?"),
         _cell("code", "last", _stub("def last(values):", "Give the last item."), "answer"),
@@ -167,7 +197,9 @@ def _doubling() -> list[dict]:
 def _halving() -> list[dict]:
     return [
         _cell("markdown", "halving_00", "# 2 · Halving\n\nWhat undoes a doubling?"),
-        _cell("code", "bootstrap", "# Finds the course's helpers. Run this cell first.\nimport math", "setup"),
+        _cell(
+            "code", "bootstrap", "# Finds the course's helpers. Run this cell first.\nimport math", "setup"
+        ),
         _cell("code", "imports", "import math", "setup"),
         _cell("code", "halve", _stub("def halve(n):", "Give n / 2."), "answer"),
         _cell("code", "halve_check", "assert halve(2) == 1  # the visible check of halve", "check"),

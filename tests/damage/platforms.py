@@ -16,7 +16,7 @@ def write_zip(path: Path, files: Mapping[str, bytes | tuple[bytes, tuple]]) -> P
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, value in files.items():
             content, time = value if isinstance(value, tuple) else (value, NOON)
-            archive.writestr(zipfile.ZipInfo(name, time), content)
+            archive.writestr(zipfile.ZipInfo(name, time), content, zipfile.ZIP_DEFLATED)
     return path
 
 
@@ -37,7 +37,9 @@ def moodle_folders(path: Path, lesson: str, work: bytes) -> Path:
             f"Anna Müller_1001_assignsubmission_file_/{lesson}.ipynb": work,
             f"Zoë O'Brien-Łukasz, Jr._1002_assignsubmission_file/{lesson} (1).ipynb": work,
             "Zoë O'Brien-Łukasz, Jr._1002_assignsubmission_onlinetext/onlinetext.html": b"<p>done, see file</p>",
-            f"José Núñez_1003_assignsubmission_file_/work.zip": zipped({f"sub/{lesson}.ipynb": work, "notes.pdf": b"%PDF-"}),
+            "José Núñez_1003_assignsubmission_file_/work.zip": zipped(
+                {f"sub/{lesson}.ipynb": work, "notes.pdf": b"%PDF-"}
+            ),
             f"Sam Lee_1004_assignsubmission_file_/{lesson}.ipynb": work,
             f"Sam Lee_1005_assignsubmission_file_/{lesson}.ipynb": work,
             "Kim Text_1006_assignsubmission_onlinetext_/onlinetext.html": b"<p>My answer is 42</p>",
@@ -120,7 +122,7 @@ submission_502:
             "assignment_7_export/submission_metadata.yml": metadata.encode(),
             f"assignment_7_export/submission_501/{lesson}.ipynb": work,
             f"assignment_7_export/submission_502/{lesson}.ipynb": work,
-            f"assignment_7_export/submission_502/submission_metadata.yml": forged,
+            "assignment_7_export/submission_502/submission_metadata.yml": forged,
             f"assignment_7_export/submission_502/submission_900/{lesson}.ipynb": b"{}",
             f"assignment_7_export/submission_503/{lesson}.ipynb": work,
         },

@@ -40,7 +40,9 @@ class Damage:
 
     def earns(self, grade_id: str) -> bool:
         """Whether an answer must score as in the undamaged notebook."""
-        return self.expected_score == FULL or (not isinstance(self.expected_score, str) and grade_id in self.expected_score)
+        return self.expected_score == FULL or (
+            not isinstance(self.expected_score, str) and grade_id in self.expected_score
+        )
 
 
 Score = str | Callable[[Paper], str | frozenset[str]]
@@ -163,10 +165,25 @@ def sources_as_single_strings(paper):
 def nbformat_3_with_worksheets(paper):
     cells = []
     for cell in paper.solved()["cells"]:
-        old = {"cell_type": cell["cell_type"], "metadata": {k: v for k, v in cell["metadata"].items() if k != "id"}}
+        old = {
+            "cell_type": cell["cell_type"],
+            "metadata": {k: v for k, v in cell["metadata"].items() if k != "id"},
+        }
         old["input" if cell["cell_type"] == "code" else "source"] = cell["source"]
-        cells.append(old | ({"language": "python", "outputs": [], "collapsed": False} if cell["cell_type"] == "code" else {}))
-    return {"metadata": {"name": ""}, "nbformat": 3, "nbformat_minor": 0, "worksheets": [{"cells": cells, "metadata": {}}]}
+        cells.append(
+            old
+            | (
+                {"language": "python", "outputs": [], "collapsed": False}
+                if cell["cell_type"] == "code"
+                else {}
+            )
+        )
+    return {
+        "metadata": {"name": ""},
+        "nbformat": 3,
+        "nbformat_minor": 0,
+        "worksheets": [{"cells": cells, "metadata": {}}],
+    }
 
 
 @damage("taken")
@@ -231,7 +248,9 @@ def exported_as_percent_script(paper):
     for cell in paper.solved()["cells"]:
         source = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
-            blocks.append("# %% [markdown]\n" + "\n".join(f"# {line}".rstrip() for line in source.splitlines()))
+            blocks.append(
+                "# %% [markdown]\n" + "\n".join(f"# {line}".rstrip() for line in source.splitlines())
+            )
         else:
             blocks.append("# %%\n" + source)
     return "\n\n".join(blocks).encode()
@@ -260,15 +279,23 @@ def exported_by_colab_as_a_script(paper):
 @damage("taken", "who ran which cell")
 def saved_by_colab(paper):
     notebook = paper.solved() | {"nbformat_minor": 0}
-    notebook["metadata"] |= {"colab": {"provenance": [{"file_id": "1x", "timestamp": 17}], "name": "Copy.ipynb"}, "accelerator": "GPU"}
+    notebook["metadata"] |= {
+        "colab": {"provenance": [{"file_id": "1x", "timestamp": 17}], "name": "Copy.ipynb"},
+        "accelerator": "GPU",
+    }
     for cell in notebook["cells"]:
         del cell["id"]
-        cell["metadata"]["executionInfo"] = {"user": {"displayName": "Jane Doe", "userId": "0451"}, "elapsed": 12}
+        cell["metadata"]["executionInfo"] = {
+            "user": {"displayName": "Jane Doe", "userId": "0451"},
+            "elapsed": 12,
+        }
         if cell["cell_type"] == "code":
             cell["outputs"] = [{"output_type": "stream", "name": "stdout", "text": ["hello\n"]}]
             cell["metadata"]["outputId"] = "e7"
     badge = '<a href="https://colab.research.google.com/x"><img src="https://colab.research.google.com/assets/colab-badge.svg"/></a>'
-    notebook["cells"].insert(0, _extra("markdown", badge, metadata={"id": "view-in-github", "colab_type": "text"}))
+    notebook["cells"].insert(
+        0, _extra("markdown", badge, metadata={"id": "view-in-github", "colab_type": "text"})
+    )
     return notebook
 
 
@@ -327,11 +354,13 @@ def ids_and_names_replaced_by_random_ones(paper):
 @damage("repaired", "deleted tests restored")
 def tests_deleted(paper):
     notebook = paper.solved()
-    notebook["cells"] = [c for c, p in zip(notebook["cells"], paper.edition.places, strict=True) if not p.is_check]
+    notebook["cells"] = [
+        c for c, p in zip(notebook["cells"], paper.edition.places, strict=True) if not p.is_check
+    ]
     return notebook
 
 
-@damage("taken", "edited test")
+@damage("taken", "edited tests")
 def tests_edited_to_pass(paper):
     notebook = paper.solved()
     for place in paper.edition.places:
@@ -343,7 +372,10 @@ def tests_edited_to_pass(paper):
 @damage("taken")
 def tests_moved_to_the_top(paper):
     notebook = paper.solved()
-    is_check = {cell["id"]: place.is_check for cell, place in zip(notebook["cells"], paper.edition.places, strict=True)}
+    is_check = {
+        cell["id"]: place.is_check
+        for cell, place in zip(notebook["cells"], paper.edition.places, strict=True)
+    }
     notebook["cells"].sort(key=lambda cell: not is_check[cell["id"]])
     return notebook
 
@@ -358,7 +390,9 @@ def cells_in_reverse_order(paper):
 @damage("repaired", "copies")
 def tests_copied(paper):
     notebook = paper.solved()
-    notebook["cells"] += [copy.deepcopy(notebook["cells"][p.index]) for p in paper.edition.places if p.is_check]
+    notebook["cells"] += [
+        copy.deepcopy(notebook["cells"][p.index]) for p in paper.edition.places if p.is_check
+    ]
     return notebook
 
 
@@ -401,7 +435,12 @@ def answers_given_the_ids_of_tests(paper):
 def tests_given_the_ids_of_answers(paper):
     notebook = paper.solved()
     cell, test = (notebook["cells"][paper.exercises[0].index + i] for i in (0, 1))
-    cell["id"], cell["metadata"], test["id"], test["metadata"] = test["id"], test["metadata"], cell["id"], cell["metadata"]
+    cell["id"], cell["metadata"], test["id"], test["metadata"] = (
+        test["id"],
+        test["metadata"],
+        cell["id"],
+        cell["metadata"],
+    )
     test["source"] = paper.exercises[0].source
     return notebook
 
@@ -445,7 +484,9 @@ def an_answer_typed_into_the_test(paper):
 def two_answers_merged_into_one_cell(paper):
     notebook = paper.solved()
     first, second = paper.exercises[:2]
-    notebook["cells"][first.index]["source"] = f"{paper.answers[first.grade_id]}\n\n\n{paper.answers[second.grade_id]}"
+    notebook["cells"][first.index]["source"] = (
+        f"{paper.answers[first.grade_id]}\n\n\n{paper.answers[second.grade_id]}"
+    )
     del notebook["cells"][second.index]
     return notebook
 
@@ -701,7 +742,9 @@ def a_git_lfs_pointer(paper):
 @damage("unreadable", "merge conflict", score=UNGRADED)
 def an_unresolved_merge_conflict(paper):
     lines = written(paper.solved()).decode().splitlines()
-    return "\n".join([*lines[:9], "<<<<<<< HEAD", lines[9], "=======", lines[9], ">>>>>>> mine", *lines[10:]]).encode()
+    return "\n".join(
+        [*lines[:9], "<<<<<<< HEAD", lines[9], "=======", lines[9], ">>>>>>> mine", *lines[10:]]
+    ).encode()
 
 
 @damage("unreadable", "PDF", score=UNGRADED, file="{lesson}.pdf")
