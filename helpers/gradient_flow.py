@@ -22,6 +22,7 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 from torch import Tensor, nn
+from torch.nn.utils import skip_init
 
 from helpers import figures
 
@@ -289,7 +290,7 @@ def scalar_net(
         A module from (batch, N) to (batch, 1), float64.
     """
     body = RandomNet(activation, gain, depth, width, skip=skip, branch_scale=branch_scale, seed=seed)
-    readout = nn.Linear(width, 1, bias=False, dtype=torch.float64)
+    readout = skip_init(nn.Linear, width, 1, bias=False, dtype=torch.float64)
     random = torch.Generator().manual_seed(2_000_003 + seed)
     with torch.no_grad():
         readout.weight.normal_(generator=random)
@@ -316,7 +317,7 @@ def mlp(
     random = torch.Generator().manual_seed(seed)
     layers: list[nn.Module] = []
     for incoming, outgoing in itertools.pairwise(widths):
-        linear = nn.Linear(incoming, outgoing, bias=bias, dtype=torch.float64)
+        linear = skip_init(nn.Linear, incoming, outgoing, bias=bias, dtype=torch.float64)
         with torch.no_grad():
             linear.weight.normal_(std=math.sqrt(gain / incoming), generator=random)
             if bias:
