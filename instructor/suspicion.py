@@ -12,8 +12,6 @@ import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from IPython.core.inputtransformer2 import TransformerManager
-
 MODULES = {
     "ctypes": "memory",
     "cffi": "memory",
@@ -158,6 +156,8 @@ def to_python(source: str) -> str | None:
     Returns:
         Python text, or None where IPython would not run it either.
     """
+    from IPython.core.inputtransformer2 import TransformerManager
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
