@@ -1,0 +1,718 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 6 · The shortcut layer: forward and backward by hand
+#
+# {{badge}}
+#
+# Lesson 5 ended with shapes that disagree. A branch that halves the image needs a shortcut that does so too, and a projection pays for that with weights. Can a shortcut join maps of *different* size and
+# depth without any weights? What does it compute, forward and backward? And how do we know that a backward pass written by hand is right, without trusting whoever wrote it?
+#
+# Our source is the documentation of such a layer in a NumPy library. It is a good idea with a bad implementation: we build the idea, and use two tests, autograd and the *adjoint test*, that would have caught every one of
+# its faults in the gradients.
+#
+# **Objectives** - after this lesson you can
+# - write a layer with two inputs in NumPy, forward and backward, for equal and unequal shapes;
+# - derive a backward pass as the *transpose* of a linear map, and a slope from the output alone;
+# - test any hand-written gradient by autograd and by the adjoint test, and say what each of them cannot see;
+# - build ResNet's parameter-free shortcut, option A;
+# - predict what weights other than 1 on skip and branch do over depth.
+#
+# **Prerequisites:** lessons 4 and 5; slices with a step in NumPy.
+#
+# **Time:** about {{minutes}} minutes, {{cpu_seconds}} CPU seconds. **Points:** {{points}}.
+# Symbols are on the [notation page](../../docs/notation.md), words in the [glossary](../../docs/glossary.md).
+
+# %% bootstrap=true
+
+# %% setup="imports"
+import math
+import operator
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+
+from helpers import figures, shortcut
+from helpers.checks import progress
+from helpers.checks import shortcut_layer as check
+
+torch.set_num_threads(1)
+
+# %% [markdown]
+# ## 1 · Which positions meet?
+#
+# The layer takes two batches of images in NHWC layout - batch, height, width, channels - and returns
+#
+# $$ y = \mathrm{act}\big(\alpha\, x_1 + \beta\, S(x_2)\big), $$
+#
+# an array of the shape of $x_1$. In a network, $x_1 = F(x)$ comes from the layer before and $x_2 = x$ from further back. $S$ makes $x_2$ fit:
+#
+# - if $x_2$ is *larger*, $S$ keeps every second (third, ...) row and column: it **subsamples**;
+# - if $x_2$ is *smaller*, $S$ spreads it, with zeros between: it **inserts zeros**;
+# - channels are matched one to one from the first; what only one of the two has stays alone.
+#
+# So a few positions of $x_1$ meet a few positions of $x_2$: `x1[:, ::stride1, ::stride1, :channels]` meets `x2[:, ::stride2, ::stride2, :channels]`. One of the two strides is always 1.
+#
+# *Predict:* `x1` is (5, 4, 4, 3) and `x2` is (5, 2, 2, 3). How many of the 48 numbers of each image of `x1` meet one of `x2`?
+#
+# ### Exercise 1 · The overlap (4 points, about 8 minutes)
+#
+# Write `overlap(shape1, shape2)`. Shapes fit if the batches are equal and one image is a whole multiple of the other, *in both directions by the same ratio*. Anything else is a `ValueError` whose message names both shapes:
+# a layer that guesses is worse than one that refuses.
+
+
+# %% answer="overlap"
+def overlap(shape1: tuple, shape2: tuple) -> tuple[int, int, int]:
+    """Say which positions of two NHWC shapes meet.
+
+    Args:
+        shape1, shape2: (batch, height, width, channels), all at least 1.
+
+    Returns:
+        (stride1, stride2, channels): the strides, in pixels, at which x1 and x2 are visited, and the number of
+        channels that both have.
+
+    Raises:
+        ValueError: if the batches differ, or the images do not divide each other by one whole ratio.
+    """
+    ### BEGIN SOLUTION
+    (batch1, height1, width1, channels1), (batch2, height2, width2, channels2) = shape1, shape2
+    whole = max(height1, height2) % min(height1, height2) == 0
+    if batch1 != batch2 or height1 * width2 != height2 * width1 or not whole:
+        raise ValueError(
+            f"shapes {tuple(shape1)} and {tuple(shape2)} do not fit: batches must be equal, and height and width "
+            "of one a whole multiple of the other's, by the same ratio"
+        )
+    return max(height1 // height2, 1), max(height2 // height1, 1), min(channels1, channels2)
+    ### END SOLUTION
+
+
+# %% check="overlap" points=4
+check.overlap(overlap)
+### BEGIN HIDDEN TESTS
+for batch, height, width, ratio, few, more in np.random.default_rng(61).integers(2, 6, (6, 6)).tolist():
+    large, small = (batch, height * ratio, width * ratio, few), (batch, height, width, few + more)
+    check.overlap_at(overlap, large, small, (ratio, 1, few))
+    check.overlap_at(overlap, small, large, (1, ratio, few))
+check.refuses(overlap)
+### END HIDDEN TESTS
+
+# %%
+stride1, stride2, channels = overlap((5, 4, 4, 3), (5, 2, 2, 3))
+met = np.zeros((4, 4, 3), dtype=bool)
+met[::stride1, ::stride1, :channels] = True
+print(f"{met.sum()} of {met.size} numbers of x1 meet one of x2, at stride {stride1}")
+assert met.sum() == 2 * 2 * 3
+
+# %% [markdown]
+# ## 2 · Forward
+#
+# The document's own example is an image of ones, 4 × 4, joined by a 2 × 2 image of ones with $\alpha = \beta = 1$. *Predict* the first two rows of the sum.
+#
+# Two promises of a good layer are easy to break in NumPy. It **never changes what it is given** (`z = x1; z += ...` would), and it **keeps the precision**: float32 in, float32 out.
+#
+# ### Exercise 2 · Forward (5 points, about 12 minutes)
+#
+# Write `forward`. $\alpha$ belongs to the *whole* of $x_1$, on and off the overlap. `shortcut.activate(z, name)` applies an activation, and `shortcut.add_scaled(target, source, scale)` is `target += scale * source` without
+# a temporary array; it takes views, and you may do without it. Keep on `self` what a backward pass will need, and work it out anew in every call: the next batch may have another shape.
+
+
+# %% answer="ShortcutForward"
+class ShortcutForward:
+    """y = act(alpha x1 + beta S(x2)) for two NHWC arrays, S subsampling or inserting zeros.
+
+    Args:
+        alpha: weight of the first input.
+        beta: weight of the second input.
+        activation: "linear", "relu", "tanh" or "logistic".
+    """
+
+    def __init__(self, alpha: float = 1.0, beta: float = 1.0, activation: str = "linear"):
+        self.alpha, self.beta, self.activation = float(alpha), float(beta), activation
+
+    def forward(self, x1: np.ndarray, x2: np.ndarray) -> np.ndarray:
+        """Join the two inputs; neither is changed.
+
+        Args:
+            x1: (batch, height1, width1, channels1), float32 or float64.
+            x2: (batch, height2, width2, channels2), of the same dtype.
+
+        Returns:
+            The output, a new array of x1's shape and dtype.
+
+        Raises:
+            ValueError: if the shapes do not fit (`overlap`).
+        """
+        ### BEGIN SOLUTION
+        stride1, stride2, channels = overlap(x1.shape, x2.shape)
+        self.here = np.s_[:, ::stride1, ::stride1, :channels]
+        self.there = np.s_[:, ::stride2, ::stride2, :channels]
+        z = self.alpha * x1
+        shortcut.add_scaled(z[self.here], x2[self.there], self.beta)
+        self.output = shortcut.activate(z, self.activation)
+        return self.output
+        ### END SOLUTION
+
+
+# %% check="ShortcutForward" points=5
+check.ShortcutForward(ShortcutForward)
+### BEGIN HIDDEN TESTS
+from helpers.checks import raises
+
+for seed, (shapes, activation, dtype) in enumerate(
+    [
+        (((2, 3, 5, 4), (2, 6, 10, 2)), "relu", "float64"),
+        (((1, 9, 3, 1), (1, 3, 1, 4)), "tanh", "float32"),
+        (((3, 4, 2, 2), (3, 4, 2, 5)), "logistic", "float64"),
+        (((1, 4, 8, 8), (1, 2, 4, 4)), "linear", "float32"),
+    ]
+):
+    check.layer_at(
+        ShortcutForward, shapes, activation, False, alpha=-1.5, beta=0.25, dtype=dtype, seed=620 + seed
+    )
+layer = ShortcutForward()
+raises(
+    ValueError,
+    layer.forward,
+    np.ones((1, 4, 4, 1)),
+    np.ones((1, 3, 3, 1)),
+    hint="forward must refuse shapes that do not fit, with a ValueError.",
+)
+### END HIDDEN TESTS
+
+# %%
+example = ShortcutForward().forward(np.ones((1, 4, 4, 1)), np.ones((1, 2, 2, 1)))[0, :, :, 0]
+print(example.astype(int))
+assert example.tolist() == [[2, 1, 2, 1], [1, 1, 1, 1], [2, 1, 2, 1], [1, 1, 1, 1]]
+
+# %% [markdown]
+# That is the matrix that the document prints: here, at last, its code and its example agree.
+#
+# ## 3 · Backward is the transpose
+#
+# Let $z = \alpha x_1 + \beta S x_2$, and let $g = \partial L / \partial y$ come from the layer above. The chain rule has two steps. First through the activation,
+#
+# $$ \delta = g \odot \mathrm{act}'(z), $$
+#
+# then through two linear maps. $S$ is linear, so it is a matrix, and the gradient goes through its *transpose*:
+#
+# $$ \frac{\partial L}{\partial x_1} = \alpha\, \delta, \qquad \frac{\partial L}{\partial x_2} = \beta\, S^\top \delta . $$
+#
+# *Predict:* if $S$ inserts zeros, what does $S^\top$ do? We let $S$ act on every unit vector of a 2 × 2 image and look at its matrix.
+
+# %%
+S = np.zeros((16, 4))
+for pixel in range(4):
+    image = np.zeros((4, 4))
+    image[::2, ::2].flat[pixel] = 1.0  # a one of the small image, spread into the large one
+    S[:, pixel] = image.ravel()
+
+large = np.arange(16.0).reshape(4, 4)
+assert np.array_equal(S.T @ large.ravel(), large[::2, ::2].ravel())  # the transpose subsamples
+assert np.array_equal(S.T @ S, np.eye(4))
+
+# %%
+fig, axes = figures.panels(
+    ["S: 2 × 2 to 4 × 4, inserts zeros", "its transpose: 4 × 4 to 2 × 2"],
+    "The transpose of inserting zeros is subsampling",
+    3.4,
+)
+for ax, matrix, (rows, columns) in zip(axes, [S, S.T], [("4 × 4", "2 × 2"), ("2 × 2", "4 × 4")], strict=True):
+    ax.imshow(1 - matrix, cmap="gray", vmin=-0.2, vmax=1)
+    ax.grid(False)
+    ax.set_title(ax.get_title(), fontsize=10)
+    ax.set(xlabel=f"pixel of the {columns} image", ylabel=f"pixel of the {rows} image")
+    ax.set(xticks=range(0, matrix.shape[1], 3), yticks=range(0, matrix.shape[0], 3))
+figures.show(
+    fig,
+    alt=f"The matrix of zero insertion, {S.shape[0]} by {S.shape[1]}, has a single one in each column; its transpose, "
+    f"{S.shape[1]} by {S.shape[0]}, has a single one in each row: it picks every second row and column.",
+)
+
+# %% [markdown]
+# So inserting zeros and subsampling are one matrix, read in two directions, and whoever has written one slice has written both.
+#
+# The slopes need no $z$: for our four activations they follow from the output alone, $1$, $[y > 0]$, $1 - y^2$ and $y(1 - y)$. `shortcut.slope(y, name)` gives them as a *new* array. That matters: the document's library
+# writes the ReLU's slopes into the output, and whoever reads the output next gets zeros and ones.
+#
+# And a backward pass **accumulates**. An $x$ that feeds two layers gets two shares of gradient, so each layer *adds* its share to an array that starts from zeros.
+#
+# ### Exercise 3 · Backward (6 points, about 14 minutes)
+#
+# Write `backward(gradient, gradient1, gradient2)`, which adds $\partial L/\partial x_1$ to `gradient1` and $\partial L/\partial x_2$ to `gradient2`, in place, and returns nothing. `gradient` and the layer's output stay as they are.
+
+
+# %% answer="Shortcut"
+class Shortcut(ShortcutForward):
+    """The shortcut layer with its backward pass."""
+
+    def backward(self, gradient: np.ndarray, gradient1: np.ndarray, gradient2: np.ndarray) -> None:
+        """Add the gradients by both inputs of the last `forward` to two arrays, in place.
+
+        Args:
+            gradient: dL/dy, of the output's shape; unchanged.
+            gradient1: collects dL/dx1, of x1's shape.
+            gradient2: collects dL/dx2, of x2's shape.
+        """
+        ### BEGIN SOLUTION
+        delta = gradient
+        if self.activation != "linear":
+            delta = gradient * shortcut.slope(self.output, self.activation)
+        shortcut.add_scaled(gradient1, delta, self.alpha)
+        shortcut.add_scaled(gradient2[self.there], delta[self.here], self.beta)
+        ### END SOLUTION
+
+
+# %% check="Shortcut" points=6
+check.Shortcut(Shortcut)
+### BEGIN HIDDEN TESTS
+for seed, (shapes, activation, dtype) in enumerate(
+    [
+        (((2, 3, 5, 4), (2, 6, 10, 2)), "relu", "float64"),
+        (((1, 9, 3, 1), (1, 3, 1, 4)), "tanh", "float32"),
+        (((3, 4, 2, 2), (3, 4, 2, 5)), "logistic", "float64"),
+        (((1, 4, 8, 8), (1, 2, 4, 4)), "linear", "float32"),
+        (((2, 4, 4, 3), (2, 4, 4, 3)), "relu", "float32"),
+    ]
+):
+    check.layer_at(Shortcut, shapes, activation, True, alpha=-1.5, beta=0.25, dtype=dtype, seed=630 + seed)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# ## 4 · Two tests that trust nobody
+#
+# **Autograd.** Torch knows the same layer as a sum of 1 × 1 convolutions - with a stride they subsample, transposed they insert zeros - and differentiates it by itself. The largest difference over output and both gradients,
+# for equal and unequal shapes and all four activations:
+
+# %%
+CASES = {
+    "equal shapes": ((5, 10, 10, 3), (5, 10, 10, 3)),
+    "x2 smaller": ((2, 8, 4, 6), (2, 4, 2, 3)),
+    "x2 larger": ((2, 3, 5, 2), (2, 9, 15, 7)),
+    "other channels": ((3, 4, 4, 2), (3, 4, 4, 5)),
+}
+gaps = {
+    name: max(
+        shortcut.autograd_gap(Shortcut(0.75, 0.5, activation), *shapes) for activation in shortcut.ACTIVATIONS
+    )
+    for name, shapes in CASES.items()
+}
+for name, gap in gaps.items():
+    print(f"{name:15} {'below 1e-14' if gap < 1e-14 else f'{gap:.0e}'}")
+assert max(gaps.values()) < 1e-12
+
+# %% [markdown]
+# **The adjoint test** needs no second library. A matrix and its transpose satisfy $\langle A x, g\rangle = \langle x, A^\top g \rangle$ for *all* $x$ and $g$. So for a linear layer, random numbers tell whether backward is the transpose of forward:
+#
+# $$ \text{gap} = \frac{\big|\langle y, g\rangle - \langle x_1, g_1\rangle - \langle x_2, g_2\rangle\big|}{\lVert y\rVert\,\lVert g\rVert}, \qquad y = \text{forward}(x_1, x_2), \quad (g_1, g_2) \text{ from backward}(g). $$
+#
+# It is a rounding error if backward is right, and far from it if an index is off by one anywhere.
+#
+# ### Exercise 4 · The adjoint test (4 points, about 8 minutes)
+#
+# Write `adjoint_check(layer, x1, x2, gradient)` for any layer with `forward` and `backward` as above. The document starts its gradients from random noise; think about what `backward` would do with that.
+
+
+# %% answer="adjoint_check"
+def adjoint_check(layer, x1: np.ndarray, x2: np.ndarray, gradient: np.ndarray) -> float:
+    """Measure how far the backward pass of a linear layer is from the transpose of its forward pass.
+
+    Args:
+        layer: has forward(x1, x2) -> y and backward(gradient, gradient1, gradient2), which adds in place.
+        x1, x2: inputs that fit the layer.
+        gradient: dL/dy, of the output's shape.
+
+    Returns:
+        |<y, gradient> - <x1, gradient1> - <x2, gradient2>| / (|y| |gradient|), with Euclidean norms; no unit.
+    """
+    ### BEGIN SOLUTION
+    gradient1, gradient2 = np.zeros_like(x1), np.zeros_like(x2)
+    y = layer.forward(x1, x2)
+    layer.backward(gradient, gradient1, gradient2)
+    difference = np.vdot(y, gradient) - np.vdot(x1, gradient1) - np.vdot(x2, gradient2)
+    return float(abs(difference) / (np.linalg.norm(y) * np.linalg.norm(gradient)))
+    ### END SOLUTION
+
+
+# %% check="adjoint_check" points=4
+check.adjoint_check(adjoint_check)
+### BEGIN HIDDEN TESTS
+for seed in (641, 642):
+    check.gap_at(adjoint_check, seed, transposed=True)
+    check.gap_at(adjoint_check, seed + 10, transposed=False)
+### END HIDDEN TESTS
+
+# %%
+rng = np.random.default_rng(64)
+for name, (shape1, shape2) in CASES.items():
+    gap = adjoint_check(
+        Shortcut(0.75, 0.5), rng.normal(size=shape1), rng.normal(size=shape2), rng.normal(size=shape1)
+    )
+    print(f"{name:15} {'below 1e-15' if gap < 1e-15 else f'{gap:.0e}'}")
+    assert gap < 1e-14
+
+# %% [markdown] question="blind"
+# ### Question 1 · What the adjoint test cannot see (2 points)
+#
+# A layer passes the adjoint test on a thousand random inputs. Name two things that may still be wrong with it, and say for each which other test would find it.
+#
+# === BEGIN MARK SCHEME ===
+# **2** - Two of: the forward pass computes the wrong linear map, and backward is its exact transpose (a worked example or an independent implementation finds it); the activation's slope, since the test is for
+# linear layers (autograd, or finite differences); inputs or output overwritten (compare arrays before and after); precision lost to another dtype (look at the dtype); shapes or states not tried, such as a second batch of another shape (try them).
+#
+# **1** - One of these with its test, or two without.
+#
+# **0** - "Nothing, the test is a proof", or only "rounding errors".
+#
+# Misconceptions: "passing means that the layer is right" (it means that backward fits forward); "random inputs may miss a wrong index" (with continuous random numbers they miss one with probability zero, on the path that was run).
+# === END MARK SCHEME ===
+
+# %% [markdown] response="blind" points=2
+# ### BEGIN SOLUTION
+# The test compares backward with forward, not forward with what we wanted. If forward repeats pixels where it should insert zeros, and backward sums them up, the gap is zero: only a worked example such as 2 1 2 1, or a second
+# implementation, tells. And it is a test of linear layers: a wrong slope of the tanh does not show with a linear activation. Autograd or finite differences find it. (Nor does it see an input that was overwritten, or a state left by an earlier shape.)
+# ### END SOLUTION
+
+# %% [markdown]
+# ## 5 · The published layer, fault by fault
+#
+# The document's code was never run on unequal shapes: it cannot. Some slips stop it at once. We quote the expressions and try them.
+
+
+# %%
+def outcome(action) -> str:
+    try:
+        return str(action())
+    except Exception as error:
+        return type(error).__name__
+
+
+def backward(self, delta, prev_delta):
+    """The document's signature; its example calls backward(delta, copy=False)."""
+
+
+fresh = SimpleNamespace(ix=None, iy=None, kx=None, alpha=1.0, output=np.ones((1, 4, 4, 1)))
+slips = {
+    "(self.ix, self.iy, self.kx) is (None, None, None)": outcome(
+        lambda: operator.is_((fresh.ix, fresh.iy, fresh.kx), (None, None, None))
+    ),
+    "self.outpu[:, ix, jx, kx]": outcome(lambda: fresh.outpu),
+    "self.output[:, ix, jx, kx]": outcome(lambda: eval("self.output[:, ix, jx, kx]", {"self": fresh})),
+    "np.random.uniform(size=input.shape)": outcome(lambda: rng.uniform(size=input.shape)),
+    "layer.backward(delta, copy=False)": outcome(lambda: backward(fresh, np.ones(4), copy=False)),
+}
+for expression, result in slips.items():
+    print(f"{expression:50} {result}")
+
+# %%
+assert next(iter(slips.values())) == "False"  # a tuple just made is never the same object as another
+assert list(slips.values())[1:] == ["AttributeError", "NameError", "AttributeError", "TypeError"]
+
+# %% [markdown]
+# (The first one means that no indices would ever be made. It mixes up the names, too: `ix`, `iy` and `kx` belong to two different inputs.) A comment of the example promises *updates for weights and bias*; the layer
+# has none, as the next cell makes sure.
+#
+# With the names repaired, `shortcut.PublishedShortcut` retells the rest of the code, as the course's authors read the published library, with every fault in it. *Predict* for each line below what a right layer would give.
+
+# %%
+published = shortcut.PublishedShortcut
+assert not any(isinstance(value, np.ndarray) for value in vars(published()).values())  # nothing to learn
+
+
+def ones(*shape):
+    return np.ones(shape)
+
+
+tall = published().forward(ones(1, 8, 4, 1), ones(1, 4, 2, 1))
+print("rows reached in an image of height 8:     ", np.unique(np.nonzero(tall == 2)[1]))
+
+deep = published().forward(np.zeros((1, 4, 4, 4)), ones(1, 2, 2, 2))
+print("channels reached by an x2 of 2 channels:  ", np.unique(np.nonzero(deep)[3]))
+
+light = published(alpha=0.5).forward(ones(1, 4, 4, 1), ones(1, 2, 2, 1))
+print("value off the overlap for alpha = 0.5:    ", light[0, 1, 1, 0])
+
+print(
+    "output shape for 3 and 8 channels:        ",
+    max((1, 4, 4, 3), (1, 4, 4, 8)),
+    "(the larger *tuple*, not x1's shape)",
+)
+
+# %%
+assert np.unique(np.nonzero(tall == 2)[1]).tolist() == [
+    0,
+    2,
+]  # 0, 2, 4, 6 is right: heights were taken from the width
+assert np.unique(np.nonzero(deep)[3]).tolist() == [
+    0,
+    2,
+]  # 0, 1 is right: the spatial stride was used on channels
+assert light[0, 1, 1, 0] == 1.0  # 0.5 is right, and its backward does use 0.5 there
+right = Shortcut(alpha=0.5).forward(ones(1, 4, 4, 1), ones(1, 2, 2, 1))
+assert right[0, 1, 1, 0] == 0.5
+
+# %% [markdown]
+# Now backward. On unequal shapes the two index sets are swapped, so that it raises. Where it does run, on equal shapes, it does harm in other ways. Worst is the last line: after *one* batch of another shape the old indices stay, and all later
+# gradients are silently wrong.
+
+
+# %%
+def backward_of(layer, shape1, shape2, dtype=float):
+    x1, x2, g = (
+        np.random.default_rng(k).normal(size=shape).astype(dtype)
+        for k, shape in enumerate((shape1, shape2, shape1))
+    )
+    before = layer.forward(x1, x2).copy()
+    layer.backward(g, np.zeros_like(x1), np.zeros_like(x2))
+    return before
+
+
+print("unequal shapes:        ", outcome(lambda: backward_of(published(), (1, 4, 4, 1), (1, 2, 2, 1))))
+
+relu = published(activation="relu")
+before = backward_of(relu, (1, 4, 4, 1), (1, 4, 4, 1))
+print("output before and after:", before[0, 0, :3, 0].round(2), relu.output[0, 0, :3, 0])
+
+single = published()
+backward_of(single, (1, 4, 4, 1), (1, 4, 4, 1), np.float32)
+print("gradient of float32:    ", single.delta.dtype)
+
+stale = published()
+stale.forward(ones(1, 4, 4, 1), ones(1, 2, 2, 1))
+x1, x2, g = rng.normal(size=(3, 1, 4, 4, 1))
+print("adjoint gap, new layer:", "below 1e-14" if adjoint_check(published(), x1, x2, g) < 1e-14 else "large")
+print(f"after another shape:    {adjoint_check(stale, x1, x2, g):.2f}")
+
+# %%
+assert outcome(lambda: backward_of(published(), (1, 4, 4, 1), (1, 2, 2, 1))) == "IndexError"
+assert not np.array_equal(before, relu.output) and set(np.unique(relu.output)) == {0.0, 1.0}
+assert single.delta.dtype == np.float64
+assert adjoint_check(published(), x1, x2, g) < 1e-14 < 1e-3 < adjoint_check(stale, x1, x2, g)
+
+# %% [markdown]
+# One more slip is in the example itself: it fills `delta` with random numbers before calling `backward`, which *adds*. Then the noise is part of the answer:
+
+# %%
+noise, clean = rng.uniform(size=(1, 4, 4, 1)), np.zeros((1, 4, 4, 1))
+noisy = noise.copy()
+for start in (noisy, clean):
+    layer = Shortcut(0.75, 0.5)
+    layer.forward(x1, x2)
+    layer.backward(g, start, np.zeros_like(x2))
+print("the error is the noise itself:", np.allclose(noisy - clean, noise))
+assert np.allclose(noisy - clean, noise)
+
+# %% [markdown]
+# ## 6 · Option A: a shortcut without parameters
+#
+# He et al. offer two shortcuts for blocks that halve the image and double the channels. Option B is lesson 5's projection. **Option A** keeps every second pixel and fills the new channels with zeros. That is our layer with
+# $x_1 = 0$: subsample, match the channels from the first, leave the others alone.
+#
+# ### Exercise 5 · Option A (3 points, about 6 minutes)
+#
+# Write `option_a(x, stride, channels)` in NumPy, with the new channels behind the old ones.
+
+
+# %% answer="option_a"
+def option_a(x: np.ndarray, stride: int, channels: int) -> np.ndarray:
+    """Subsample an image and fill it up with channels of zeros.
+
+    Args:
+        x: (batch, height, width, c), float32 or float64; unchanged.
+        stride: at least 1, in pixels.
+        channels: channels of the result, at least c.
+
+    Returns:
+        (batch, ceil(height / stride), ceil(width / stride), channels), of x's dtype.
+
+    Raises:
+        ValueError: if there are fewer channels than x has.
+    """
+    ### BEGIN SOLUTION
+    if channels < x.shape[3]:
+        raise ValueError(f"channels is {channels}, but the image has {x.shape[3]} already: it can only grow")
+    kept = x[:, ::stride, ::stride]
+    return np.pad(kept, [(0, 0), (0, 0), (0, 0), (0, channels - x.shape[3])])
+    ### END SOLUTION
+
+
+# %% check="option_a" points=3
+check.option_a(option_a)
+### BEGIN HIDDEN TESTS
+for seed, (shape, stride, channels) in enumerate(
+    [((1, 7, 4, 2), 3, 9), ((3, 2, 2, 4), 2, 5), ((1, 8, 6, 3), 2, 6)]
+):
+    check.option_a_at(option_a, shape, stride, channels, dtype="float64", seed=650 + seed)
+### END HIDDEN TESTS
+
+# %%
+x = rng.normal(size=(2, 8, 8, 16))
+assert np.array_equal(option_a(x, 2, 32), Shortcut().forward(np.zeros((2, 4, 4, 32)), x))
+
+for name, weights in {"identity": 0, "option A": 0, "option B (a 1 × 1 convolution)": 16 * 32}.items():
+    print(f"{name:31} {weights:4} extra parameters for 16 to 32 channels")
+
+# %% [markdown]
+# "Without introducing extra parameters", the document says of all shortcuts. That holds for the identity and for option A. The projection, which He et al. use in their larger networks where shapes change, has
+# $c_{in}\,c_{out}$ weights.
+#
+# ## 7 · How fast can it be?
+#
+# A layer that only adds is limited by memory, not by arithmetic. Count how often whole arrays must pass between memory and processor, for equal shapes and a linear activation:
+
+# %%
+at_least = {"forward: read x1, x2, write y": 3, "backward: read g; read and write g1, g2": 5}
+formula = {
+    "alpha * x1, beta * x2: read and write each": 4,
+    "their sum: read two, write one": 3,
+    "alpha * g, beta * g: read and write each": 4,
+    "g1 += ..., g2 += ...: read two, write one each": 6,
+}
+print(
+    "passes needed at least:", sum(at_least.values()), " passes of the plain formula:", sum(formula.values())
+)
+assert (sum(at_least.values()), sum(formula.values())) == (8, 17)
+
+# %% [markdown]
+# `shortcut.add_scaled` saves the temporaries: it hands contiguous arrays to BLAS (`axpy`), which reads two and writes one. Timings differ from machine to machine, so they are no part of this notebook;
+# `python tests/bench_shortcut.py` measures the solution's layer on yours, against the plain formula and the time that eight passes take.
+#
+# ## 8 · Weights other than one, over depth
+#
+# What are $\alpha$ and $\beta$ for? Stack $L$ shortcut layers, $x_{l+1} = \alpha F_l(x_l) + \beta x_l$, with linear branches $F_l(x) = W_l x$ of gain $g = N\,\mathrm{Var}(W)$ as in lesson 4. A gradient then goes through
+# $\beta I + \alpha W_l^\top$ in every layer, and since $W_l$ is random and independent of what arrives,
+#
+# $$ \mathbb{E}\,\big\lVert(\beta I + \alpha W^\top)\,\delta\big\rVert^2 = (\beta^2 + g\,\alpha^2)\,\lVert\delta\rVert^2 . $$
+#
+# *Predict:* which of the four settings below keeps the gradient's size over 50 layers?
+
+
+# %%
+def gradient_norms(
+    alpha: float, beta: float, depth: int, seed: int, g: float = 1.0, width: int = 64
+) -> np.ndarray:
+    """Norms of dL/dx from the last layer to the first, relative to the one at the end."""
+    rng = np.random.default_rng(seed)
+    delta = rng.normal(size=width)
+    norms = [np.linalg.norm(delta)]
+    for _ in range(depth):
+        W = rng.normal(size=(width, width)) * math.sqrt(g / width)
+        delta = beta * delta + alpha * (W.T @ delta)
+        norms.append(np.linalg.norm(delta))
+    return np.array(norms) / norms[0]
+
+
+L = 50
+SETTINGS = {
+    "α = 1, β = 1": (1.0, 1.0),
+    "α = 1/√L, β = 1": (1 / math.sqrt(L), 1.0),
+    "α = β = 1/√2": (math.sqrt(0.5), math.sqrt(0.5)),
+    "α = β = 1/2": (0.5, 0.5),
+}
+measured = {
+    name: np.array([gradient_norms(*setting, L, seed) for seed in range(5)])
+    for name, setting in SETTINGS.items()
+}
+for name, (alpha, beta) in SETTINGS.items():
+    logs = np.log10(measured[name][:, -1])
+    predicted = L / 2 * math.log10(beta**2 + alpha**2)
+    print(
+        f"{name:16} after {L} layers 10^({predicted:5.2f}) predicted, 10^({logs.mean():5.2f} ± {logs.std(ddof=1):.2f}) measured"
+    )
+    assert abs(logs.mean() - predicted) < 0.5
+
+
+# %%
+def draw_depth(alpha: float = 1.0, beta: float = 1.0, depth: int = 50, settings=None):
+    factor = math.sqrt(alpha**2 + beta**2)
+    title = (
+        "The gradient keeps its size where β² + g α² is near 1"
+        if settings
+        else f"A factor of {factor:.3f} per layer, {factor**depth:.1e} over {depth} layers"
+    )
+    fig, ax = figures.canvas(title, "layers passed on the way back", "gradient norm (end = 1)", yscale="log")
+    layers = np.arange(depth + 1)
+    for index, (name, (a, b)) in enumerate(
+        (settings or {f"α = {alpha:g}, β = {beta:g}": (alpha, beta)}).items()
+    ):
+        runs = np.array([gradient_norms(a, b, depth, seed) for seed in range(5)])
+        look = figures.series(index, marker=True)
+        ax.plot(
+            layers,
+            np.exp(np.log(runs).mean(0)),
+            **look | {"linestyle": "none"},
+            markevery=5,
+            label=name,
+        )
+        ax.plot(layers, (a**2 + b**2) ** (layers / 2), **figures.series(index))
+        ax.fill_between(layers, runs.min(0), runs.max(0), color=figures.COLOURS[index], alpha=0.2)
+    ax.legend(
+        title="marks: measured, lines: predicted", ncols=2, fontsize=9, title_fontsize=9, loc="upper left"
+    )
+    return fig
+
+
+figures.show(
+    draw_depth(depth=L, settings=SETTINGS),
+    alt="Gradient norm over 50 layers, 5 seeds with their range, for four settings of alpha and beta, each along its predicted line: both 1 explodes to "
+    f"{np.median(measured['α = 1, β = 1'][:, -1]):.0e}, both 1/2 vanishes to {np.median(measured['α = β = 1/2'][:, -1]):.0e}, the other two stay near 1.",
+)
+
+# %% live=true
+figures.explore(
+    draw_depth, alpha=[1.0, 0.0, 0.1, 0.5, 0.75], beta=[1.0, 0.5, 0.75, 0.9, 1.1], depth=(10, 100, 10)
+)
+
+# %% [markdown]
+# What this does not show: branches with ReLUs and normalisation behave differently, and a gradient of the right size need not be a *useful* one. Compare the two settings that keep the size: do they do it in the same way?
+
+# %% [markdown] question="weights"
+# ### Question 2 · Weights other than one (3 points)
+#
+# Over $L$ layers, what do $\alpha$ and $\beta$ other than 1 do to the gradient? Consider the factor per layer, and the one path that goes through all $L$ skips and through no branch. Compare $\alpha = \beta = 1/\sqrt{2}$ with $\alpha = 1/\sqrt{L}$, $\beta = 1$.
+#
+# === BEGIN MARK SCHEME ===
+# **3** - The squared norm changes by $\beta^2 + g\alpha^2$ a layer, so it vanishes or explodes exponentially unless that is 1 (or near it by $O(1/L)$). The path through all skips has weight $\beta^L$: for $\beta = 1/\sqrt2$ it is $2^{-L/2}$, the identity path is lost though the size is kept
+# (what arrives has gone through about half of the branches); for $\beta = 1$ it is 1, and $\alpha = 1/\sqrt L$ keeps the total below $e^{g/2}$.
+#
+# **2** - Exponential behaviour with the right factor, and $\beta^L$ for the skip path, without the comparison.
+#
+# **1** - Only "smaller than one vanishes, larger than one explodes".
+#
+# **0** - "Nothing, training adapts", or the factor without depth.
+#
+# Misconceptions: "any skip preserves the gradient" (only $\beta = 1$ does); "alpha only scales the branch, so it does not matter for the gradient"; "keeping the variance is all that counts".
+# === END MARK SCHEME ===
+
+# %% [markdown] response="weights" points=3
+# ### BEGIN SOLUTION
+# Each layer multiplies the mean square of the gradient by $\beta^2 + g\alpha^2$. Over $L$ layers that is a power: with $\alpha = \beta = 1$ and $g = 1$ it grows as $2^{L/2}$, with $1/2$ each it vanishes as fast. $\alpha = \beta = 1/\sqrt2$ keeps the size, but the
+# identity path has the weight $\beta^L = 2^{-L/2}$: nearly all that arrives went through about $L/2$ random branches. With $\beta = 1$ the identity path keeps weight 1 at any depth, and $\alpha = 1/\sqrt L$ bounds the sum of all the others:
+# $(1 + g/L)^{L/2} < e^{g/2}$. So the skip should be weighted by one, and the branch be scaled down.
+# ### END SOLUTION
+
+# %%
+progress(check, globals())
+
+# %% [markdown]
+# ## Where we go from here
+#
+# We can now build a skip of any shape, differentiate it by hand and weigh it. All of that was about gradients of *random* networks. The document opens with a different claim: that deep networks *degrade*, that more layers mean a
+# higher error *on the training data*. Is that true, is it a matter of vanishing gradients, and do skips cure it? Lesson 7 trains on real data to find out.
+#
+# ## References
+#
+# - K. He, X. Zhang, S. Ren, J. Sun, *Deep Residual Learning for Image Recognition*, CVPR 2016 (options A and B). [doi:10.1109/CVPR.2016.90](https://doi.org/10.1109/CVPR.2016.90), [arXiv:1512.03385](https://arxiv.org/abs/1512.03385)
+# - K. He, X. Zhang, S. Ren, J. Sun, *Identity Mappings in Deep Residual Networks*, ECCV 2016 (scaled shortcuts). [arXiv:1603.05027](https://arxiv.org/abs/1603.05027)
+# - V. Dumoulin, F. Visin, *A guide to convolution arithmetic for deep learning*, 2016 (transposed convolution). [arXiv:1603.07285](https://arxiv.org/abs/1603.07285)
