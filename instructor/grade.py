@@ -1,6 +1,6 @@
 """`course grade`: submissions -> gradebook, by nbgrader's own autograder with our sandboxed `Execute` in it.
 
-Several submissions are executed at once, but one writes the gradebook at a time. What a submission was graded with
+Several submissions are executed at once; one after the other is written to the gradebook. What a submission was graded with
 is noted beside it: a killed run resumes, and what has not changed is not graded again. Whatever goes wrong with one
 submission is that submission's problem, told by name, and never stops the class.
 """
@@ -11,23 +11,21 @@ import hashlib
 import json
 import shutil
 import tempfile
-import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+import nbformat
+from nbformat import NotebookNode
 from nbgrader.api import Gradebook
 from nbgrader.converters import Autograde
 from nbgrader.coursedir import CourseDirectory
 
 from instructor.build import fingerprint, generate
+from instructor.checker.execute import Report, execute, key_and_files
 from instructor.course import Course, CourseError, Lesson
 from instructor.settings import grader_config, run_quietly
-
-RECEIPT = "graded.json"
-WRITER = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -38,16 +36,6 @@ class Graded:
     lesson: str
     state: str
     reason: str = ""
-
-
-@contextmanager
-def others_may_write() -> Iterator[None]:
-    """Hand the gradebook to another submission while this one's notebook runs."""
-    WRITER.release()
-    try:
-        yield
-    finally:
-        WRITER.acquire()
 
 
 def grade(
@@ -81,9 +69,10 @@ def grade(
         register(course, lesson)
     results = []
     with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
-        for result in pool.map(lambda task: _grade_one(course, *task, force), waiting):
-            told(result)
-            results.append(result)
+        running = [(*task, pool.submit(_execute, course, *task, force)) for task in waiting]
+        for lesson, student, executed in running:
+            results.append(_record(course, lesson, student, executed))
+            told(results[-1])
     return results
 
 
@@ -115,26 +104,48 @@ def register(course: Course, lesson: Lesson) -> None:
         generate(course, lesson, Path(folder), database=True)
 
 
-def _grade_one(course: Course, lesson: Lesson, student: str, force: bool) -> Graded:
-    """Grade one submission; every failure becomes its result."""
-    receipt = course.classroom / "autograded" / student / lesson.name / RECEIPT
-    stamp = _stamp(course, lesson, student)
-    if not force and _read(receipt).get("stamp") == stamp:
-        return Graded(student, lesson.name, "unchanged")
+def _execute(course: Course, lesson: Lesson, student: str, force: bool) -> tuple[NotebookNode, Report] | None:
+    """Run one submission; None if what it was graded with has not changed."""
+    if not force and _read(_receipt(course, lesson, student)).get("stamp") == _stamp(course, lesson, student):
+        return None
+    key, files = key_and_files(course.solution(lesson).parent, course.release(lesson).parent)
+    return execute(nbformat.read(_submission(course, lesson, student), as_version=4), key, files=files)
+
+
+def _record(course: Course, lesson: Lesson, student: str, running: Future) -> Graded:
+    """Write one executed submission to the gradebook; every failure becomes its result."""
     try:
-        with WRITER:
-            _autograde(course, lesson, student)
-        report = _read(receipt.with_name("execution.json"))
-        receipt.write_text(json.dumps({"stamp": stamp, **report}, indent=1) + "\n", encoding="utf-8")
+        executed = running.result()
+        if executed is None:
+            return Graded(student, lesson.name, "unchanged")
+        config = grader_config(course)
+        config.CourseDirectory.assignment_id = lesson.name
+        config.CourseDirectory.student_id = student
+        config.Autograde.force = True
+        config.TrustedExecute.ahead = executed
+        run_quietly(
+            Autograde(coursedir=CourseDirectory(config=config), config=config), f"{student}, {lesson.name}"
+        )
+        receipt = {"stamp": _stamp(course, lesson, student), "confinement": executed[1].confinement}
+        _receipt(course, lesson, student).write_text(json.dumps(receipt, indent=1) + "\n", encoding="utf-8")
         return Graded(student, lesson.name, "graded")
     except Exception as error:
-        return Graded(student, lesson.name, "failed", str(error))
+        return Graded(student, lesson.name, "failed", f"{type(error).__name__}: {error}")
+
+
+def _submission(course: Course, lesson: Lesson, student: str) -> Path:
+    """The notebook that was collected."""
+    return course.classroom / "submitted" / student / lesson.name / f"{lesson.name}.ipynb"
+
+
+def _receipt(course: Course, lesson: Lesson, student: str) -> Path:
+    """The note of what a submission was graded with; it is there only where grading came to its end."""
+    return course.classroom / "autograded" / student / lesson.name / "graded.json"
 
 
 def _stamp(course: Course, lesson: Lesson, student: str) -> str:
     """Hash what a grade depends on: the submission and the lesson."""
-    submission = course.classroom / "submitted" / student / lesson.name / f"{lesson.name}.ipynb"
-    content = submission.read_bytes() if submission.is_file() else b""
+    content = _submission(course, lesson, student).read_bytes()
     return hashlib.sha256(content + fingerprint(course, lesson).encode()).hexdigest()
 
 
@@ -144,23 +155,6 @@ def _read(path: Path) -> dict:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-
-
-def _autograde(course: Course, lesson: Lesson, student: str) -> None:
-    """Run nbgrader's autograder for one submission.
-
-    Raises:
-        CourseError: with nbgrader's own log if it fails.
-    """
-    config = grader_config(course)
-    config.CourseDirectory.assignment_id = lesson.name
-    config.CourseDirectory.student_id = student
-    config.Autograde.force = True
-    config.TrustedExecute.meanwhile = others_may_write
-    run_quietly(
-        Autograde(coursedir=CourseDirectory(config=config), config=config),
-        f"grading {student}, {lesson.name}",
-    )
 
 
 @dataclass(frozen=True)

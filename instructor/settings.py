@@ -17,7 +17,9 @@ from traitlets.config import Config, PyFileConfigLoader
 from instructor.course import Course, CourseError
 
 CLASSROOM = "COURSE_CLASSROOM"
-warnings.filterwarnings("ignore", category=SAWarning, module="nbgrader")  # about nbgrader's own queries; harmless
+warnings.filterwarnings(
+    "ignore", category=SAWarning, module="nbgrader"
+)  # about nbgrader's own queries; harmless
 
 
 def grader_config(course: Course) -> Config:

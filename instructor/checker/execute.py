@@ -110,19 +110,15 @@ class _Run:
         self._steps: list[tuple[int, NotebookNode, str]] = []
         for position, cell in enumerate(self.notebook.cells):
             original = known.get(_grade_id(cell), cell)
-            graded = original is not cell and is_check(original)
-            if graded or cell.cell_type == "code":  # a check that became prose is a check all the same
-                cell.cell_type, cell.outputs, cell.execution_count = "code", [], None
-            if graded:
+            if original.cell_type != "code":
+                continue
+            cell.cell_type, cell.outputs, cell.execution_count = "code", [], None  # also what became prose
+            if original is not cell and is_check(original):
                 self._checks.append((cell, original))
                 self._steps.append((position, cell, ""))
                 continue
             ours = original if original is not cell and is_locked(original) else cell
-            if (
-                ours.cell_type == cell.cell_type == "code"
-                and str(ours.source).strip()
-                and "skip-execution" not in _tags(ours)
-            ):
+            if str(ours.source).strip() and "skip-execution" not in _tags(ours):
                 self._steps.append((position, cell, str(ours.source)))
 
     async def everything(self) -> None:
@@ -317,7 +313,7 @@ class TrustedExecute(NbGraderPreprocessor):
         executed, report = self.ahead or execute(nb, key, self.limits, files=files)
         for cell, done in zip(nb.cells, executed.cells, strict=True):
             if cell.cell_type == "code":
-                cell.outputs, cell.execution_count = done.outputs, done.execution_count
+                cell.outputs, cell.execution_count = done.get("outputs", []), done.get("execution_count")
             if is_check(cell) and _grade_id(cell) not in report.checks:  # no verdict, no points
                 cell.outputs = [error_output("NotChecked", "This check did not run.")]
         self.log.info("%s: %s", names["notebook"], report.confinement)
