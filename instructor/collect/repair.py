@@ -239,7 +239,7 @@ def _load(text: str, repairs: list[str]) -> Any:
         raise Unreadable(
             f"not valid JSON ({where.msg} at line {where.lineno}), and no whole cell before that place"
         )
-    repairs.append(f"cut off or damaged after {len(cells)} whole cells: those were taken")
+    repairs.append(f"cut off or damaged: its {len(cells)} whole cells were taken")
     return {"cells": cells, "nbformat": 4}
 
 
@@ -258,15 +258,20 @@ def _without_trailing_commas(text: str) -> str:
 
 
 def _whole_cells(text: str, decoder: json.JSONDecoder) -> Iterator[dict]:
-    """Decode the items of the first "cells" list, up to the first that is not whole."""
+    """Decode the items of the first "cells" list that are whole; behind a damaged one go on with the next."""
     start = re.search(r'"cells"\s*:\s*\[', text)
     at = start.end() if start else len(text)
+    gap, opening = re.compile(r"[\s,]*"), re.compile(r'\{\s*"(?:cell_type|attachments)"\s*:')
     while at < len(text):
-        at = re.compile(r"[\s,]*").match(text, at).end()
+        at = gap.match(text, at).end()
         try:
             cell, at = decoder.raw_decode(text, at)
         except ValueError:
-            return
+            another = opening.search(text, at + 1)
+            if another is None:
+                return
+            at = another.start()
+            continue
         if isinstance(cell, dict):
             yield cell
 

@@ -641,7 +641,17 @@ def written_twice_into_one_file(paper):
 
 @damage("repaired", "control characters")
 def raw_line_breaks_within_strings(paper):
-    return json.dumps(paper.solved()).replace("\\n", "\n").encode()
+    notebook = paper.solved()
+    for cell in notebook["cells"]:
+        cell["source"] = "".join(cell["source"]).replace("\n", "\ue000")
+    return json.dumps(notebook, ensure_ascii=False).replace("\ue000", "\n").encode()
+
+
+@damage("repaired", "whole cells", score=_all_but_first_exercise)
+def one_cell_damaged(paper):
+    notebook = paper.solved()
+    notebook["cells"][paper.exercises[0].index]["source"] = ["@@"]
+    return written(notebook).replace(b'"@@"', b'"@@')
 
 
 @damage("repaired", "zero bytes")
