@@ -105,7 +105,7 @@ def minibatches(examples: int, batch: int, steps: int, seeds: Sequence[int]) -> 
 
 
 def _descent(lr: float, momentum: float) -> MakeOptimizer:
-    return lambda parameters: torch.optim.SGD(parameters, lr=lr, momentum=momentum, foreach=True)
+    return lambda parameters: torch.optim.SGD(parameters, lr=lr, momentum=momentum, fused=True)
 
 
 class StackedLinear(nn.Module):

@@ -1,0 +1,864 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 7 · The degradation problem on real data
+#
+# {{badge}}
+#
+# Lesson 6 left us with a shortcut that is right to the last digit, forwards and backwards. But right is not yet *useful*. Nobody
+# needs a shortcut to add two arrays; we want it because deep networks are said to train with it and not without it. So far we have
+# taken that on trust. Now we train networks, on real data, with several seeds, and look at who is right about what.
+#
+# We start with a small net that came with the claim *"that's all the paper was saying"*. It wasn't.
+#
+# **Objectives.** After this lesson you can
+#
+# - tell an experiment that supports a claim from one that only looks like it;
+# - state the degradation problem, prove that depth alone cannot be its cause, and measure it with a spread;
+# - write a residual network, and a gated branch that starts at zero and still trains;
+# - say what else, besides residual blocks, makes a deep network trainable, and what does not.
+#
+# **Prerequisites.** Lessons 4 to 6; training a classifier in PyTorch.
+#
+# **Time:** about {{minutes}} minutes, {{cpu_seconds}} CPU seconds. **Points:** {{points}}.
+#
+# Symbols are listed on the [notation page](../../docs/notation.md), terms in the [glossary](../../docs/glossary.md).
+
+# %% bootstrap=true
+
+# %% setup="imports"
+import math
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from helpers import architectures, datasets, figures, gradient_flow, remedies, training
+from helpers.checks import progress
+from helpers.checks import residual_networks as check
+
+torch.set_num_threads(1)
+SEEDS = range(5)
+DIGITS = datasets.digits()
+
+# %% [markdown]
+# ## 1 · A small net, and what it shows
+#
+# The notebook that we read in lesson 3 goes on with a network. It announces *"a simple example of an image processing problem where adding a
+# skipped connection would be helpful"*, and draws images and labels like this:
+#
+# ```python
+# torch.manual_seed(0)
+# rand_train_data = torch.randn(num_input_images, 1, 28, 28)
+# rand_test_data = torch.randn(num_input_images, 1, 28, 28)
+# rand_labels = torch.LongTensor(num_input_images).random_(0, 10)
+# ```
+#
+# As printed it does not run: its loop uses `rand_input` and `num_batches`, which are never defined. With `rand_train_data` for the
+# first, and without the second, it does. We tidy up on the way:
+#
+# - attributes are set *after* `super().__init__()`, which needs no arguments; `Variable`, `torchvision`, NumPy's seed and
+#   `num_classes` are left out, since nothing uses them (`Variable` does nothing any more: tensors carry gradients themselves);
+# - the original tells the network its batch size, *"needed to configure"*; it is not, `flatten(1)` keeps whatever comes;
+# - two comments are wrong: `zero_grad` does not set weights to zero but **gradients**, and `backward` does not compute weights but
+#   **gradients**; it is `step` that changes the weights.
+#
+# The argument `skip` is ours: the notebook's net has one convolution, and no skip at all.
+
+
+# %%
+class Net(nn.Module):
+    def __init__(self, skip=False):
+        super().__init__()
+        self.skip = skip
+        self.conv1 = nn.Conv2d(1, 5, 3)
+        self.linearization = nn.Linear(5 * 26 * 26, 10)
+
+    def forward(self, x):
+        h = F.relu(self.conv1(x))
+        if self.skip:
+            h = h + x[:, :, 1:-1, 1:-1]  # the image without its rim, added to each of the five channels
+        return self.linearization(h.flatten(1))
+
+
+# %% [markdown]
+# The notebook announces 100 epochs and prints 44 losses; so it was stopped by hand. Here are the ones that it prints.
+#
+# **Predict.** The labels are random numbers. To how many per cent will the net get its own training images right? And the 100
+# test images, which the notebook draws and never looks at?
+
+
+# %%
+def memorise(seed, skip, epochs):
+    torch.manual_seed(seed)
+    train_images, test_images = torch.randn(100, 1, 28, 28), torch.randn(100, 1, 28, 28)
+    labels = torch.LongTensor(100).random_(0, 10)
+    net = Net(skip)
+    losses = training.train(
+        net, train_images, labels, steps=epochs, batch=100, optimizer=lambda p: torch.optim.Adam(p, lr=1e-3)
+    )
+    return losses, *(training.evaluate(net, images, labels)[1] for images in (train_images, test_images))
+
+
+printed = """
+    2.334779739 2.080829382 1.861109734 1.622286677 1.400859475 1.202180386 1.017591834 0.846471548
+    0.694552362 0.565230429 0.457228959 0.367881387 0.295014948 0.236564592 0.190239340 0.153721631
+    0.124971196 0.102331549 0.084487654 0.070390880 0.059205152 0.050271802 0.043081399 0.037246380
+    0.032474276 0.028543197 0.025283527 0.022564409 0.020283177 0.018358616 0.016725943 0.015333105
+    0.014138107 0.013107080 0.012212511 0.011432162 0.010747866 0.010144847 0.009610974 0.009136297
+    0.008712566 0.008332919 0.007991624 0.007683828
+"""
+printed = np.array(printed.split(), dtype=float)
+losses, train_share, test_share = memorise(seed=0, skip=False, epochs=len(printed))
+np.testing.assert_allclose(losses, printed, rtol=1e-4)
+print(f"{len(printed)} losses agree, from {losses[0]:.4f} to {losses[-1]:.5f}")
+print(f"right: {train_share:.0%} of the training images, {test_share:.0%} of the test images")
+assert train_share == 1.0 and test_share == 0.08
+
+# %% [markdown]
+# All 44 numbers are right. They show a net that learns a phone book by heart: every training label is known, and on new images it
+# does as well as a ten-sided die. A falling training loss is no sign that anything about images was learned; networks fit random labels
+# with ease (Zhang et al. 2017).
+#
+# Would *"adding a skipped connection be helpful"*? Let us add it and look, with five seeds each.
+
+# %%
+# NBVAL_IGNORE_OUTPUT (after training, the last digits depend on the machine)
+curves = {skip: np.array([memorise(seed, skip, epochs=14)[0] for seed in SEEDS]) for skip in (False, True)}
+epochs_needed = {skip: (curve > 0.5).sum(1) for skip, curve in curves.items()}
+for skip, needed in epochs_needed.items():
+    print(f"skip {skip!s:5}  epochs until the loss is below 0.5:", needed)
+assert epochs_needed[True].max() < epochs_needed[False].min()
+
+# %% [markdown]
+# In each of the five seeds the net with the skip is faster, by a factor of two or more. It would be a nice figure. **And it is no evidence
+# at all** for skip connections in deep networks:
+#
+# - there is nothing to learn, so "faster" means that noise is memorised faster;
+# - the skip hands the image itself, five times over, to the last layer. A linear layer alone can memorise 100 random images of 676
+#   pixels; bigger features make it faster, much as a bigger learning rate would;
+# - the net has one convolution. No gradient needs rescuing in a network of depth one.
+#
+# To test the claim we need data with something to learn, depth, and a question that could have been answered with "no".
+
+# %% [markdown]
+# ## 2 · Deeper cannot be worse
+#
+# He et al. (2015) begin with a puzzle, not with a gradient. They train a plain network of 18 layers and one of 34. The deeper one
+# is worse, and not on the test images only, which overfitting would explain, but on the **training** images. They call it *degradation*.
+#
+# The puzzle is that the deep network contains the shallow one. Take a trained shallow network, and insert layers that compute the
+# identity. A plain layer computes $\mathrm{relu}(W h + b)$. Which $W$ and $b$ make that $h$, and for which $h$ is it true?
+#
+# ### Exercise 1 · A deep network that equals a shallow one (4 points, about 10 minutes)
+#
+# A plain network is given as a list of pairs `(weight, bias)`; every layer but the last ends in a ReLU. Write `embed_identity`: insert layers
+# until there are `depth` hidden ones, so that **no logit changes, not even by rounding**. Each layer that you insert ends in a ReLU too.
+
+
+# %% answer="embed_identity"
+def embed_identity(shallow: list, depth: int) -> list:
+    """Embed a plain network into a deeper one that computes the same function.
+
+    Args:
+        shallow: (weight, bias) of each layer, float32 arrays (outputs, inputs) and (outputs,); the last
+            layer gives the logits, the others are hidden. Left unchanged.
+        depth: hidden layers that the deep network shall have, the shallow one's counted in.
+
+    Returns:
+        (weight, bias) of each of the depth + 1 layers, float32.
+
+    Raises:
+        ValueError: if the shallow network has more than `depth` hidden layers.
+    """
+    ### BEGIN SOLUTION
+    *hidden, head = shallow
+    if depth < len(hidden):
+        raise ValueError(f"depth is {depth}, but the network has {len(hidden)} hidden layers already")
+    width = len(hidden[-1][1])
+    identity = np.eye(width, dtype=np.float32), np.zeros(width, dtype=np.float32)
+    return [*hidden, *[identity] * (depth - len(hidden)), head]
+    ### END SOLUTION
+
+
+# %% check="embed_identity" points=4
+check.embed_identity(embed_identity)
+### BEGIN HIDDEN TESTS
+for widths, depth, seed in [((7, 6, 4), 9, 701), ((5, 3, 6, 2), 6, 702), ((3, 8, 2, 4, 3), 24, 703)]:
+    check.embedding_at(embed_identity, widths, depth, seed)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# Now with a network that has learned something. The data for the rest of this lesson, `DIGITS`, are scikit-learn's 8 × 8 handwritten
+# digits: 1437 to train on, 360 to test on. We train two hidden layers of width 32, and embed them among 22 identity layers.
+
+# %%
+torch.manual_seed(0)
+net = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, 10))
+training.train(net, DIGITS.x_train, DIGITS.y_train, steps=110)
+shallow = [
+    (layer.weight.detach().numpy(), layer.bias.detach().numpy())
+    for layer in net
+    if isinstance(layer, nn.Linear)
+]
+assert training.evaluate(net, DIGITS.x_test, DIGITS.y_test)[1] > 0.9
+
+# %%
+deep = embed_identity(shallow, 24)
+difference = remedies.relu_mlp(deep, DIGITS.x_test) - remedies.relu_mlp(shallow, DIGITS.x_test)
+print("largest difference of a logit between 2 and 24 hidden layers:", np.abs(difference).max())
+assert len(deep) == 25 and np.abs(difference).max() == 0.0
+
+# %% [markdown]
+# Not nearly the same function: the same, bit for bit. So among all 24-layer networks there is one whose training loss is as low as
+# that of two layers. A deep network that ends with a higher training loss has not too little *capacity*. Its optimiser did not **find**
+# what is there.
+#
+# That turns the question round: if the extra layers should be near the identity, why make that hard? A plain layer must learn the matrix
+# $I$, one particular point among 32 × 32 numbers. A residual block $h + F(h)$ has the identity for nothing, at $F = 0$.
+
+# %% [markdown]
+# ## 3 · A residual network
+#
+# The block of He et al. has two layers, each followed by batch normalisation (BN), and its ReLU comes *after* the addition:
+#
+# $$ h_{k+1} = \mathrm{relu}\bigl(h_k + \underbrace{\mathrm{BN}(W_2\,\mathrm{relu}(\mathrm{BN}(W_1 h_k)))}_{\text{branch } F(h_k)}\bigr). $$
+#
+# ### Exercise 2 · A residual network (5 points, about 8 minutes)
+#
+# The layers are given. Write `forward`: through the stem, through every block, through the head. A branch is a module that you call on $h$.
+
+
+# %% answer="ResidualMLP"
+class ResidualMLP(nn.Module):
+    """A residual multilayer perceptron: a stem, blocks of two layers each, a linear head.
+
+    Args:
+        inputs, width, classes: features at the entry, inside and at the exit.
+        count: number of residual blocks.
+    """
+
+    def __init__(self, inputs: int, width: int, classes: int, count: int):
+        super().__init__()
+
+        def linear_norm(arriving):
+            return nn.Linear(arriving, width, bias=False), nn.BatchNorm1d(width)
+
+        self.stem = nn.Sequential(*linear_norm(inputs), nn.ReLU())
+        self.branches = nn.ModuleList(
+            nn.Sequential(*linear_norm(width), nn.ReLU(), *linear_norm(width)) for _ in range(count)
+        )
+        self.head = nn.Linear(width, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Map features to logits.
+
+        Args:
+            x: (batch, inputs), float32.
+
+        Returns:
+            Logits, (batch, classes), float32.
+        """
+        ### BEGIN SOLUTION
+        h = self.stem(x)
+        for branch in self.branches:
+            h = torch.relu(h + branch(h))
+        return self.head(h)
+        ### END SOLUTION
+
+
+# %% check="ResidualMLP" points=5
+check.ResidualMLP(ResidualMLP)
+### BEGIN HIDDEN TESTS
+from helpers import blocks
+from helpers.checks import beside, close, gradient
+
+for sizes, seed in [((5, 7, 4, 4), 711), ((3, 6, 3, 1), 712), ((8, 4, 2, 6), 713)]:
+    check.residual_logits_at(ResidualMLP, sizes, seed)
+
+network = beside(ResidualMLP, blocks.seeded, ResidualMLP, 5, 7, 4, 3, seed=714)
+weights = beside(network, blocks.parameter_arrays, network)
+stack = remedies.StackedMLP("residual + BN", [0], 6, 7, inputs=5, classes=4)
+learned = {name: value for name, value in weights.items() if value.ndim == 2}
+names = [name for name, value in stack.named_parameters() if value.ndim == 3 and value.shape[2] > 1]
+training.set_parameters(
+    stack, {name: value[None] for name, value in zip(names, learned.values(), strict=True)}
+)
+training.set_parameters(stack, {"head.bias": weights["head.bias"][None, :, None]})
+x = torch.randn(11, 5, generator=torch.Generator().manual_seed(715), requires_grad=True)
+cotangent = torch.randn(11, 4, generator=torch.Generator().manual_seed(716))
+(truth,) = torch.autograd.grad(stack(x)[0], x, cotangent)
+close(
+    gradient(network, x.detach(), cotangent=cotangent.numpy()),
+    truth,
+    "the gradient by the features",
+    rtol=1e-3,
+    atol=1e-4,
+)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# Your network, with 12 blocks of 2 layers each. Does it train?
+
+# %%
+# NBVAL_IGNORE_OUTPUT (after training, the last digits depend on the machine)
+torch.manual_seed(0)
+mine = ResidualMLP(64, 32, 10, count=12)
+training.train(mine, DIGITS.x_train, DIGITS.y_train, steps=55)
+loss, share = training.evaluate(mine, DIGITS.x_test, DIGITS.y_test)
+print(f"24 hidden layers, 55 steps: {share:.1%} of the test digits right")
+assert share > 0.9
+
+# %% [markdown]
+# ## 4 · Measuring degradation
+#
+# One network is an anecdote. For the measurement we train five seeds of each depth, *plain* and *residual*, all else equal: width 32, He's
+# starting weights, batch normalisation, 220 steps of SGD (learning rate 0.05, momentum 0.9, batches of 128). `helpers.training` holds the five
+# seeds in one tensor with a leading axis and trains them side by side; no seed sees another.
+#
+# **Predict.** Two hidden layers reach a training loss of about 0.005. Write down what you expect for 8 and for 24 layers, plain and
+# residual: better, equal, or worse, and by what factor?
+
+
+# %%
+def train_seeds(remedy, depth, **options):
+    network = remedies.build(remedy, SEEDS, depth, DIGITS.x_train)
+    history = training.train_stacked(network, DIGITS.x_train, DIGITS.y_train, **options)
+    train_loss, _ = training.evaluate_stacked(network, DIGITS.x_train, DIGITS.y_train)
+    _, test_accuracy = training.evaluate_stacked(network, DIGITS.x_test, DIGITS.y_test)
+    return history, train_loss, test_accuracy
+
+
+DEPTHS = (2, 8, 24)
+KINDS = {"plain": "plain + BN", "residual": "residual + BN"}
+runs = {(kind, depth): train_seeds(remedy, depth) for kind, remedy in KINDS.items() for depth in DEPTHS}
+
+# %%
+# NBVAL_IGNORE_OUTPUT (after training, the last digits depend on the machine)
+results = {}
+for kind in KINDS:
+    _, train_loss, test_accuracy = zip(*(runs[kind, depth] for depth in DEPTHS), strict=True)
+    results[kind] = {
+        "depth": np.array(DEPTHS),
+        "train_loss": np.array(train_loss),
+        "test_accuracy": np.array(test_accuracy),
+    }
+    for depth, loss, share in zip(DEPTHS, train_loss, test_accuracy, strict=True):
+        print(
+            f"{kind:8s} depth {depth:2d}  training loss {loss.mean():.4f} ± {loss.std(ddof=1):.4f}  test {share.mean():.1%}"
+        )
+
+# %%
+# NBVAL_IGNORE_OUTPUT (after training, the last digits depend on the machine)
+at_24 = {kind: results[kind]["train_loss"][-1] for kind in KINDS}
+factor = at_24["plain"].mean() / at_24["residual"].mean()
+fig, axis = figures.canvas(
+    f"At 24 layers the plain networks' training loss\nis {factor:.0f} times that of the residual ones",
+    "hidden layers",
+    "training loss (nats)",
+    xscale="log",
+    yscale="log",
+)
+for i, kind in enumerate(KINDS):
+    loss = results[kind]["train_loss"]
+    look = figures.series(i, marker=True)
+    axis.plot(DEPTHS, loss.mean(1), label=f"{kind}, mean of {len(SEEDS)} seeds", **look)
+    axis.plot(DEPTHS, loss, ls="", marker=look["marker"], ms=5, mfc="none", color=look["color"], alpha=0.7)
+axis.axhline(math.log(10), color="grey", lw=1)
+axis.text(2, math.log(10) * 0.62, "guessing: ln 10", fontsize=9, color="dimgrey")
+axis.set_xticks(DEPTHS, [str(depth) for depth in DEPTHS])
+axis.minorticks_off()
+axis.legend(loc="center left")
+figures.show(
+    fig,
+    alt=f"Training loss against depth: the plain networks rise towards guessing, to {at_24['plain'].mean():.2f} at 24 layers; the residual ones stay near {at_24['residual'].mean():.3f}.",
+)
+
+# %% [markdown]
+# That is the degradation problem on a laptop. Up to 8 layers depth does no harm; at 24 the plain networks fit the data that they *see* far worse
+# than two layers do, in every seed. With shortcuts depth costs nothing.
+#
+# How sure are we? Five seeds scatter. For a difference we want an error bar on the **difference**. The seeds come in pairs: seed 3 shuffles the data in the
+# same way at every depth. So we subtract within each seed first; what is left of the scatter is what matters.
+#
+# ### Exercise 3 · The gap and its error (4 points, about 8 minutes)
+#
+# Write `degradation_gap`. Degradation is a matter of the *training* loss; the baseline is the shallowest network, wherever in the table it stands. The standard
+# error of the mean of $n$ differences is their standard deviation (with $n - 1$ in the denominator) over $\sqrt{n}$.
+
+
+# %% answer="degradation_gap"
+def degradation_gap(results: dict) -> tuple[np.ndarray, np.ndarray]:
+    """Compare the training loss at every depth with that at the smallest depth.
+
+    Args:
+        results: arrays, one row a depth in any order: "depth" (depths,) int, "train_loss" and
+            "test_accuracy" (depths, seeds) float64; a column is one seed.
+
+    Returns:
+        The mean over the seeds of (training loss minus the same seed's at the smallest depth), and the
+        standard error of that mean: two float64 arrays (depths,), in the rows' order.
+    """
+    ### BEGIN SOLUTION
+    loss = results["train_loss"]
+    difference = loss - loss[results["depth"].argmin()]
+    return difference.mean(axis=1), difference.std(axis=1, ddof=1) / math.sqrt(loss.shape[1])
+    ### END SOLUTION
+
+
+# %% check="degradation_gap" points=4
+check.degradation_gap(degradation_gap)
+### BEGIN HIDDEN TESTS
+from helpers.checks import call, close
+from scipy import stats
+
+random = np.random.default_rng(720)
+for depths, seeds in [([40, 16, 2, 8], 5), ([3, 5], 10), ([30, 20, 10], 2)]:
+    table = {
+        "depth": np.array(depths),
+        "train_loss": random.exponential(size=(len(depths), seeds)),
+        "test_accuracy": random.uniform(size=(len(depths), seeds)),
+    }
+    base = table["train_loss"][depths.index(min(depths))]
+    gaps, errors = call(degradation_gap, table)
+    for row, loss in enumerate(table["train_loss"]):
+        close(gaps[row], loss.mean() - base.mean(), f"the gap at depth {depths[row]}", rtol=1e-9, atol=1e-12)
+        close(errors[row], stats.sem(loss - base), f"the error at depth {depths[row]}", rtol=1e-9, atol=1e-12)
+### END HIDDEN TESTS
+
+# %%
+# NBVAL_IGNORE_OUTPUT (after training, the last digits depend on the machine)
+for kind in KINDS:
+    gaps, errors = degradation_gap(results[kind])
+    print(
+        f"{kind:8s}",
+        ", ".join(f"depth {d}: {g:+.4f} ± {e:.4f}" for d, g, e in zip(DEPTHS, gaps, errors, strict=True)),
+    )
+    assert (gaps[-1] > 5 * errors[-1]) == (kind == "plain")
+
+# %% [markdown]
+# ## 5 · Is it the vanishing gradient?
+#
+# *"Now that we have seen how implementing skip connections seemingly solve the problem of vanishing gradients, that's all the paper was saying"*, says
+# the notebook of section 1. He et al. say something else. Their plain networks use batch normalisation, they looked at the gradients, found them healthy, and
+# concluded that the difficulty is *"unlikely to be caused by vanishing gradients"*.
+#
+# **Predict.** In a plain network with batch normalisation, 40 layers deep and untrained: is the gradient of the first layer's weights smaller or larger than
+# that of the last, and by what factor? (Lesson 4 found a law for it.)
+
+# %%
+norms = {}
+for kind, remedy in KINDS.items():
+    network = remedies.build(remedy, SEEDS, 40, DIGITS.x_train)
+    norms[kind] = remedies.gradient_norms(network, DIGITS.x_train[:256], DIGITS.y_train[:256])
+law = gradient_flow.mean_field("relu", gain=2.0, depth=40, normalisation="batch").gradient
+growth = (law[1] / law[-1]) ** (1 / 39)
+ratio = {kind: np.exp(np.log(norm[0] / norm[-1]).mean()) for kind, norm in norms.items()}
+for kind in KINDS:
+    print(
+        f"{kind:8s} first / last gradient {ratio[kind]:6.1f}, a factor {ratio[kind] ** (1 / 39):.3f} a layer"
+    )
+print(f"lesson 4's law for plain networks with BN: a factor {growth:.3f} a layer")
+assert (
+    abs(growth - math.sqrt(math.pi / (math.pi - 1))) < 0.01
+    and ratio["plain"] > 300
+    and ratio["residual"] < 10
+)
+
+# %%
+fig, axis = figures.canvas(
+    f"Plain + BN: towards the input the gradient explodes,\n{ratio['plain']:.0f}-fold over 40 layers; nothing vanishes",
+    "hidden layer",
+    "norm of the weight gradient",
+    yscale="log",
+)
+layers = np.arange(1, 41)
+for i, (kind, norm) in enumerate(norms.items()):
+    look = figures.series(i)
+    axis.fill_between(layers, norm.min(1), norm.max(1), color=look["color"], alpha=0.2, lw=0)
+    axis.plot(
+        layers, np.exp(np.log(norm).mean(1)), label=f"{kind}, {len(SEEDS)} seeds and their range", **look
+    )
+scale = np.exp(np.log(norms["plain"][-1]).mean())
+axis.plot(
+    layers,
+    scale * growth ** (40 - layers),
+    label="law of lesson 4",
+    **figures.series(5) | {"linestyle": ":", "linewidth": 1.2},
+)
+axis.legend()
+figures.show(
+    fig,
+    alt=f"Gradient norms at the start over 40 layers: plain networks grow {ratio['plain']:.0f}-fold from the last layer to the first, along lesson 4's law; residual networks {ratio['residual']:.1f}-fold.",
+)
+
+# %% [markdown]
+# The opposite of vanishing: each plain layer multiplies the gradient by about $\sqrt{\pi/(\pi-1)} = 1.21$ on its way back. So the paper is right that nothing vanishes, and
+# the notebook's summary is wrong; whether so large a factor is still "healthy" is another matter. (An exploding gradient at the start does not prove that it is the
+# *cause* either. It only rules the other explanation out.)
+#
+# Is a deep plain network untrainable, then? Look at its whole curve.
+
+# %%
+# NBVAL_IGNORE_OUTPUT (after training, the last digits depend on the machine)
+smooth = {
+    kind: np.apply_along_axis(np.convolve, 0, runs[kind, 24][0], np.ones(11) / 11, mode="valid")
+    for kind in KINDS
+}
+late = smooth["plain"][[-100, -1]].mean(1)
+fig, axis = figures.canvas(
+    f"Slow, not stuck: over the last 100 steps the plain\nnetworks still fall from {late[0]:.2f} to {late[1]:.2f}",
+    "step (mean over 11, one epoch)",
+    "minibatch loss (nats)",
+    yscale="log",
+)
+for i, (kind, curve) in enumerate(smooth.items()):
+    look = figures.series(i)
+    steps = np.arange(len(curve)) + 11
+    axis.fill_between(steps, curve.min(1), curve.max(1), color=look["color"], alpha=0.2, lw=0)
+    axis.plot(steps, curve.mean(1), label=f"{kind}, 24 layers", **look)
+axis.legend()
+figures.show(
+    fig,
+    alt=f"Training curves at 24 layers: the residual networks drop at once; the plain ones fall slowly, from {late[0]:.2f} to {late[1]:.2f} over the last 100 steps.",
+)
+assert late[1] < 0.9 * late[0]
+
+# %% [markdown]
+# **What this does not show.** One data set of 1437 small images, one width, one optimiser, one learning rate, and a fixed number of steps. We took some of that further outside
+# the notebook: `python tests/reproduce_degradation.py` (a few minutes) trains 10 seeds, 40 layers, width 128, Adam, seven learning rates and ten times the steps, and prints every spread. In all
+# of these the contrast at 24 layers remains, but with ten times the steps the plain networks come down far: they are *slow*, not incapable. And what our fully connected
+# networks of width 32 do is no proof for convolutional ones on ImageNet.
+
+# %% [markdown]
+# ## 6 · What else solves it?
+#
+# If a good start for the signal or a free path for it is the point, other means might do. The decade around the paper found many:
+#
+# | name | idea |
+# |---|---|
+# | default, Xavier, He, orthogonal init | weights whose variance is $g/N$ with $g = 1/3$, $1$, $2$; or rotations |
+# | LSUV init | orthogonal, then rescaled layer by layer until the data have variance 1 |
+# | batch normalisation | rescale in every step |
+# | highway | $h + t\,(\mathrm{relu}(Wh) - h)$ with a learned gate $t$ that starts almost closed |
+# | scaled residual | $\mathrm{relu}(h + \alpha F(h))$ with $\alpha = 1/\sqrt{\text{number of blocks}}$, no BN |
+# | SkipInit, ReZero | the same with a learned factor that starts at **zero** |
+#
+# The last row sounds wrong. If the branch is multiplied by zero, how can it learn?
+#
+# ### Exercise 4 · A gated branch that trains from zero (4 points, about 10 minutes)
+#
+# Write ReZero's block. It carries $h$ on, whole, and adds the branch $\mathrm{relu}(W h + b)$ times one learned number $\gamma$, called `gate`, that starts at zero. At the start the block
+# is the identity. After the first step of an optimiser it must not be any more.
+#
+# There is a trap. For every $\gamma > 0$ we have $\gamma\,\mathrm{relu}(z) = \mathrm{relu}(\gamma z)$, so there seem to be two ways to write the same block.
+
+
+# %% answer="GatedBlock"
+class GatedBlock(nn.Module):
+    """A residual block whose branch relu(linear(h)) is scaled by one learned number, zero at the start.
+
+    Args:
+        width: features of the stream.
+    """
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.linear = nn.Linear(width, width)
+        # and the learned number, as self.gate
+        ### BEGIN SOLUTION
+        self.gate = nn.Parameter(torch.zeros(()))
+        ### END SOLUTION
+
+    def forward(self, h: torch.Tensor) -> torch.Tensor:
+        """Add the gated branch to the stream.
+
+        Args:
+            h: (batch, width), float32, of either sign.
+
+        Returns:
+            The stream after the block, (batch, width), float32.
+        """
+        ### BEGIN SOLUTION
+        return h + self.gate * torch.relu(self.linear(h))
+        ### END SOLUTION
+
+
+# %% check="GatedBlock" points=4
+check.GatedBlock(GatedBlock)
+### BEGIN HIDDEN TESTS
+for width, seed, gates in [(5, 731, (1.0, -0.3)), (9, 732, (0.25, 2.0, -1.5)), (2, 733, (-1.0,))]:
+    check.gate_at(GatedBlock, width, seed, gates)
+### END HIDDEN TESTS
+
+# %% [markdown]
+# With $L = \text{loss}$ and $\delta = \partial L/\partial h_{k+1}$ the gradients of your block are
+#
+# $$ \frac{\partial L}{\partial \gamma} = \bigl\langle \delta,\ \mathrm{relu}(Wh + b) \bigr\rangle, \qquad \frac{\partial L}{\partial W} \propto \gamma. $$
+#
+# At $\gamma = 0$ the weights stand still, but the gate does not. One step later it is not zero any more, and the weights move too. With the gate *inside* the ReLU both gradients carry the factor
+# $\mathrm{relu}'(0)$, which torch takes to be 0: the block stays the identity for ever. (Were $W$ zero as well, each gradient would wait for the other.)
+#
+# **Predict.** Now all twelve, at 24 layers. Which of them have a training loss below 1 in the third pass through the data (11 steps each)? Every one gets the best of seven learning rates, which the
+# script of section 5 finds with 220 steps each; where all seven diverge, the smallest.
+
+# %%
+RATES = {
+    "default init": 0.01,
+    "Xavier init": 0.1,
+    "He init": 0.005,
+    "orthogonal init": 0.005,
+    "LSUV init": 0.002,
+    "plain + BN": 0.05,
+    "residual": 0.002,
+    "residual + BN": 0.05,
+    "scaled residual": 0.1,
+    "SkipInit": 0.1,
+    "ReZero": 0.1,
+    "highway": 0.2,
+}
+short = {}
+for name, rate in RATES.items():
+    network = remedies.build(name, SEEDS, 24, DIGITS.x_train)
+    history = training.train_stacked(network, DIGITS.x_train, DIGITS.y_train, steps=33, lr=rate)
+    short[name] = history[-11:].mean(0)  # over the third and last pass
+
+# %%
+# NBVAL_IGNORE_OUTPUT (after training, the last digits depend on the machine)
+for name, loss in short.items():
+    spread = f"{loss.mean():.3f} ± {loss.std(ddof=1):.3f}" if np.isfinite(loss).all() else "diverges"
+    print(f"{name:16s} learning rate {RATES[name]:<6} training loss {spread}")
+diverged = [name for name, loss in short.items() if not np.isfinite(loss).all()]
+solved = [name for name, loss in short.items() if loss.max() < 1]
+without_skip = list(RATES)[:6]
+assert diverged == ["residual"] and set(solved) == set(RATES) - set(without_skip) - set(diverged)
+assert min(short[name].min() for name in without_skip) > 1
+
+# %%
+# NBVAL_IGNORE_OUTPUT (after training, the last digits depend on the machine)
+fig, axis = figures.canvas(
+    "Every tamed shortcut trains in three passes,\nno start or norm alone does",
+    "training loss at 24 layers (nats)",
+    "",
+    xscale="log",
+)
+for row, (name, loss) in enumerate(reversed(short.items())):
+    look = figures.series(0 if name in without_skip else 1, marker=True)
+    if name in diverged:
+        axis.text(math.log(10), row, "diverges", va="center", ha="right", fontsize=9)
+    else:
+        axis.plot(loss, [row] * len(loss), ls="", mfc="none", marker=look["marker"], color=look["color"])
+axis.axvline(math.log(10), color="grey", lw=1)
+axis.set_yticks(range(len(short)), list(reversed(short)))
+axis.grid(axis="y", visible=False)
+figures.show(
+    fig,
+    alt="Training loss in the third pass for twelve networks of 24 layers, five seeds each: the six without a shortcut stay above 1, the residual one without normalisation diverges, the five others are below it.",
+)
+
+# %% [markdown]
+# Four remarks.
+#
+# - **A shortcut alone is not enough.** The residual network without normalisation diverges: each block adds to the stream, which grows by a constant factor a block (lesson 4: $\sqrt{1 + g/2}$ a layer). The branch must start *small*.
+#   $1/\sqrt{\text{blocks}}$, zero, or BN all do that.
+# - **Batch normalisation alone is not enough** at this depth and in this time, though it helps (compare it with He init).
+# - **The start matters a great deal.** PyTorch's default, $g = 1/3$, has not moved from $\ln 10$: here the gradient does vanish.
+# - The last five differ by less than we should make of it: three passes, one width, learning rates from a coarse grid. With more steps orthogonal and LSUV starts come down as well, as the script prints.
+#
+# ### A loss that stalls
+#
+# One of our source texts says that if *"the training loss stops decreasing but is still far away from the desired value"*, we have *"definitely observed the so-called vanishing gradient problem"*. Here are four networks whose loss has not come
+# down in 44 steps. Look at the gradient before you believe a diagnosis.
+
+# %%
+# NBVAL_IGNORE_OUTPUT (after training, the last digits depend on the machine)
+shuffled = np.random.default_rng(0).permutation(DIGITS.y_train)
+cases = {
+    "default init, 24 layers": ("default init", 24, DIGITS.y_train, 0.05),
+    "a learning rate far too small": ("He init", 2, DIGITS.y_train, 1e-6),
+    "labels in the wrong order": ("He init", 2, shuffled, 0.005),
+    "a learning rate far too large": ("He init", 2, DIGITS.y_train, 0.5),
+}
+stalled = {}
+for case, (remedy, depth, labels, rate) in cases.items():
+    network = remedies.build(remedy, SEEDS, depth, DIGITS.x_train)
+    before = np.median(remedies.gradient_norms(network, DIGITS.x_train, labels)[0])
+    losses = training.train_stacked(network, DIGITS.x_train, labels, steps=44, lr=rate)
+    after = np.median(remedies.gradient_norms(network, DIGITS.x_train, labels)[0])
+    stalled[case] = np.median(losses[-11:]), before, after
+    print(f"{case:30s} loss {stalled[case][0]:.2f}   first layer's gradient {before:.0e} -> {after:.0e}")
+
+# %%
+loss, before, after = np.array(list(stalled.values())).T
+assert loss.min() > 2.1
+assert before[0] < 1e-6 and before[1:].min() > 1e-2
+assert after[1:3].min() > 1e-2 and after[3] == 0
+
+# %% [markdown]
+# Four losses that do not fall, and one gradient that vanished on its way through the layers. The second and the third network have healthy gradients, and nothing
+# to do with depth. In the last one the gradient was healthy too, until the first steps pushed every ReLU of a layer below zero: a *dead* network, of two hidden layers. The loss curve
+# does not tell these apart. The gradient's norm, before and after, does.
+#
+# ## 7 · Try it yourself
+#
+# Three seeds of a 24-layer network, 40 steps, trained while you wait. Pick a remedy and a learning rate. Which remedies forgive a rate that is ten times too large? Which need exactly the right one?
+
+
+# %%
+def draw_remedy(remedy="residual + BN", log10_rate=-1.3):
+    rate = 10**log10_rate
+    network = remedies.build(remedy, range(3), 24, DIGITS.x_train)
+    losses = training.train_stacked(network, DIGITS.x_train, DIGITS.y_train, steps=40, batch=64, lr=rate)
+    last = losses[-5:].mean()
+    verdict = f"loss {last:.2f} after 40 steps" if np.isfinite(last) else "it diverges"
+    fig, axis = figures.canvas(
+        f"{remedy}, rate {rate:.2g}: {verdict}", "step", "minibatch loss (nats)", ylim=(0, 3)
+    )
+    for i, curve in enumerate(losses.T):
+        axis.plot(curve, label=f"seed {i}", **figures.series(i))
+    axis.axhline(math.log(10), color="grey", lw=1)
+    axis.text(40, math.log(10) + 0.05, "guessing: ln 10", ha="right", fontsize=9, color="dimgrey")
+    axis.legend(loc="lower left")
+    return fig
+
+
+# %%
+# NBVAL_IGNORE_OUTPUT (after training, the last digits depend on the machine)
+figures.show(
+    draw_remedy(),
+    alt="Minibatch loss of three seeds of a 24-layer residual network with BN: it falls at once.",
+)
+
+# %% live=true
+figures.explore(draw_remedy, remedy=list(remedies.REMEDIES), log10_rate=(-3.0, 0.0, 0.1))
+
+# %% [markdown]
+# ## 8 · The real ones
+#
+# The networks of the paper are this lesson's block with convolutions, repeated. `helpers.architectures` builds each from one row of the paper's tables; on PyTorch's `meta` device that takes no memory, only shapes.
+#
+# **Predict.** ResNet-50 has 16 more layers than ResNet-34, and 16 blocks like it. How much does that add to the number of parameters: a sixth, a half, double?
+
+# %%
+with torch.device("meta"):
+    imagenet = {
+        depth: architectures.build(architectures.resnet_spec(depth)) for depth in architectures.RESNETS
+    }
+counts = {depth: architectures.parameter_count(network) for depth, network in imagenet.items()}
+for depth, count in counts.items():
+    print(f"ResNet-{depth:<3d} {count:12,d} parameters")
+assert list(counts.values()) == [11_689_512, 21_797_672, 25_557_032, 44_549_160, 60_192_808]
+assert round(counts[34] / (counts[50] - counts[34])) == 6
+
+# %% [markdown]
+# A sixth. Bottlenecks (1×1 down, 3×3, 1×1 up) buy depth cheaply. For CIFAR-10 the paper's table 6 gives the sizes in millions; ours must round to the same.
+#
+# And what do the shortcuts themselves cost? Option A (subsample, append zero channels: lesson 6's `option_a`) has nothing to learn; option B projects.
+
+# %%
+in_the_paper = {20: 0.27, 32: 0.46, 44: 0.66, 56: 0.85, 110: 1.7}  # millions, table 6
+for depth, millions in in_the_paper.items():
+    with torch.device("meta"):
+        options = [architectures.build(architectures.cifar_resnet_spec(depth, option)) for option in "AB"]
+    count, projected = map(architectures.parameter_count, options)
+    print(f"ResNet-{depth:<3d} {count:10,d} parameters, {projected - count:,} more with option B")
+    assert f"{count / 1e6:.2f}".startswith(str(millions)) and projected - count == 2752
+
+# %%
+cost = {
+    depth: sum(
+        architectures.parameter_count(block.shortcut)
+        for block in network
+        if isinstance(block, architectures.Residual)
+    )
+    for depth, network in imagenet.items()
+}
+for depth, shortcuts in cost.items():
+    print(f"ResNet-{depth:<3d} shortcuts hold {shortcuts / counts[depth]:5.1%} of the parameters")
+assert all(share < 0.12 * counts[depth] for depth, share in cost.items())
+
+# %% [markdown]
+# ## 9 · Your turn to judge
+#
+# The notebook of section 1 ends with a question that its author calls "max's": was this a good paper when it was released? Is it a good paper now? What has changed between then and now? What other methods are there
+# of solving the vanishing gradient problem?
+
+# %% [markdown] question="good_paper"
+# ### Open question · Was it a good paper, and is it one now? (6 points, about 12 minutes)
+#
+# Answer in about 250 words: **(a)** what the paper showed in 2015, and what it claimed without showing; **(b)** how its explanation stands today, in the light of this lesson's measurements; **(c)** at least three other ways to
+# make deep networks trainable, each with the reason why it works, and with what you measured for it here.
+#
+# === BEGIN MARK SCHEME ===
+# **Levels**
+#
+# - 6: all of (a) degradation is a rise of the *training* error, shown with plain and residual networks of equal depth, width and parameter count; the reason given ("residuals are easier to fit") is a hypothesis, and vanishing gradients are
+#   explicitly ruled out; (b) separates the lasting construction (in nearly every deep network since) from the explanation, which later work replaced or sharpened (small branches at the start, pre-activation, shattered gradients, paths, landscape), and
+#   uses at least two measurements of the lesson; (c) three or more methods with reasons, and their measured limits, such as "a shortcut without normalisation or scaling diverges".
+# - 4 to 5: all three parts right, but one without a measurement or with reasons missing.
+# - 3: two parts right; or all three as a list without reasons.
+# - 1 to 2: single correct facts ("skip connections are everywhere today"), with degradation and vanishing gradients taken for the same.
+# - 0: nothing relevant, or only the claim that the paper solved vanishing gradients.
+#
+# **Common misconceptions**
+#
+# - "The paper solved the vanishing gradient problem." Good starts and batch normalisation had; the paper says so.
+# - "Degradation is overfitting." It is the training loss that rises.
+# - "Plain deep networks cannot represent it." Exercise 1 builds the network.
+# - "A skip connection is sufficient." Residual without normalisation or scaling diverged.
+# - "Batch normalisation prevents exploding gradients." In plain networks it causes a growth of 1.21 a layer at the start.
+# - "The small net of section 1 shows that skips help."
+# === END MARK SCHEME ===
+
+# %% [markdown] response="good_paper" points=6
+# ### BEGIN SOLUTION
+# (a) The paper showed, on ImageNet and CIFAR-10, that deeper plain networks can end with a higher *training* error, that networks of the same depth and size with identity shortcuts do not, and that these keep improving to over 100 layers. The comparison is fair (option
+# A adds no parameter), the idea simple. Why it works it only supposed: it should be easier to push a residual to zero than to fit an identity. It said that vanishing gradients were unlikely to be the cause, since batch normalisation
+# kept the norms healthy.
+#
+# (b) As a construction it has lasted: residual streams are in nearly every deep network, transformers included. As an explanation it has been sharpened: the ReLU after the addition was moved away by the same authors (2016); others point at shattered gradients,
+# at the many short paths, at smoother loss surfaces, and at BN making the branch small at the start. Our measurements agree that nothing vanishes: at 40 layers plain + BN gradients *grew* more than a hundredfold towards the input. Twenty-four plain layers were slow, not
+# incapable. What has changed is that normalisation is one choice among several, and that we know the branch must start small.
+#
+# (c) Careful starts (He, orthogonal, LSUV) keep the variance of the signal: better than the default, which stalled at ln 10, but none below 1 after three passes. Batch normalisation rescales in every step: better, not enough alone at 24 layers. Gates (highway) carry the signal
+# past the layer: trained. Zero or scaled branches (SkipInit, ReZero, $1/\sqrt{n}$) start at or near the identity: trained without BN, while the unscaled residual network diverged. Dense concatenation comes next.
+# ### END SOLUTION
+
+# %% [markdown]
+# ## Where we stand
+
+# %%
+progress(check, globals())
+
+# %% [markdown]
+# **What we take along**
+#
+# - Degradation is a training loss that rises with depth. The good deep network exists (Exercise 1 built it); the optimiser is slow to find it.
+# - With batch normalisation nothing vanishes in the plain network. The shortcut's merit is a start near the identity, not only a path for the gradient.
+# - It takes a shortcut *and* a branch that starts small. Which device makes it small matters less.
+# - A falling loss on random labels, or a single seed, shows nothing.
+#
+# **The next question.** All our remedies that work *add* to a stream, and whatever a block adds, the next can overwrite. What if nothing were ever added up, and each layer's features were kept beside those of all layers before, for good? Lesson 8 concatenates.
+#
+# **References**
+#
+# - K. He, X. Zhang, S. Ren, J. Sun, *Deep residual learning for image recognition*, [arXiv:1512.03385](https://arxiv.org/abs/1512.03385) (2015); *Identity mappings in deep residual networks*, [arXiv:1603.05027](https://arxiv.org/abs/1603.05027) (2016).
+# - C. Zhang, S. Bengio, M. Hardt, B. Recht, O. Vinyals, *Understanding deep learning requires rethinking generalization*, [arXiv:1611.03530](https://arxiv.org/abs/1611.03530) (2017).
+# - S. Ioffe, C. Szegedy, *Batch normalization*, [arXiv:1502.03167](https://arxiv.org/abs/1502.03167) (2015).
+# - K. He, X. Zhang, S. Ren, J. Sun, *Delving deep into rectifiers* (He init), [arXiv:1502.01852](https://arxiv.org/abs/1502.01852) (2015).
+# - A. Saxe, J. McClelland, S. Ganguli, *Exact solutions to the nonlinear dynamics of learning in deep linear neural networks* (orthogonal init), [arXiv:1312.6120](https://arxiv.org/abs/1312.6120) (2013).
+# - D. Mishkin, J. Matas, *All you need is a good init* (LSUV), [arXiv:1511.06422](https://arxiv.org/abs/1511.06422) (2015).
+# - R. Srivastava, K. Greff, J. Schmidhuber, *Highway networks*, [arXiv:1505.00387](https://arxiv.org/abs/1505.00387) (2015).
+# - S. De, S. Smith, *Batch normalization biases residual blocks towards the identity function in deep networks* (SkipInit), [arXiv:2002.10444](https://arxiv.org/abs/2002.10444) (2020).
+# - T. Bachlechner et al., *ReZero is all you need*, [arXiv:2003.04887](https://arxiv.org/abs/2003.04887) (2020).
