@@ -448,7 +448,7 @@ figures.explore(chain.draw_chain, x=(0.5, 12.0, 0.5), w=(0.1, 3.0, 0.1), depth=(
 #
 # > where $\Delta w_{i} = - \lambda \frac{\delta C}{\delta \Delta w_{i}}$
 #
-# Two slips: the loss was called $L$ a line before and is $C$ now; and the derivative is by the *weight*, not by its change:
+# Three slips: the loss was called $L$ a line before and is $C$ now; $\delta$ stands for $\partial$; and, the one that matters, the derivative is by the *weight*, not by its change:
 #
 # $$\Delta w_i = -\lambda \, \frac{\partial L}{\partial w_i}.$$
 #

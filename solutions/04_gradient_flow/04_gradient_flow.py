@@ -48,7 +48,7 @@ from helpers.checks import gradient_flow as check
 from helpers.checks import progress
 
 torch.set_num_threads(1)
-SEEDS = range(6)
+SEEDS = range(5)
 
 # %% [markdown]
 # ## A random layer
@@ -94,7 +94,7 @@ print(
 print(f"20 layers by {np.mean(default**20):.0e}")
 
 # %% [markdown]
-# The six networks have nothing in common but their shape, and yet they agree to about a per cent. With hundreds of units, chance averages out; something simple must be behind this.
+# The five networks have nothing in common but their shape, and yet they agree to about a per cent. With hundreds of units, chance averages out; something simple must be behind this.
 #
 # ## One number a layer
 #
@@ -251,12 +251,14 @@ assert abs(wrong / 758 - 1) < 0.01 and abs(right / 176 - 1) < 0.01
 # are *not* independent.
 
 # %%
-for width in (32, 64, 128):
-    measured = factors(activation="relu", gain=2.0, depth=20, width=width, skip="residual")
+excess = []
+for width in (64, 128, 256):
+    measured = factors(activation="relu", gain=2.0, depth=15, width=width, skip="residual")
+    excess.append(measured.mean() / gain_factor("relu", 2.0, skip=True) - 1)
     print(
-        f"width {width:3}: measured {measured.mean():.3f} +- {measured.std():.3f}, predicted {gain_factor('relu', 2.0, skip=True):.3f}"
+        f"width {width:3}: measured {measured.mean():.3f} +- {measured.std():.3f}, {excess[-1]:.0%} above the prediction"
     )
-    assert measured.mean() > 1.03 * gain_factor("relu", 2.0, skip=True)
+assert excess[0] > excess[1] > excess[2] > 0.02
 
 # %% [markdown]
 # Every width is above the prediction, and the excess shrinks as the network gets wider: the prediction is for infinite width, and here it is approached slowly. It is good to know where an instrument stops
@@ -306,8 +308,8 @@ print(f"after 50 layers: {np.mean([net.gradient[0] for net in nets]):,.0f} times
 assert round(limit, 3) == 1.211 and abs(measured.mean() / limit - 1) < 0.01
 
 # %% [markdown]
-# It **explodes**, whatever the gain. Batch norm keeps the *activations* at their size, and the gradient pays. Healthy activations say nothing about gradients: lesson 2 once more, from the other side. (Yang et al., 2019, prove that no choice of
-# initialisation or activation avoids it.)
+# It **explodes**, whatever the gain. Batch norm keeps the *activations* at their size, and the gradient pays. Healthy activations say nothing about gradients: lesson 2 once more, from the other side. (Yang et al., 2019, show that no choice of
+# initial weights avoids it, and that it is the weaker the closer an activation is to linear.)
 #
 # ## The x-ray
 #
@@ -520,14 +522,14 @@ others = {
     "with tanh": balance(gradient_flow.mlp(deep, "tanh", 2.0, seed=1), x, y),
 }
 print(
-    f"ReLU, no biases: {values[0]:.4f} in each of {len(values)} layers, to a relative {np.ptp(values) / abs(values[0]):.0e}"
+    f"ReLU, no biases: {values[0]:.4f} in each of {len(values)} layers; equal to 13 digits: {np.ptp(values) < 1e-13 * values[0]}"
 )
 for name, v in others.items():
     print(f"{name}: from {v.min():.3f} to {v.max():.3f}")
-assert np.ptp(values) / abs(values[0]) < 1e-13 and all(np.ptp(v) > 0.01 for v in others.values())
+assert np.ptp(values) < 1e-13 * values[0] and all(np.ptp(v) > 0.01 for v in others.values())
 
 # %% [markdown]
-# The same number in every layer, to the last digits of float64. With biases or with tanh the law is gone.
+# The same number in every layer, up to the rounding of float64. With biases or with tanh the law is gone.
 #
 # It has a consequence. In training by small steps, $\|W_l\|^2$ changes at the rate $-2 \langle W_l, \partial L/\partial W_l \rangle$. If this is the same for all layers, the *differences* between their squared norms never change (Du, Hu and Lee, 2018): the layers grow and shrink in step.
 #
