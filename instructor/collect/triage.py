@@ -28,6 +28,9 @@ MEANING = {
 COLUMNS = ["student", "name", "lesson", "status", "file", "done", "notes", "reason", "look", "time", "late"]
 
 
+HEADINGS = ["student", "lesson", "status", "file", "what was done, left out, or why"]
+
+
 @dataclass(frozen=True)
 class Row:
     """One file and what became of it.
@@ -83,6 +86,21 @@ class Row:
         texts += [reason, "; ".join(map(str, self.findings)), stamp, "late" if self.late else ""]
         return {column: printable(text) for column, text in zip(COLUMNS, texts, strict=True)}
 
+    def told(self) -> list[str]:
+        """The row under `HEADINGS`, for people."""
+        words = self.fields()
+        name = f"\n{words['name']}" if words["name"] not in ("", words["student"]) else ""
+        look = f"have a look: {words['look']}" if words["look"] else ""
+        said = [words["late"], words["reason"], words["done"], words["notes"], look]
+        file = f"{words['file']}\n{words['time']}".rstrip()
+        return [
+            f"{words['student'] or '?'}{name}",
+            words["lesson"] or "?",
+            self.status,
+            file,
+            "\n".join(filter(None, said)),
+        ]
+
 
 @dataclass
 class Triage:
@@ -119,32 +137,10 @@ class Triage:
 
     def on_screen(self) -> Group:
         """A table for rich: every file that needs a word, then who is missing and the warnings."""
-        table = Table(
-            "student",
-            "lesson",
-            "status",
-            "file",
-            "what was done, left out, or why",
-            title="What was handed in",
-        )
+        table = Table(*HEADINGS, title="What was handed in")
         style = {UNREADABLE: "bold red", REPAIRED: "yellow", OLDER: "dim", IGNORED: "dim"}
         for row in self.rows:
-            words = row.fields()
-            said = [
-                words["late"],
-                words["reason"],
-                words["done"],
-                words["notes"],
-                words["look"] and f"have a look: {words['look']}",
-            ]
-            cells = [
-                words["student"] or "?",
-                words["lesson"] or "?",
-                words["status"],
-                words["file"],
-                "\n".join(filter(None, said)),
-            ]
-            table.add_row(*(Text(cell) for cell in cells), style=style.get(row.status, ""))
+            table.add_row(*map(Text, row.told()), style=style.get(row.status, ""))
         return Group(
             table,
             *(Text(line) for line in [*self.missing_lines(), *map(printable, self.warnings), self.summary()]),
@@ -172,7 +168,7 @@ class Triage:
         body = "\n".join(_html_row(row) for row in self.rows)
         page = _PAGE.format(
             summary=html.escape(self.summary()),
-            head="".join(f"<th>{column}</th>" for column in COLUMNS),
+            head="".join(f"<th>{heading}</th>" for heading in HEADINGS),
             body=body,
             lines="\n".join(f"<li>{html.escape(line)}</li>" for line in lines),
             legend="\n".join(
@@ -184,15 +180,14 @@ class Triage:
 
 
 def _html_row(row: Row) -> str:
-    cells = "".join(f"<td>{html.escape(text)}</td>" for text in row.fields().values())
+    cells = "".join(f"<td>{html.escape(text)}</td>" for text in row.told())
     return f'<tr class="{row.status}">{cells}</tr>'
 
 
 def printable(text: str) -> str:
     """Make control and direction characters visible, so that a file's name can neither drive a terminal nor hide."""
     return "".join(
-        c if c.isprintable() or c == "\n" else c.encode("unicode_escape", "replace").decode("ascii")
-        for c in text
+        c if c.isprintable() else c.encode("unicode_escape", "replace").decode("ascii") for c in text
     )
 
 
@@ -206,7 +201,9 @@ _PAGE = """<!DOCTYPE html>
 <style>
 body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem; color: #222; }}
 table {{ border-collapse: collapse; }}
-th, td {{ border-bottom: 1px solid #ddd; padding: .35rem .6rem; text-align: left; vertical-align: top; overflow-wrap: anywhere; min-width: 5rem; }}
+th, td {{ border-bottom: 1px solid #ddd; padding: .35rem .6rem; text-align: left; vertical-align: top; white-space: pre-line; }}
+td:nth-child(1), td:nth-child(4), td:nth-child(5) {{ overflow-wrap: anywhere; }}
+td:nth-child(4) {{ min-width: 14rem; }} td:nth-child(5) {{ min-width: 20rem; }}
 .unreadable {{ background: #fbe3e0; }} .repaired {{ background: #fdf4d8; }} .older, .ignored {{ color: #767676; }}
 dt {{ font-weight: 600; }}
 </style>
