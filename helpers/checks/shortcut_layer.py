@@ -16,7 +16,7 @@ from helpers.checks.core import (
     shown,
 )
 
-__all__ = ["Shortcut", "ShortcutForward", "adjoint_check", "option_a", "overlap"]
+__all__ = ["Shortcut", "ShortcutForward", "adjoint_gap", "option_a", "overlap"]
 
 BAD_SHAPES = [
     ((1, 4, 4, 2), (1, 3, 3, 2), "4 is no multiple of 3"),
@@ -65,7 +65,7 @@ def Shortcut(answer):
 
 
 @exercise
-def adjoint_check(answer):
+def adjoint_gap(answer):
     """The gap of a right backward pass is rounding, that of a wrong one is known."""
     gap_at(answer, seed=0, transposed=True)
     gap_at(answer, seed=1, transposed=False)

@@ -321,11 +321,11 @@ assert max(gaps.values()) < 1e-12
 #
 # ### Exercise 4 · The adjoint test (4 points, about 8 minutes)
 #
-# Write `adjoint_check(layer, x1, x2, gradient)` for any layer with `forward` and `backward` as above. The document starts its gradients from random noise; think about what `backward` would do with that.
+# Write `adjoint_gap(layer, x1, x2, gradient)` for any layer with `forward` and `backward` as above. The document starts its gradients from random noise; think about what `backward` would do with that.
 
 
-# %% answer="adjoint_check"
-def adjoint_check(layer, x1: np.ndarray, x2: np.ndarray, gradient: np.ndarray) -> float:
+# %% answer="adjoint_gap"
+def adjoint_gap(layer, x1: np.ndarray, x2: np.ndarray, gradient: np.ndarray) -> float:
     """Measure how far the backward pass of a linear layer is from the transpose of its forward pass.
 
     Args:
@@ -345,18 +345,18 @@ def adjoint_check(layer, x1: np.ndarray, x2: np.ndarray, gradient: np.ndarray) -
     ### END SOLUTION
 
 
-# %% check="adjoint_check" points=4
-check.adjoint_check(adjoint_check)
+# %% check="adjoint_gap" points=4
+check.adjoint_gap(adjoint_gap)
 ### BEGIN HIDDEN TESTS
 for seed in (641, 642):
-    check.gap_at(adjoint_check, seed, transposed=True)
-    check.gap_at(adjoint_check, seed + 10, transposed=False)
+    check.gap_at(adjoint_gap, seed, transposed=True)
+    check.gap_at(adjoint_gap, seed + 10, transposed=False)
 ### END HIDDEN TESTS
 
 # %%
 rng = np.random.default_rng(64)
 for name, (shape1, shape2) in CASES.items():
-    gap = adjoint_check(
+    gap = adjoint_gap(
         Shortcut(0.75, 0.5), rng.normal(size=shape1), rng.normal(size=shape2), rng.normal(size=shape1)
     )
     print(f"{name:15} {'below 1e-15' if gap < 1e-15 else f'{gap:.0e}'}")
@@ -491,14 +491,14 @@ print("gradient of float32:    ", single.delta.dtype)
 stale = published()
 stale.forward(ones(1, 4, 4, 1), ones(1, 2, 2, 1))
 x1, x2, g = rng.normal(size=(3, 1, 4, 4, 1))
-print("adjoint gap, new layer:", "below 1e-14" if adjoint_check(published(), x1, x2, g) < 1e-14 else "large")
-print(f"after another shape:    {adjoint_check(stale, x1, x2, g):.2f}")
+print("adjoint gap, new layer:", "below 1e-14" if adjoint_gap(published(), x1, x2, g) < 1e-14 else "large")
+print(f"after another shape:    {adjoint_gap(stale, x1, x2, g):.2f}")
 
 # %%
 assert outcome(lambda: backward_of(published(), (1, 4, 4, 1), (1, 2, 2, 1))) == "IndexError"
 assert not np.array_equal(before, relu.output) and set(np.unique(relu.output)) == {0.0, 1.0}
 assert single.delta.dtype == np.float64
-assert adjoint_check(published(), x1, x2, g) < 1e-14 < 1e-3 < adjoint_check(stale, x1, x2, g)
+assert adjoint_gap(published(), x1, x2, g) < 1e-14 < 1e-3 < adjoint_gap(stale, x1, x2, g)
 
 # %% [markdown]
 # One more slip is in the example itself: it fills `delta` with random numbers before calling `backward`, which *adds*. Then the noise is part of the answer:

@@ -44,7 +44,7 @@ ADJOINT = """
 import numpy as np
 
 
-def adjoint_check(layer, x1, x2, gradient):
+def adjoint_gap(layer, x1, x2, gradient):
     g1, g2 = np.zeros_like(x1), np.zeros_like(x2)
     y = layer.forward(x1, x2)
     layer.backward(gradient, g1, g2)
@@ -305,7 +305,7 @@ WRONG = {
         ),
         Answer("the stub", _body(BACKWARD, "raise NotImplementedError"), "no answer here yet"),
     ],
-    "adjoint_check": [
+    "adjoint_gap": [
         Answer(
             "starts from noise, as the document",
             _body(
@@ -363,7 +363,7 @@ WRONG = {
         ),
         Answer(
             "always content",
-            "def adjoint_check(layer, x1, x2, gradient):\n    return 0.0\n",
+            "def adjoint_gap(layer, x1, x2, gradient):\n    return 0.0\n",
             "forgot to transpose",
         ),
         Answer("a verdict, not a number", _body(ADJOINT, "return None", 4), "is None"),
@@ -512,13 +512,13 @@ class Shortcut(ShortcutForward):
 """,
         ),
     ],
-    "adjoint_check": [
+    "adjoint_gap": [
         Answer(
             "sums of products",
             """
 import numpy as np
 
-def adjoint_check(layer, x1, x2, gradient):
+def adjoint_gap(layer, x1, x2, gradient):
     g1 = np.zeros(x1.shape)
     g2 = np.zeros(x2.shape)
     y = layer.forward(x1, x2)
@@ -532,7 +532,7 @@ def adjoint_check(layer, x1, x2, gradient):
             """
 import numpy as np
 
-def adjoint_check(layer, x1, x2, gradient):
+def adjoint_gap(layer, x1, x2, gradient):
     grads = [0.0 * x1, 0.0 * x2]
     y = layer.forward(x1, x2).ravel()
     layer.backward(gradient, *grads)
