@@ -12,10 +12,13 @@ Source: He et al. 2015, arXiv:1512.03385; Huang et al. 2016, arXiv:1608.06993.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 
@@ -303,22 +306,85 @@ def parameter_count(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters())
 
 
-def multiply_accumulates(network: nn.Module, side: int) -> int:
-    """Count the multiply-accumulates of convolutions and linear layers for one image.
+def multiply_accumulates(network: nn.Module, size: int | tuple[int, ...]) -> int:
+    """Count the multiply-accumulates of convolutions and linear layers in one forward pass.
 
     Args:
         network: from `build`; on the device "meta" nothing is computed or allocated.
-        side: of the image, in pixels.
+        size: side of one RGB image in pixels, or the shape of a whole batch.
 
     Returns:
         Multiply-accumulates, half of torch's count of floating-point operations.
     """
-    device = next(network.parameters()).device
+    with _evaluating(network), FlopCounterMode(display=False) as counter:
+        network(_batch(network, size))
+    return counter.get_total_flops() // 2
+
+
+def activation_bytes(network: nn.Module, size: int | tuple[int, ...]) -> int:
+    """Count the bytes that one forward pass keeps for the backward pass, parameters and buffers left out.
+
+    Args:
+        network: in the mode to be measured, best on the device "meta": off it, a pass in training mode
+            updates batch norm's running statistics.
+        size: side of one RGB image in pixels, or the shape of a whole batch.
+
+    Returns:
+        Bytes of all tensors that autograd holds, those that share memory counted once.
+    """
+    own = {t.untyped_storage()._cdata for t in (*network.parameters(), *network.buffers())}
+    kept = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        kept[storage._cdata] = storage
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        network(_batch(network, size))
+    return sum(storage.nbytes() for key, storage in kept.items() if key not in own)
+
+
+def concatenation_bytes(network: nn.Module, size: int | tuple[int, ...]) -> int:
+    """Count the bytes that `torch.cat` allocates in one forward pass.
+
+    Args:
+        network: any module.
+        size: side of one RGB image in pixels, or the shape of a whole batch.
+
+    Returns:
+        Bytes of the outputs of all concatenations.
+    """
+    with _evaluating(network), _Concatenations() as watch:
+        network(_batch(network, size))
+    return watch.bytes
+
+
+class _Concatenations(TorchDispatchMode):
+    def __init__(self):
+        super().__init__()
+        self.bytes = 0
+
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        output = operation(*args, **(kwargs or {}))
+        if operation is torch.ops.aten.cat.default:
+            self.bytes += output.nbytes
+        return output
+
+
+@contextmanager
+def _evaluating(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients, so that a pass leaves the network as it was."""
     training = network.training
     network.eval()
     try:
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            network(torch.empty(1, 3, side, side, device=device))
+        with torch.no_grad():
+            yield
     finally:
         network.train(training)
-    return counter.get_total_flops() // 2
+
+
+def _batch(network: nn.Module, size: int | tuple[int, ...]) -> Tensor:
+    shape = (1, 3, size, size) if isinstance(size, int) else size
+    device = next((p.device for p in network.parameters()), torch.device("meta"))
+    return torch.zeros(shape, device=device)

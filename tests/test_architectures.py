@@ -89,6 +89,27 @@ def test_multiply_accumulates_of_one_convolution_and_a_linear_layer():
     assert network.training
 
 
+def test_multiply_accumulates_of_a_whole_batch():
+    network = nn.Conv1d(2, 4, 3, padding=1, bias=False)
+    assert architectures.multiply_accumulates(network, (5, 2, 7)) == 5 * 7 * 4 * 2 * 3
+
+
+def test_activation_bytes_of_a_chain_of_linear_layers_are_their_inputs_once():
+    network = nn.Sequential(nn.Linear(6, 4), nn.Tanh(), nn.Linear(4, 3))  # keeps the input and the tanh
+    assert architectures.activation_bytes(network, (10, 6)) == 4 * 10 * (6 + 4)
+
+
+@pytest.mark.parametrize(("start", "growth", "layers"), [(5, 3, 4), (8, 8, 1), (2, 7, 6)])
+def test_concatenation_bytes_grow_with_the_square_of_the_layers(start, growth, layers):
+    grow = [architectures.Append(nn.Conv2d(start + growth * i, growth, 1)) for i in range(layers)]
+    floats = sum(start + growth * (i + 1) for i in range(layers)) * 2 * 9 * 9
+    assert architectures.concatenation_bytes(nn.Sequential(*grow), (2, start, 9, 9)) == 4 * floats
+
+
+def test_networks_without_concatenation_concatenate_nothing():
+    assert architectures.concatenation_bytes(on_meta(architectures.cifar_resnet_spec(20)), 32) == 0
+
+
 def test_counting_leaves_a_network_on_the_cpu_as_it_was():
     network = architectures.build(architectures.cifar_densenet_spec(7, 4, False))
     before = {name: value.clone() for name, value in network.state_dict().items()}
