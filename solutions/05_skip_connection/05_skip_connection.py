@@ -283,30 +283,28 @@ linear_branch = blocks.conv_branch(3, 6, 2, 2, 2, relu_last=False, seed=SEED)
 pair = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
 with torch.no_grad():
     first, second = linear_branch(pair)
-difference = (first - second).abs().amax(0)
+difference = (first - second).abs().amax(0).numpy()  # over the channels
 changed = int((difference > 0).sum())
+maps = [first[0].numpy(), second[0].numpy(), difference]
+limit = max(abs(values).max() for values in maps)
 
 fig, axes = figures.panels(
-    ["image A", "image B", "difference"],
-    f"Only {changed} of {difference.numel()} branch outputs see the image",
+    ["A, channel 0", "B, channel 0", "largest |A - B|"],
+    f"Only {changed} of {difference.size} branch outputs see the image",
     2.6,
 )
-for ax, values in zip(axes, [first[0], second[0], difference], strict=True):
-    shown = ax.imshow(values, cmap="cividis")
+for ax, values in zip(axes, maps, strict=True):
+    shown = ax.imshow(values, cmap="cividis", vmin=-limit, vmax=limit)
     ax.grid(False)
-    ax.set(
-        xticks=range(4),
-        yticks=range(4),
-        xlabel="column / pixels",
-        ylabel="row / pixels" if ax is axes[0] else "",
-    )
-    fig.colorbar(shown, ax=ax, shrink=0.7)
+    ax.set(xticks=range(4), yticks=range(4), xlabel="column / pixels")
+axes[0].set_ylabel("row / pixels")
+fig.colorbar(shown, ax=axes, shrink=0.8, label="branch output")
 figures.show(
     fig,
     alt=f"Outputs of the branch at side 4 for two different images, and their difference: it is not zero in {changed} positions "
     "in the middle; the frame around them is the same for both images.",
 )
-assert (changed, difference.numel()) == (4, 16)
+assert (changed, difference.size) == (4, 16)
 
 # %% [markdown]
 # Now the same for any branch and any side. Two images may not be enough: where a ReLU happens to be closed for both, a connection stays invisible.
@@ -482,7 +480,10 @@ fig, ax = figures.canvas(
     "step",
     "loss / loss of the identity",
     yscale="log",
+    ylim=(0.08, 2),
 )
+ax.set_yticks([0.1, 0.2, 0.5, 1, 2], labels=["0.1", "0.2", "0.5", "1", "2"])
+ax.minorticks_off()
 for index, (name, results) in enumerate(runs.items()):
     curves = np.array([losses for losses, _, _ in results]) / np.array(
         [[identity] for _, _, identity in results]
