@@ -285,20 +285,23 @@ with torch.no_grad():
     first, second = linear_branch(pair)
 difference = (first - second).abs().amax(0).numpy()  # over the channels
 changed = int((difference > 0).sum())
-maps = [first[0].numpy(), second[0].numpy(), difference]
-limit = max(abs(values).max() for values in maps)
+limit = max(first[0].abs().max(), second[0].abs().max()).item()
 
 fig, axes = figures.panels(
-    ["A, channel 0", "B, channel 0", "largest |A - B|"],
+    ["A, channel 0", "B, channel 0", "A ≠ B"],
     f"Only {changed} of {difference.size} branch outputs see the image",
     2.6,
+    xlabel="column / pixels",
+    xticks=range(4),
+    yticks=range(4),
 )
-for ax, values in zip(axes, maps, strict=True):
-    shown = ax.imshow(values, cmap="cividis", vmin=-limit, vmax=limit)
-    ax.grid(False)
-    ax.set(xticks=range(4), yticks=range(4), xlabel="column / pixels")
+for ax, output in zip(axes, (first, second), strict=False):
+    shades = ax.imshow(output[0].numpy(), cmap="cividis", vmin=-limit, vmax=limit)
+axes[2].imshow(difference > 0, cmap="gray_r", vmax=1.3)
 axes[0].set_ylabel("row / pixels")
-fig.colorbar(shown, ax=axes, shrink=0.8, label="branch output")
+for ax in axes:
+    ax.grid(False)
+fig.colorbar(shades, ax=axes[:2], shrink=0.8, label="branch output")
 figures.show(
     fig,
     alt=f"Outputs of the branch at side 4 for two different images, and their difference: it is not zero in {changed} positions "
