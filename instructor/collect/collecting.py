@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 import shutil
@@ -65,6 +64,7 @@ class _Attempt:
     sheet: Sheet | None
     problem: str
     is_work: bool
+    salvage: Sheet | None = None  # what is left of a file that lost answers on its way
 
     @property
     def order(self) -> tuple:
@@ -139,7 +139,8 @@ def collect(
                 _row(student_id, people, attempt), attempt, counts, (student_id, attempt.download) in worked
             )
             rows.append(_take(row, attempt, editions[named], classroom) if attempt is counts else row)
-    rows = _place_zeros(zeros, rows, editions, classroom)
+    left = {(s, a.lesson): a.salvage for a, s in zip(attempts, ids, strict=True) if a.salvage}
+    rows = _place_zeros(zeros, rows, editions, classroom, left)
     absent, masked = _absent(people, rows), _masked(people, rows)
     return Triage(_in_order(rows), absent, [*warnings, *_strangers(classroom, rows, zeros), *masked])
 
@@ -216,7 +217,13 @@ def _attempt(
     time = handin.time or (None if handin.convention == "Canvas" else file.found.time)
     is_work = handin.file.lower().endswith(_NOTEBOOK) and not (foreign and not by_name)
     path = str(file.found.path).encode("utf-8", "replace").decode()
-    return _Attempt(handin, path, root, lesson or by_name, time, file.digest, sheet, problem, is_work)
+    salvage = None
+    if sheet and sheet.cut_off and (lost := rebuild(editions[lesson], sheet).unanswered):
+        salvage, sheet = sheet, None
+        problem = f"cut off or damaged: no answer is left for {', '.join(lost)}; ask for the file again"
+    return _Attempt(
+        handin, path, root, lesson or by_name, time, file.digest, sheet, problem, is_work, salvage
+    )
 
 
 def _kept_time(download: Path) -> datetime:
@@ -344,14 +351,18 @@ def _confirmed(
 
 
 def _place_zeros(
-    zeros: Iterable[tuple[str, str]], rows: list[Row], editions: Mapping[str, Edition], classroom: Path
+    zeros: Iterable[tuple[str, str]],
+    rows: list[Row],
+    editions: Mapping[str, Edition],
+    classroom: Path,
+    left: Mapping[tuple[str, str], Sheet],
 ) -> list[Row]:
-    """Place a blank notebook for each confirmed zero that no readable attempt made needless; mark its rows."""
+    """Place what is left of a file, or a blank notebook, for each confirmed zero that no readable attempt made needless."""
     graded = {(row.student, row.lesson) for row in rows if row.counts}
     standing = {(s, n) for s, n in set(zeros) - graded if n in editions}
     for student, lesson in standing:
-        blank = Rebuilt(copy.deepcopy(editions[lesson].notebook), [], [], [], [])
-        _place(blank, editions[lesson], student, classroom, None)
+        sheet = left.get((student, lesson), Sheet([]))
+        _place(rebuild(editions[lesson], sheet), editions[lesson], student, classroom, None)
     students = {student for student, _ in standing}
     return [
         replace(row, confirmed=True)

@@ -44,6 +44,9 @@ _MAGIC = {
 }
 
 
+CUT_OFF = "cut off or damaged"
+
+
 class Unreadable(Exception):
     """A file that gives no notebook; the message says why."""
 
@@ -74,6 +77,11 @@ class Sheet:
     cells: list[Cell]
     repairs: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether cells may have been lost on the way."""
+        return any(repair.startswith(CUT_OFF) for repair in self.repairs)
 
 
 def read_sheet(data: bytes) -> Sheet:
@@ -239,7 +247,7 @@ def _load(text: str, repairs: list[str]) -> Any:
         raise Unreadable(
             f"not valid JSON ({where.msg} at line {where.lineno}), and no whole cell before that place"
         )
-    repairs.append(f"cut off or damaged: its {len(cells)} whole cells were taken")
+    repairs.append(f"{CUT_OFF}: its {len(cells)} whole cells were taken")
     return {"cells": cells, "nbformat": 4}
 
 

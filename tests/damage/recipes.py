@@ -607,16 +607,15 @@ def outputs_of_every_kind(paper):
 # Damaged on the way
 
 
-def _cut(paper: Paper) -> tuple[bytes, frozenset[str]]:
-    """Cut through the cell behind the first exercise's check."""
-    data = written(paper.solved())
-    at = data.index(json.dumps(paper.edition.places[paper.exercises[0].index + 2].ids[0]).encode())
-    return data[:at], frozenset({paper.exercises[0].grade_id})
-
-
-@damage("repaired", "whole cells", score=lambda paper: _cut(paper)[1])
+@damage("unreadable", "cut off", score=UNGRADED)
 def cut_off_in_the_middle(paper):
-    return _cut(paper)[0]
+    data = written(paper.solved())
+    return data[: data.index(json.dumps(paper.edition.places[paper.exercises[0].index + 2].ids[0]).encode())]
+
+
+@damage("repaired", "whole cells")
+def cut_off_behind_the_last_answer(paper):
+    return written(paper.solved()).rstrip(b"\n }")
 
 
 @damage("unreadable", "no whole cell", score=UNGRADED)
@@ -647,7 +646,7 @@ def raw_line_breaks_within_strings(paper):
     return json.dumps(notebook, ensure_ascii=False).replace("\ue000", "\n").encode()
 
 
-@damage("repaired", "whole cells", score=_all_but_first_exercise)
+@damage("unreadable", "no answer is left for", score=UNGRADED)
 def one_cell_damaged(paper):
     notebook = paper.solved()
     notebook["cells"][paper.exercises[0].index]["source"] = ["@@"]

@@ -1,0 +1,176 @@
+"""The whole way of a class, and that honest work scores what stock nbgrader gives, cell by cell."""
+
+import copy
+import os
+
+import nbformat
+import pytest
+from nbgrader.preprocessors import Execute
+from nbgrader.utils import determine_grade
+
+from instructor.checker.execute import execute, is_check, key_and_files
+from instructor.collect import collect
+from instructor.course import load_course
+from instructor.feedback import feedback
+from instructor.grade import grade, scores
+from instructor.report import export, grade_table
+from instructor.source import is_role
+from tests.bank import bank, exercises
+from tests.sample_class import LESSONS, RECIPES, SCORES, filled, messy_zip, roster, solutions, submission
+
+COURSE = load_course()
+
+
+def by_cell(notebook):
+    """Score of each check cell, by nbgrader's own reading of its outputs."""
+    return {c.metadata.nbgrader.grade_id: determine_grade(c)[0] for c in notebook.cells if is_check(c)}
+
+
+def by_stock(notebook, key):
+    """Scores that stock nbgrader gives: everything in the student's kernel, hidden tests included."""
+    notebook = copy.deepcopy(notebook)
+    locked = {
+        c.metadata.nbgrader.grade_id: c.source
+        for c in key.cells
+        if c.metadata.get("nbgrader", {}).get("locked")
+    }
+    for cell in notebook.cells:
+        cell.source = locked.get(cell.metadata.get("nbgrader", {}).get("grade_id"), cell.source)
+    stock = Execute(timeout=20, extra_arguments=["--HistoryManager.hist_file=:memory:", "--log-level=ERROR"])
+    return by_cell(stock.preprocess(notebook, {"metadata": {"path": str(COURSE.root)}})[0])
+
+
+def ours(notebook, lesson):
+    key, files = key_and_files(COURSE.solution(lesson).parent, COURSE.release(lesson).parent)
+    return by_cell(execute(notebook, key, files=files)[0]), key
+
+
+def full_marks(key):
+    return {c.metadata.nbgrader.grade_id: float(c.metadata.nbgrader.points) for c in key.cells if is_check(c)}
+
+
+def honest(lesson, variant):
+    """The answers of a solved notebook: the solution's own, or the first or second alternative of every exercise."""
+    answers = solutions(lesson)
+    if variant:
+        answers |= {name: bank(lesson).right[name][variant - 1].source for name in exercises(lesson)}
+    return filled(lesson, answers)
+
+
+@pytest.mark.parametrize("variant", [0, 1, 2], ids=["solution", "alternative-1", "alternative-2"])
+@pytest.mark.parametrize("lesson", COURSE.written, ids=lambda lesson: lesson.name)
+def test_honest_work_scores_full_marks_as_under_stock_nbgrader(lesson, variant, monkeypatch):
+    monkeypatch.setitem(os.environ, "OMP_NUM_THREADS", "1")
+    notebook = honest(lesson, variant)
+    scored, key = ours(notebook, lesson)
+    assert scored == full_marks(key)
+    assert scored == by_stock(notebook, key)
+
+
+@pytest.mark.parametrize("lesson", COURSE.written, ids=lambda lesson: lesson.name)
+def test_a_blank_notebook_scores_zero(lesson):
+    scored, key = ours(nbformat.read(COURSE.release(lesson), as_version=4), lesson)
+    assert scored == dict.fromkeys(full_marks(key), 0)
+
+
+class_of_students = pytest.mark.xdist_group("class")
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory):
+    """The sample class after collect and grade: course, triage, results."""
+    folder = tmp_path_factory.mktemp("class")
+    course = load_course(classroom=folder / "classroom")
+    archive, students = messy_zip(folder / "class.zip"), roster(folder / "roster.csv")
+    triage = collect([archive], course.root / "notebooks", course.classroom, students)
+    return course, triage, grade(course, list(LESSONS))
+
+
+@class_of_students
+def test_the_sample_class_scores_what_is_stated_by_hand(graded):
+    course, _, results = graded
+    assert {r.state for r in results} == {"graded"}
+    expected = {
+        (name, lesson.name): score
+        for name, both in SCORES.items()
+        for lesson, score in zip(LESSONS, both, strict=True)
+    }
+    assert {(s.student, s.lesson): s.score for s in scores(course)} == expected
+
+
+@class_of_students
+def test_nobody_gets_a_silent_zero(graded):
+    course, triage, _ = graded
+    screen = "\n".join(map(str, triage.rows)) if hasattr(triage, "rows") else str(triage)
+    assert "max" in screen and "nora" in screen
+    assert not {"max", "nora"} & {s.student for s in scores(course)}
+    assert not (course.classroom / "submitted" / "max").exists()
+
+
+@class_of_students
+def test_open_answers_wait_for_a_person_and_blank_ones_do_not(graded):
+    course, _, _ = graded
+    waiting = {s.student for s in scores(course) if s.waiting}
+    assert waiting == set(RECIPES) - {"dora"}
+
+
+@class_of_students
+@pytest.mark.parametrize(
+    "student", ["ada", "blaise", "carl", "dora", "emmy", "felix", "grace", "henri", "kim", "lea"]
+)
+def test_the_class_scores_what_stock_nbgrader_gives_cell_by_cell(graded, student):
+    course, _, _ = graded
+    for lesson in LESSONS:
+        key = nbformat.read(course.solution(lesson), as_version=4)
+        path = course.classroom / "autograded" / student / lesson.name / f"{lesson.name}.ipynb"
+        sent = nbformat.reads(submission(student, lesson), as_version=4)
+        assert by_cell(nbformat.read(path, as_version=4)) == by_stock(sent, key)
+
+
+@class_of_students
+def test_grading_again_changes_nothing_and_takes_up_where_it_was_killed(graded):
+    course, _, _ = graded
+    assert {r.state for r in grade(course, list(LESSONS))} == {"unchanged"}
+    killed = course.classroom / "autograded" / "ada" / LESSONS[0].name / "graded.json"
+    killed.unlink()
+    states = {(r.student, r.lesson): r.state for r in grade(course, list(LESSONS), ["ada"])}
+    assert states == {("ada", LESSONS[0].name): "graded", ("ada", LESSONS[1].name): "unchanged"}
+
+
+@class_of_students
+def test_feedback_has_a_page_for_each_submission_and_keeps_the_secrets(graded):
+    course, _, _ = graded
+    pages = {
+        (p.parts[-3], p.parts[-2]): p.read_text(encoding="utf-8") for p in feedback(course, list(LESSONS))
+    }
+    assert set(pages) == {(student, lesson.name) for student in RECIPES for lesson in LESSONS}
+    key = nbformat.read(course.solution(LESSONS[0]), as_version=4)
+    secrets = [
+        line.strip()
+        for cell in key.cells
+        if cell.cell_type == "code" and is_role(cell, "check")
+        for line in cell.source.partition("### BEGIN HIDDEN TESTS")[2].splitlines()
+        if len(line.strip()) > 25
+    ]
+    for (student, _), html in pages.items():
+        assert "MARK SCHEME" not in html and "HIDDEN TESTS" not in html and "<script" not in html
+        assert str(course.root) not in html and str(course.classroom) not in html
+        assert student in html
+        assert not [line for line in secrets if line in html]
+    assert "kernel" in pages["felix", LESSONS[0].name] or "stopped" in pages["felix", LESSONS[0].name]
+    assert "No module named" in pages["emmy", LESSONS[0].name]
+    assert "There is no answer here yet" in pages["dora", LESSONS[0].name]
+
+
+@class_of_students
+def test_the_walls_in_force_are_stored_with_the_grades(graded):
+    course, _, _ = graded
+    for path in course.classroom.glob("autograded/*/*/graded.json"):
+        assert '"confinement"' in path.read_text() and "unsafe" not in path.read_text()
+
+
+@class_of_students
+def test_report_and_export(graded):
+    course, _, _ = graded
+    assert grade_table(scores(course)).row_count == len(RECIPES)
+    assert len(export(course).read_text(encoding="utf-8-sig").splitlines()) == 1 + 2 * len(RECIPES)
