@@ -15,16 +15,16 @@
 #
 # {{badge}}
 #
-# Lesson 6 left us with a shortcut that is right to the last digit, forwards and backwards. But right is not yet *useful*. Nobody
-# needs a shortcut to add two arrays; we want it because deep networks are said to train with it and not without it. So far we have
-# taken that on trust. Now we train networks, on real data, with several seeds, and look at who is right about what.
+# Lesson 6 left us with a shortcut that is right to the last digit, forwards and backwards, and with a claim that we have not tested: that deep
+# networks *degrade*, so that more layers mean a higher error even on the training data. Is that true? Is it a matter of vanishing gradients? And do
+# shortcuts cure it? So far all our networks were random. Now we train some, on real data, with several seeds, and look at who is right about what.
 #
 # We start with a small net that came with the claim *"that's all the paper was saying"*. It wasn't.
 #
 # **Objectives.** After this lesson you can
 #
 # - tell an experiment that supports a claim from one that only looks like it;
-# - state the degradation problem, prove that depth alone cannot be its cause, and measure it with a spread;
+# - state the degradation problem, prove that a lack of capacity cannot be its cause, and measure it with a spread;
 # - write a residual network, and a gated branch that starts at zero and still trains;
 # - say what else, besides residual blocks, makes a deep network trainable, and what does not.
 #
@@ -93,7 +93,7 @@ class Net(nn.Module):
 
 
 # %% [markdown]
-# The notebook announces 100 epochs and prints 44 losses; so it was stopped by hand. Here are the ones that it prints.
+# The notebook announces 100 epochs and prints 44 losses; so somebody stopped it on the way. Here are the ones that it prints.
 #
 # **Predict.** The labels are random numbers. To how many per cent will the net get its own training images right? And the 100
 # test images, which the notebook draws and never looks at?
@@ -318,16 +318,16 @@ mine = ResidualMLP(64, 32, 10, count=12)
 training.train(mine, DIGITS.x_train, DIGITS.y_train, steps=55)
 loss, share = training.evaluate(mine, DIGITS.x_test, DIGITS.y_test)
 print(f"24 hidden layers, 55 steps: {share:.1%} of the test digits right")
-assert share > 0.9
+assert share > 0.8
 
 # %% [markdown]
 # ## 4 · Measuring degradation
 #
 # One network is an anecdote. For the measurement we train five seeds of each depth, *plain* and *residual*, all else equal: width 32, He's
-# starting weights, batch normalisation, 220 steps of SGD (learning rate 0.05, momentum 0.9, batches of 128). `helpers.training` holds the five
+# starting weights, batch normalisation, and twelve passes through the data: 132 steps of SGD (learning rate 0.05, momentum 0.9, batches of 128). `helpers.training` holds the five
 # seeds in one tensor with a leading axis and trains them side by side; no seed sees another.
 #
-# **Predict.** Two hidden layers reach a training loss of about 0.005. Write down what you expect for 8 and for 24 layers, plain and
+# **Predict.** Say two hidden layers reach a training loss of 0.01. Write down what you expect for 8 and for 24 layers, plain and
 # residual: better, equal, or worse, and by what factor?
 
 
@@ -342,7 +342,9 @@ def train_seeds(remedy, depth, **options):
 
 DEPTHS = (2, 8, 24)
 KINDS = {"plain": "plain + BN", "residual": "residual + BN"}
-runs = {(kind, depth): train_seeds(remedy, depth) for kind, remedy in KINDS.items() for depth in DEPTHS}
+runs = {
+    (kind, depth): train_seeds(remedy, depth, steps=132) for kind, remedy in KINDS.items() for depth in DEPTHS
+}
 
 # %%
 # NBVAL_IGNORE_OUTPUT (after training, the last digits depend on the machine)
@@ -386,8 +388,8 @@ figures.show(
 )
 
 # %% [markdown]
-# That is the degradation problem on a laptop. Up to 8 layers depth does no harm; at 24 the plain networks fit the data that they *see* far worse
-# than two layers do, in every seed. With shortcuts depth costs nothing.
+# That is the degradation problem on a laptop. With 8 layers the plain networks are about as good as with 2; with 24 they fit the data that they *see* far worse
+# than two layers do, in every seed. With shortcuts the same depth costs nothing.
 #
 # How sure are we? Five seeds scatter. For a difference we want an error bar on the **difference**. The seeds come in pairs: seed 3 shuffles the data in the
 # same way at every depth. So we subtract within each seed first; what is left of the scatter is what matters.
@@ -467,7 +469,7 @@ growth = (law[1] / law[-1]) ** (1 / 39)
 ratio = {kind: np.exp(np.log(norm[0] / norm[-1]).mean()) for kind, norm in norms.items()}
 for kind in KINDS:
     print(
-        f"{kind:8s} first / last gradient {ratio[kind]:6.1f}, a factor {ratio[kind] ** (1 / 39):.3f} a layer"
+        f"{kind:8s} first / last gradient {ratio[kind]:8.2g}, a factor {ratio[kind] ** (1 / 39):.3f} a layer"
     )
 print(f"lesson 4's law for plain networks with BN: a factor {growth:.3f} a layer")
 assert (
@@ -478,7 +480,7 @@ assert (
 
 # %%
 fig, axis = figures.canvas(
-    f"Plain + BN: towards the input the gradient explodes,\n{ratio['plain']:.0f}-fold over 40 layers; nothing vanishes",
+    f"Plain + BN: towards the input the gradient explodes,\n{round(ratio['plain'], -2):.0f}-fold over 40 layers; nothing vanishes",
     "hidden layer",
     "norm of the weight gradient",
     yscale="log",
@@ -500,7 +502,7 @@ axis.plot(
 axis.legend()
 figures.show(
     fig,
-    alt=f"Gradient norms at the start over 40 layers: plain networks grow {ratio['plain']:.0f}-fold from the last layer to the first, along lesson 4's law; residual networks {ratio['residual']:.1f}-fold.",
+    alt=f"Gradient norms at the start over 40 layers: plain networks grow about {round(ratio['plain'], -2):.0f}-fold from the last layer to the first, along lesson 4's law; residual networks {ratio['residual']:.0f}-fold.",
 )
 
 # %% [markdown]
@@ -516,9 +518,9 @@ smooth = {
     kind: np.apply_along_axis(np.convolve, 0, runs[kind, 24][0], np.ones(11) / 11, mode="valid")
     for kind in KINDS
 }
-late = smooth["plain"][[-100, -1]].mean(1)
+late = smooth["plain"][[-60, -1]].mean(1)
 fig, axis = figures.canvas(
-    f"Slow, not stuck: over the last 100 steps the plain\nnetworks still fall from {late[0]:.2f} to {late[1]:.2f}",
+    f"Slow, not stuck: over the last 60 steps the plain\nnetworks still fall from {late[0]:.2f} to {late[1]:.2f}",
     "step (mean over 11, one epoch)",
     "minibatch loss (nats)",
     yscale="log",
@@ -531,13 +533,13 @@ for i, (kind, curve) in enumerate(smooth.items()):
 axis.legend()
 figures.show(
     fig,
-    alt=f"Training curves at 24 layers: the residual networks drop at once; the plain ones fall slowly, from {late[0]:.2f} to {late[1]:.2f} over the last 100 steps.",
+    alt=f"Training curves at 24 layers: the residual networks drop at once; the plain ones fall slowly, from {late[0]:.2f} to {late[1]:.2f} over the last 60 steps.",
 )
 assert late[1] < 0.9 * late[0]
 
 # %% [markdown]
 # **What this does not show.** One data set of 1437 small images, one width, one optimiser, one learning rate, and a fixed number of steps. We took some of that further outside
-# the notebook: `python tests/reproduce_degradation.py` (a few minutes) trains 10 seeds, 40 layers, width 128, Adam, seven learning rates and ten times the steps, and prints every spread. In all
+# the notebook: `python tests/reproduce_degradation.py` (a few minutes) trains 10 seeds, 40 layers, width 128, Adam, seven learning rates, 220 steps and ten times as many, and prints every spread. In all
 # of these the contrast at 24 layers remains, but with ten times the steps the plain networks come down far: they are *slow*, not incapable. And what our fully connected
 # networks of width 32 do is no proof for convolutional ones on ImageNet.
 
@@ -656,9 +658,14 @@ fig, axis = figures.canvas(
 for row, (name, loss) in enumerate(reversed(short.items())):
     look = figures.series(0 if name in without_skip else 1, marker=True)
     if name in diverged:
-        axis.text(math.log(10), row, "diverges", va="center", ha="right", fontsize=9)
+        axis.text(math.log(10), row, "diverges ", va="center", ha="right", fontsize=9)
     else:
-        axis.plot(loss, [row] * len(loss), ls="", mfc="none", marker=look["marker"], color=look["color"])
+        label = {"He init": "no shortcut", "ReZero": "shortcut"}.get(name)
+        axis.plot(
+            loss, [row] * len(loss), **look | {"linestyle": "", "markerfacecolor": "none", "label": label}
+        )
+axis.legend(loc="upper left")
+axis.text(math.log(10) * 0.93, 0, "guessing: ln 10", ha="right", va="center", fontsize=9, color="dimgrey")
 axis.axvline(math.log(10), color="grey", lw=1)
 axis.set_yticks(range(len(short)), list(reversed(short)))
 axis.grid(axis="y", visible=False)
@@ -712,23 +719,23 @@ assert after[1:3].min() > 1e-2 and after[3] == 0
 #
 # ## 7 · Try it yourself
 #
-# Three seeds of a 24-layer network, 40 steps, trained while you wait. Pick a remedy and a learning rate. Which remedies forgive a rate that is ten times too large? Which need exactly the right one?
+# Three seeds of a 24-layer network, 30 steps of 64 examples, trained while you wait. Pick a remedy and a learning rate. Which remedies forgive a rate that is ten times too large? Which need exactly the right one?
 
 
 # %%
 def draw_remedy(remedy="residual + BN", log10_rate=-1.3):
     rate = 10**log10_rate
     network = remedies.build(remedy, range(3), 24, DIGITS.x_train)
-    losses = training.train_stacked(network, DIGITS.x_train, DIGITS.y_train, steps=40, batch=64, lr=rate)
+    losses = training.train_stacked(network, DIGITS.x_train, DIGITS.y_train, steps=30, batch=64, lr=rate)
     last = losses[-5:].mean()
-    verdict = f"loss {last:.2f} after 40 steps" if np.isfinite(last) else "it diverges"
+    verdict = f"loss {last:.2f} after 30 steps" if np.isfinite(last) else "it diverges"
     fig, axis = figures.canvas(
         f"{remedy}, rate {rate:.2g}: {verdict}", "step", "minibatch loss (nats)", ylim=(0, 3)
     )
     for i, curve in enumerate(losses.T):
         axis.plot(curve, label=f"seed {i}", **figures.series(i))
     axis.axhline(math.log(10), color="grey", lw=1)
-    axis.text(40, math.log(10) + 0.05, "guessing: ln 10", ha="right", fontsize=9, color="dimgrey")
+    axis.text(30, math.log(10) + 0.05, "guessing: ln 10", ha="right", fontsize=9, color="dimgrey")
     axis.legend(loc="lower left")
     return fig
 
