@@ -202,8 +202,8 @@ def _decode(data: Any, resolve: Resolve, arrays: list[bytes], depth: int) -> Any
         return dict(zip(keys, values, strict=True))
     if tag in ("slice", "range"):
         (items,) = rest
-        kind = {"slice": slice, "range": range}[tag]
-        return kind(*(_whole(x) if x is not None or kind is range else None for x in each(items)))
+        start, stop, step = (_whole(x) if x is not None or tag == "range" else None for x in each(items))
+        return slice(start, stop, step) if tag == "slice" else range(start, stop, step)
     if tag == "complex":
         real, imaginary = rest
         return complex(_number(real), _number(imaginary))

@@ -1,0 +1,535 @@
+"""The trusted checker: what crosses the wire, what stands in for the student's objects, and how a notebook is judged."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_notebook
+from nbgrader.utils import determine_grade
+
+from helpers.checks import CheckFailed, after_call, beside, call, close, equal, gradient, raises
+from instructor.checker.execute import execute
+from instructor.checker.proxy import Channel, Proxy, StudentError
+from instructor.checker.trusted import check
+from instructor.inside import studentside, wire
+from instructor.sandbox.limits import Limits
+
+LIMIT = 10_000_000
+
+
+def there_and_back(value):
+    return wire.loads(wire.dumps(value, _none, LIMIT), _none, LIMIT)
+
+
+def _none(*parts):
+    raise wire.WireError(f"not plain: {parts}")
+
+
+class Student:
+    """A student's process that is this one: the same bridge, without a kernel between."""
+
+    def __init__(self, source: str = ""):
+        self.names: dict = {}
+        exec(source, self.names)
+        studentside._snapshots["here"] = self.names
+        self.channel = Channel(lambda message: studentside.serve(message).text)
+        known = [name for name in self.names if name != "__builtins__"]
+        self._proxies = self.channel.request("names", check="here", names=known) if known else {}
+
+    def __getitem__(self, name: str):
+        return self._proxies[name]
+
+
+def reply(text: str):
+    """What the checker makes of a reply."""
+    return Channel(lambda _: text).request("call")
+
+
+# --- the wire ---------------------------------------------------------------------------------------------------------
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),
+    lambda inner: st.lists(inner) | st.tuples(inner, inner) | st.dictionaries(st.text(), inner),
+    max_leaves=15,
+)
+DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
+DTYPES += ["float16", "float32", "float64", "complex64", "complex128"]
+
+
+@given(PLAIN)
+@settings(deadline=None, max_examples=200)
+def test_plain_values_cross_with_their_types(value):
+    back = there_and_back(value)
+    assert back == value
+    assert repr(back) == repr(value)  # 1, 1.0, True and -0.0 are told apart
+
+
+@given(
+    hnp.arrays(
+        st.sampled_from(DTYPES), hnp.array_shapes(min_dims=0, min_side=0, max_side=4), elements=st.just(1)
+    )
+)
+@settings(deadline=None)
+def test_arrays_cross_with_dtype_and_shape(array):
+    back = there_and_back(array)
+    assert type(back) is np.ndarray and back.dtype == array.dtype and back.shape == array.shape
+    assert back.tobytes() == array.tobytes()
+
+
+@pytest.mark.parametrize("dtype", [*DTYPES, "bfloat16"])
+@pytest.mark.parametrize("shape", [(), (0,), (2, 3)])
+def test_tensors_cross_with_dtype_and_shape(dtype, shape):
+    tensor = torch.ones(shape).to(getattr(torch, dtype))
+    back = there_and_back(tensor)
+    assert type(back) is torch.Tensor and back.dtype == tensor.dtype and back.shape == tensor.shape
+    assert torch.equal(back, tensor)
+
+
+def test_tensors_of_other_layouts_cross_as_they_are():
+    crossed = there_and_back(torch.arange(6.0).reshape(2, 3).T)
+    assert torch.equal(crossed, torch.arange(6.0).reshape(2, 3).T)
+    assert torch.equal(there_and_back(torch.tensor([1 + 2j]).conj()), torch.tensor([1 - 2j]))
+    assert there_and_back(torch.nn.Parameter(torch.ones(2))).requires_grad
+    assert there_and_back(torch.ones(2).half().requires_grad_()).dtype == torch.float16
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.float16(1.5),
+        np.int8(-3),
+        np.bool_(True),
+        np.complex64(1j),
+        np.dtype("float16"),
+        torch.bfloat16,
+        slice(1, None, 2),
+        range(3, 9, 2),
+        ...,
+        frozenset({1, 2}),
+        {1, "a"},
+        1 + 2j,
+        {(1, 2): [np.float32(0.5)]},
+        10**300,
+    ],
+)
+def test_the_rest_of_the_plain_values(value):
+    back = there_and_back(value)
+    assert type(back) is type(value) and back == value
+
+
+def test_not_finite_numbers_cross():
+    back = there_and_back([math.inf, -math.inf, math.nan, np.array([np.nan, np.inf]), np.float32("nan")])
+    assert back[:2] == [math.inf, -math.inf] and math.isnan(back[2]) and math.isnan(back[4])
+    np.testing.assert_array_equal(back[3], [np.nan, np.inf])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "null\nnot base64!",
+        "[" * 100_000,
+        "{}",
+        '{"passed": true}',
+        "[]",
+        "[5]",
+        '["nothing"]',
+        '["import", "os", "system"]',
+        '["array", "<f8", [1000000000000], 0]\nAAAA',
+        '["array", "<f8", [-1, -1], 0]\nAAAAAAAAAAA=',
+        '["array", "|O", [1], 0]\nAAAAAAAAAAA=',
+        '["array", "<f8", [1], 7]\nAAAAAAAAAAA=',
+        '["array", "<f8", [1], -1]\nAAAAAAAAAAA=',
+        '["array", "|b1", [1], 0]\nBw==',
+        '["array", "<f8", [true], 0]\nAAAAAAAAAAA=',
+        '["scalar", "<f8", [1], 0]\nAAAAAAAAAAA=',
+        '["tensor", "float64", [2], 0, true]\nAAAAAAAAAAA=',
+        '["tensor", "__class__", [1], 0, true]\nAAAAAAAAAAA=',
+        '["torch.dtype", "load"]',
+        '["dtype", "O"]',
+        '["dict", [["list", []]], [1]]',
+        '["dict", [1, 2], [1]]',
+        '["set", [["list", []]]]',
+        '["complex", "1", 2]',
+        '["range", [0, 1, 0]]',
+        '["range", [0, 1.5, 1]]',
+        '["slice", [1]]',
+        '["list", 5]',
+        "1" * 10_000,
+    ],
+)
+def test_what_is_no_message_is_refused(text):
+    with pytest.raises(wire.WireError):
+        wire.loads(text, _none, LIMIT)
+
+
+@given(
+    st.recursive(
+        st.none()
+        | st.integers()
+        | st.text(max_size=8)
+        | st.sampled_from(["list", "dict", "array", "tensor", "object", "slice"]),
+        lambda s: st.lists(s, max_size=5),
+        max_leaves=20,
+    )
+)
+@settings(deadline=None, max_examples=300)
+def test_any_json_is_a_value_or_a_wire_error(tree):
+    with contextlib.suppress(wire.WireError):
+        wire.loads(json.dumps(tree) + "\nAAAAAAAAAAA=", _none, LIMIT)
+
+
+def test_size_and_depth_are_limited():
+    deep: list = []
+    for _ in range(100):
+        deep = [deep]
+    for value in (deep, np.zeros(LIMIT), torch.zeros(LIMIT), "x" * 9_000_000, [0.1] * 2_000_000):
+        with pytest.raises(wire.WireError):
+            wire.dumps(value, _none, LIMIT)
+    with pytest.raises(wire.WireError):
+        wire.loads("0" * (LIMIT + 1), _none, LIMIT)
+
+
+# --- proxies ----------------------------------------------------------------------------------------------------------
+
+LEARNER = """
+import numpy as np, torch
+
+def double(x): return 2 * x
+def kind(x): return f"{type(x).__module__}.{type(x).__name__} {getattr(x, 'dtype', '')}"
+def apply(f, x): return f(x)
+def fail(name): raise {"ValueError": ValueError, "KeyError": KeyError, "Own": Own, "Exit": SystemExit, "Stop": StopIteration,
+                       "Unicode": lambda _: UnicodeDecodeError("utf-8", b"x", 0, 1, "bad")}[name]("the text")
+def grow(x): x += 1
+class Own(ValueError): pass
+class Layer:
+    alpha = 0.5
+    _Proxy__number = 5
+    def __init__(self, n): self.n = n
+    def __call__(self, x): return x * self.n
+    def __len__(self): return 3
+    def __getitem__(self, i): return i * 10
+    def again(self): return self
+    def __repr__(self): return f"Layer({self.n})"
+answer = 42
+numbers = (n for n in range(4))
+endless = iter(int, 1)
+plain = object()
+"""
+
+
+@pytest.fixture(scope="module")
+def student() -> Student:
+    return Student(LEARNER)
+
+
+def test_calls_attributes_and_items_reach_the_object(student):
+    layer = call(student["Layer"], 3)
+    assert isinstance(layer, Proxy) and type(layer).__name__ == "Layer"
+    assert layer(2.0) == 6.0 and layer.alpha == 0.5 and layer.n == 3
+    assert len(layer) == 3 and layer[4] == 40 and repr(layer) == "Layer(3)"
+    assert layer.again()(1) == 3
+    assert student["double"].__name__ == "double" and student["answer"] == 42
+    assert list(student["numbers"]) == [0, 1, 2, 3]
+    assert callable(layer) and not callable(student["plain"])
+    assert not hasattr(layer, "nothing") and not hasattr(layer, "__array_interface__")
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (np.ones(2, np.float16), "numpy.ndarray float16"),
+        (torch.ones(2, dtype=torch.bfloat16), "torch.Tensor torch.bfloat16"),
+        (np.float32(1), "numpy.float32 float32"),
+        ((1, 2), "builtins.tuple "),
+        (np.float32, "builtins.type <attribute 'dtype' of 'numpy.generic' objects>"),
+        (torch.float16, "torch.dtype "),
+    ],
+)
+def test_arguments_arrive_as_what_they_are(student, value, told):
+    assert student["kind"](value) == told
+
+
+def test_functions_cross_by_import_path_only(student):
+    for function in (math.sqrt, np.sqrt, abs):
+        assert student["apply"](function, 1.0) == 1.0
+    for function in (torch.sqrt, torch.nn.functional.relu):
+        assert student["apply"](function, torch.ones(1)) == 1.0
+    assert student["apply"](student["double"], 4) == 8
+    with pytest.raises(TypeError, match="another process"):
+        student["apply"](lambda x: x, 1)
+
+
+def test_beside_runs_there_and_arguments_come_back(student):
+    assert beside(student["double"], math.hypot, 3.0, 4.0) == 5.0
+    np.testing.assert_array_equal(gradient(student["double"], np.ones(3)), np.full(3, 2.0))
+    (after,) = after_call(student["grow"], np.zeros(2))
+    np.testing.assert_array_equal(after, [1.0, 1.0])
+
+
+def test_exceptions_are_raised_here_under_their_names(student):
+    raises(ValueError, student["fail"], "ValueError", hint="a ValueError")
+    raises(ValueError, student["fail"], "Own", hint="a subclass counts, too")
+    with pytest.raises(KeyError, match=r"^'the text'$"):
+        student["fail"]("KeyError")
+    for name, shown in {
+        "Own": "Own",
+        "Exit": "SystemExit",
+        "Stop": "StopIteration",
+        "Unicode": "UnicodeDecodeError",
+    }.items():
+        with pytest.raises(StudentError) as caught:
+            student["fail"](name)
+        assert type(caught.value).__name__ == shown
+
+
+def test_a_proxy_is_never_a_value(student):
+    layer = student["Layer"](1)
+    for use in (
+        bool,
+        float,
+        int,
+        np.asarray,
+        lambda p: p == 1,
+        lambda p: p != 1,
+        lambda p: p < 1,
+        lambda p: 1 in p,
+    ):
+        with pytest.raises(CheckFailed, match="plain value or an array"):
+            use(layer)
+    for compare in (
+        lambda: close(layer, 1.0, "it"),
+        lambda: equal(layer, 1, "it"),
+        lambda: close(layer, np.ones(3), "it"),
+    ):
+        with pytest.raises(CheckFailed):
+            compare()
+    with pytest.raises(AttributeError, match="only reads"):
+        layer.alpha = 1
+    with pytest.raises(ValueError, match="more than"):
+        list(student["endless"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '["tuple", ["value", ["object", -1, true, "x"]]]',
+        '["tuple", ["value", ["object", "0", true, "x"]]]',
+        '["tuple", ["value", ["import", "os", "system"]]]',
+        '["tuple", ["passed"]]',
+        '["dict", ["passed"], [true]]',
+        "true",
+        "",
+        '["tuple", ["error", 1, 2, 3]]',
+        '["tuple", ["error", "CheckFailed", "SystemExit", "x"]]',
+        '["tuple", ["error", "a b", "eval", "x"]]',
+        '["tuple", ["error", "StopIteration", "StopIteration", "x"]]',
+    ],
+)
+def test_a_hostile_reply_is_a_student_error(text):
+    with pytest.raises(StudentError):
+        reply(text)
+
+
+def test_a_name_from_there_cannot_replace_one_of_ours():
+    verdict = check(
+        "here",
+        ["x = 1"],
+        "assert x == 1 and f == 2",
+        lambda _: '["tuple", ["value", ["dict", ["x", "f"], [5, 2]]]]',
+    )
+    assert not verdict.passed
+
+
+# --- verdicts ---------------------------------------------------------------------------------------------------------
+
+
+def judge(
+    source: str, learner: str = LEARNER, setup: str = "import numpy as np\nfrom helpers.checks import *"
+):
+    """Run a check on a learner's names, without a kernel between."""
+    studentside._snapshots["check"] = Student(learner).names
+    return check("check", [setup], source, lambda message: studentside.serve(message).text)
+
+
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        ("close(call(double, 2.0), 5.0, 'double(2)')", "double(2) should be 5"),
+        ("nowhere(1)", "`nowhere` is not defined"),
+        ("double()", "Your code raised TypeError"),
+        ("assert double(1) == 3, 'the test says so'", "the test says so"),
+        ("assert double(1) == 3", "hidden test"),
+        ("1 / 0", "could not make sense"),
+        ("this is no Python", "could not make sense"),
+        ("call(fail, 'Exit')", "raised SystemExit"),
+        ("import sys; sys.exit(0)", "could not make sense"),
+        ("double(3.5)", "could not make sense"),  # the student's number as a score
+        ("double(2)", "could not make sense"),
+        ("a, = [double(1.5)]\na", "could not make sense"),
+        ("call(double, [1.5])[0]", "could not make sense"),
+        ("float('nan')", "could not make sense"),
+    ],
+)
+def test_a_check_that_does_not_pass_says_why(source, hint):
+    verdict = judge(source)
+    assert not verdict.passed and hint in verdict.hint
+    assert "no Python" not in verdict.hint and "/" not in verdict.hint.replace("/ 0", "")
+
+
+@pytest.mark.parametrize(
+    ("source", "score"),
+    [
+        ("equal(call(double, 2), 4, 'it')", None),
+        ("2.5", 2.5),
+        ("n = 0\nfor i in range(3):\n    n += call(double, i) == 2 * i\nfloat(n)", 3.0),
+        ("double", None),
+        ("'3.0'", None),
+    ],
+)
+def test_a_check_that_passes_may_give_a_score_of_its_own(source, score):
+    verdict = judge(source)
+    assert verdict.passed and verdict.score == score
+
+
+def test_what_a_check_displays_is_kept_and_stderr_is_not():
+    verdict = judge(
+        "import sys\nprint('a'); print('b', file=sys.stderr)\nfrom IPython.display import display\ndisplay({'text/plain': 'c'}, raw=True)"
+    )
+    assert verdict.passed and verdict.shown == ["c", "a\n"]
+
+
+# --- whole notebooks --------------------------------------------------------------------------------------------------
+
+QUICK = Limits(cell_cpu=2, cell_wall=6, notebook_wall=60, interrupted=1, restarts=2, memory=600 << 20)
+
+
+def lesson(**answers: str) -> NotebookNode:
+    """A lesson with a setup cell and, for each answer f, its cell and a check that f() is 1."""
+
+    def cell(source, name, **words):
+        meta = {
+            "grade": False,
+            "solution": False,
+            "locked": True,
+            "schema_version": 3,
+            "task": False,
+            "grade_id": name,
+        } | words
+        return new_code_cell(
+            source, metadata={"nbgrader": meta, "tags": ["setup"] if name == "setup" else []}
+        )
+
+    cells = [cell("from helpers.checks import call, equal", "setup")]
+    for name, source in answers.items():
+        cells.append(cell(source, name, solution=True, locked=False))
+        cells.append(cell(f"equal(call({name}), 1, '{name}()')", f"{name}_check", grade=True, points=2.0))
+    return new_notebook(cells=cells)
+
+
+def grades(**answers: str) -> tuple[dict[str, float], object, NotebookNode]:
+    """Scores of a submission with these answers."""
+    submission = lesson(**answers)
+    executed, report = execute(submission, lesson(**dict.fromkeys(answers, "")), QUICK)
+    checks = {c.metadata.nbgrader.grade_id: c for c in executed.cells if c.metadata.nbgrader.grade}
+    return (
+        {name.removesuffix("_check"): determine_grade(c)[0] for name, c in checks.items()},
+        report,
+        executed,
+    )
+
+
+def test_each_answer_gets_its_own_verdict():
+    scores, report, executed = grades(
+        right="def right(): return 1",
+        wrong="def wrong(): return 2",
+        missing="",
+        broken="def broken(: return 1",
+        late="def late(): return 1\nprint('x')",
+        early="def early(): return 1",
+        later="early = lambda: 2\ndef later(): return 1",
+    )
+    assert scores == {"right": 2, "wrong": 0, "missing": 0, "broken": 0, "late": 2, "early": 2, "later": 2}
+    assert report.checks["right_check"] == "passed" and "should be 1" in report.checks["wrong_check"]
+    assert "`missing` is not defined" in report.checks["missing_check"]
+    assert executed.cells[9].outputs == [{"output_type": "stream", "name": "stdout", "text": "x\n"}]
+    assert report.kernels == 1 and not report.left_out
+
+
+def test_cells_that_kill_or_hang_the_kernel_are_left_out_and_the_others_count():
+    scores, report, _ = grades(
+        first="def first(): return 1",
+        killer="import os\nos._exit(0)",
+        deaf="x = 0\nwhile True:\n    try:\n        while True: x += 1\n    except BaseException: pass",
+        last="def last(): return 1",
+    )
+    assert scores == {"first": 2, "killer": 0, "deaf": 0, "last": 2}
+    assert report.kernels == 3 and sorted(report.left_out) == [3, 5]
+    assert "could not be interrupted" in report.left_out[5]
+    assert "cell 4 was left out: it ended the kernel" in report.checks["killer_check"]
+
+
+def test_a_slow_cell_is_stopped_and_a_deadly_answer_costs_only_its_own_points():
+    scores, report, _ = grades(
+        slow="while True: pass",
+        hangs="def hangs():\n    while True: pass",
+        dies="import os\ndef dies(): os._exit(0)",
+        greedy="def greedy(): return len(bytearray(10 ** 9)) // 10 ** 9 + sum(bytearray(10 ** 7))",
+        good="def good(): return 1",
+    )
+    assert scores == {"slow": 0, "hangs": 0, "dies": 0, "greedy": 0, "good": 2}
+    assert "seconds of computing" in report.checks["hangs_check"]
+    assert "it ended the kernel" in report.checks["dies_check"]
+    assert "MiB of memory" in report.checks["greedy_check"]
+
+
+def test_without_a_kernel_all_is_zero_and_nothing_ungraded():
+    scores, report, _ = grades(**{f"k{i}": "import os; os._exit(0)" for i in range(4)})
+    assert set(scores.values()) == {0}
+    assert all("kernel" in text for text in report.checks.values())
+
+
+def test_checks_and_setup_come_from_the_key_alone():
+    key = lesson(f="")
+    submission = lesson(f="def f(): return 2")
+    submission.cells[0].source = "call = equal = lambda *a: None"
+    submission.cells[2].source = "pass"
+    submission.cells[2].cell_type = "markdown"
+    extra = lesson().cells[0]
+    extra.metadata.nbgrader.grade_id = "mine"
+    extra.source = "import helpers.checks.core as c\nc.equal = equal = lambda *a, **k: None"
+    submission.cells.insert(1, extra)
+    executed, report = execute(submission, key, QUICK)
+    assert "should be 1" in report.checks["f_check"]
+    assert executed.cells[3].outputs[0].output_type == "error"
+
+
+def test_partial_credit_comes_from_the_check_alone():
+    key = lesson(f="")
+    key.cells[2].source = "float(call(f) == 1)"
+    executed, _ = execute(lesson(f="def f(): return 1"), key, QUICK)
+    assert determine_grade(executed.cells[2]) == (1.0, 2.0)
+    key.cells[2].source = "9.0"
+    executed, report = execute(lesson(f="def f(): return 1"), key, QUICK)
+    assert determine_grade(executed.cells[2]) == (0, 2.0) and "broken" in report.checks["f_check"]
+
+
+def test_data_files_lie_in_the_work_folder(tmp_path: Path):
+    (tmp_path / "data.csv").write_text("1")
+    _, report = execute(
+        lesson(f="text = open('data.csv').read()\ndef f(): return int(text)"),
+        lesson(f=""),
+        QUICK,
+        files=[tmp_path / "data.csv"],
+    )
+    assert report.checks["f_check"] == "passed"
