@@ -7,12 +7,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
 DEMO := build/demo
+LAB :=  # further words for `jupyter lab`, such as --no-browser
 export OMP_NUM_THREADS := 1
 
 .PHONY: lab test lint demo build bench clean
 
 lab: .venv/learner
-	$(BIN)/jupyter lab notebooks/01_iterated_convolution/01_iterated_convolution.ipynb
+	$(BIN)/jupyter lab $(LAB) notebooks/01_iterated_convolution/01_iterated_convolution.ipynb
 
 test: .venv/instructor lint
 	@echo "== generated notebooks against their texts"
