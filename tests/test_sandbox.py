@@ -1,0 +1,426 @@
+"""The walls around the student's kernel: each kind that this machine allows, from inside and from outside."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from instructor.inside import launcher
+from instructor.sandbox import choose, limits
+from instructor.sandbox.choose import SandboxUnavailable, confinement, kernel_folder
+from instructor.sandbox.kernel import KernelGone, student_kernel
+from instructor.sandbox.limits import Limits, limits_in_force
+from instructor.sandbox.outputs import Outputs, clean
+from instructor.sandbox.places import INSIDE, INSTRUCTOR, readable, without
+from instructor.sandbox.watch import excess, family
+
+ROOT = INSTRUCTOR.parent
+QUICK = Limits(cell_cpu=3, cell_wall=10, notebook_wall=90, interrupted=1, memory=500 << 20)
+
+
+def standing() -> list[str]:
+    """The walls that this machine allows."""
+    found = []
+    for name in choose.CHOICES[:2]:
+        try:
+            found.append(confinement(name).name)
+        except SandboxUnavailable:
+            continue
+    return found
+
+
+WALLS = standing()
+
+
+def test_some_walls_stand_here():
+    assert WALLS, "neither bubblewrap nor Landlock works on this machine"
+    assert confinement().name == WALLS[0]
+
+
+def run(walls: str, *cells: str, limits: Limits = QUICK) -> list[str]:
+    """Run cells behind walls; give the text that each of them shows."""
+
+    async def session() -> list[str]:
+        shown = []
+        async with student_kernel(
+            confinement(walls), limits, [], time.monotonic() + limits.notebook_wall
+        ) as kernel:
+            for cell in cells:
+                outputs, _ = await kernel.run(cell)
+                shown.append(
+                    "".join(
+                        o.get("text", "") or o.get("evalue", "") or o.get("data", {}).get("text/plain", "")
+                        for o in outputs
+                    )
+                )
+        return shown
+
+    return asyncio.run(session())
+
+
+@pytest.fixture(scope="module", params=WALLS)
+def told(request, tmp_path_factory) -> dict:
+    """What code behind one kind of walls finds out, asked once."""
+    (tmp_path_factory.mktemp("secret") / "file").write_text("secret")
+    (shown,) = run(request.param, PROBE.replace("@ROOT@", str(ROOT)))
+    return json.loads(shown)
+
+
+PROBE = """
+import ctypes, errno, json, os, signal, socket, sys
+
+def outcome(action, *args):
+    try:
+        action(*args)
+        return "done"
+    except OSError as error:
+        return errno.errorcode.get(error.errno, "?")
+
+def syscall(*args):
+    libc = ctypes.CDLL(None, use_errno=True)
+    result = libc.syscall(*map(ctypes.c_long, args))
+    return "done" if result >= 0 else errno.errorcode[ctypes.get_errno()]
+
+import helpers.checks
+answers = {
+    "read": {p: outcome(open, "@ROOT@/" + p) for p in ("pyproject.toml", "solutions", "tests/test_sandbox.py", "instructor/grade.py", "nbgrader_config.py")},
+    "list": {p: outcome(os.listdir, p) for p in ("@ROOT@", "@ROOT@/tests", "/root", "/home", "/tmp", "/var", "/etc/ssh")},
+    "write": {p: outcome(open, p, "w") for p in ("@ROOT@/helpers/new.py", "/usr/new", "/tmp/new", "@ROOT@/new", "/etc/new", sys.prefix + "/new", "../new", "../sockets/new")},
+    "own": outcome(open, "own.txt", "w"),
+    "helpers": open(helpers.checks.__file__).read(10) != "",
+    "environment": sorted(os.environ),
+    "sockets": {str(f): outcome(socket.socket, f, k) for f, k in ((2, 1), (2, 2), (10, 1), (16, 3), (17, 3), (40, 1), (1, 2), (1, 5))},
+    "pair": outcome(socket.socketpair),
+    "calls": {name: syscall(*numbers) for name, numbers in {
+        "ptrace": (101, 16, os.getppid(), 0, 0), "mount": (165, 0, 0, 0, 0, 0), "unshare": (272, 0x10000000), "bpf": (321, 0, 0, 0),
+        "keyctl": (250, 0, 0, 0, 0), "io_uring": (425, 1, 0), "userfaultfd": (323, 0), "memfd": (319, 0, 0), "connect": (42, 0, 0, 0),
+        "setsid": (112,), "shmget": (29, 0, 4096, 0o600), "pidfd": (434, 1, 0), "clone_newuser": (56, 0x10000011, 0, 0, 0, 0),
+        "process_vm_readv": (310, 1, 0, 0, 0, 0, 0), "perf": (298, 0, 0, 0, 0, 0), "setns": (308, 0, 0), "chroot": (161, 0),
+    }.items()} if os.uname().machine == "x86_64" else {},
+    "signal": outcome(os.kill, @PID@, signal.SIGCONT),
+    "myself": outcome(os.kill, os.getpid(), 0),
+    "modes": (outcome(os.chmod, "own.txt", 0o600)),
+    "capabilities": next(line.split()[1] for line in open("/proc/self/status") if line.startswith("CapEff")),
+    "no_new_privileges": next(line.split()[1] for line in open("/proc/self/status") if line.startswith("NoNewPrivs")),
+}
+print(json.dumps(answers))
+""".replace("@PID@", str(os.getpid()))
+
+
+def test_files_of_the_course_cannot_be_read_or_listed_but_helpers_can(told):
+    assert set(told["read"].values()) <= {"ENOENT", "EACCES"}
+    assert set(told["list"].values()) <= {"ENOENT", "EACCES", "done"}
+    if "done" in told["list"].values():  # bubblewrap shows its own, almost empty folders of these names
+        assert WALLS[0] == "bubblewrap"
+    assert told["helpers"]
+
+
+def test_only_the_work_folder_can_be_written(told):
+    assert set(told["write"].values()) <= {"ENOENT", "EACCES", "EROFS"}
+    assert told["own"] == told["modes"] == "done"
+    assert not (ROOT / "helpers" / "new.py").exists()
+
+
+def test_the_environment_of_the_grader_is_not_handed_on(told):
+    ours = {"PATH", "HOME", "LANG", "USER", "PWD"} | set(choose.environment(Path("/tmp")))
+    strangers = set(told["environment"]) - ours
+    assert strangers <= {
+        n
+        for n in strangers
+        if n.startswith(
+            (
+                "PYDEVD",
+                "JPY",
+                "MPL",
+                "TERM",
+                "CLICOLOR",
+                "PAGER",
+                "GIT_PAGER",
+                "FORCE_COLOR",
+                "COLUMNS",
+                "LINES",
+                "TORCH",
+                "KMP",
+                "LC_",
+            )
+        )
+    }
+    assert not strangers & {
+        "COURSE_SANDBOX",
+        "COURSE_CLASSROOM",
+        "VIRTUAL_ENV",
+        "SSH_AUTH_SOCK",
+        "JPY_PARENT_PID",
+    }
+
+
+def test_there_is_no_network_and_no_socket_that_reaches_out(told):
+    assert set(told["sockets"].values()) == {"ENOTSUP"}  # as on a machine without network
+    assert told["pair"] == "done"
+
+
+def test_system_calls_that_lead_out_are_refused(told):
+    assert {name: code for name, code in told["calls"].items() if code != "EPERM"} == {}
+
+
+def test_processes_outside_cannot_be_signalled(told):
+    assert told["signal"] in ("EPERM", "ESRCH") and told["myself"] == "done"
+
+
+def test_nothing_is_left_of_roots_powers(told):
+    assert int(told["capabilities"], 16) == 0 and told["no_new_privileges"] == "1"
+
+
+@pytest.mark.parametrize("walls", WALLS)
+def test_honest_work_runs_as_usual(walls):
+    shown = run(
+        walls,
+        "import matplotlib.pyplot as plt, numpy as np, scipy.linalg, threading, tempfile, subprocess, shutil, pickle, io",
+        "np.linalg.eigvalsh(np.eye(3)).sum()",
+        "plt.plot([1, 2]); plt.show()",
+        "t = threading.Thread(target=print, args=('thread',)); t.start(); t.join()",
+        "f = tempfile.NamedTemporaryFile(); f.write(b'x'); f.flush(); shutil.copy(f.name, 'copy'); print(open('copy').read())",
+        "print(subprocess.run(['echo', 'program'], capture_output=True, text=True).stdout)",
+        "np.save('a.npy', np.ones(3)); np.load('a.npy').sum()",
+        "input('?')",
+        limits=Limits(),
+    )
+    assert shown[1] == "np.float64(3.0)" and "Figure" in shown[2] and shown[3] == "thread\n"
+    assert shown[4] == "x\n" and shown[5] == "program\n\n" and shown[6] == "np.float64(3.0)"
+    assert "raw_input was called" in shown[7]
+
+
+@pytest.mark.parametrize("walls", WALLS)
+def test_torch_runs_as_usual(walls):
+    shown = run(
+        walls,
+        "import torch",
+        "x = torch.ones(3, requires_grad=True); (x ** 2).sum().backward(); x.grad",
+        "torch.save(x, 'x.pt'); torch.load('x.pt').sum().item()",
+        limits=Limits(),
+    )
+    assert shown[1:] == ["tensor([2., 2., 2.])", "3.0"]
+
+
+@pytest.mark.parametrize("walls", WALLS)
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        ("import os; os._exit(3)", "it ended the kernel"),
+        ("exit()", "it ended the kernel"),
+        (
+            "b = [bytearray(50_000_000) for _ in range(12)]\nimport time; time.sleep(3)",
+            "more than 500 MiB of memory",
+        ),
+        (
+            "import os, time\nfor _ in range(80):\n    if os.fork() == 0: time.sleep(5); os._exit(0)\ntime.sleep(3)",
+            "more than 64 processes",
+        ),
+        (
+            "import time\nfor i in range(1000): open(str(i), 'w').close()\ntime.sleep(3)",
+            "more than 500 files",
+        ),
+        (
+            "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass",
+            "and could not be interrupted",
+        ),
+    ],
+)
+def test_a_cell_over_a_limit_takes_the_kernel_along_and_the_reason_is_told(walls, cell, reason):
+    with pytest.raises(KernelGone, match=reason.replace("(", r"\(")):
+        run(walls, cell)
+
+
+@pytest.mark.parametrize("walls", WALLS)
+def test_a_slow_cell_is_interrupted_and_the_kernel_goes_on(walls):
+    shown = run(
+        walls,
+        "while True: pass",
+        "1 + 1",
+        limits=Limits(cell_cpu=1),
+    )
+    assert "1 seconds of computing" in shown[0] and shown[1] == "2"
+    shown = run(walls, "import time; time.sleep(100)", "1 + 1", limits=Limits(cell_wall=3))
+    assert "more than 3 seconds" in shown[0] and shown[1] == "2"
+
+
+@pytest.mark.parametrize("walls", WALLS)
+def test_nothing_outlives_the_kernel(walls):
+    nap = f"{7000 + os.getpid()}.5"
+    run(
+        walls,
+        f"import subprocess; subprocess.Popen(['sleep', '{nap}']); subprocess.getoutput('setsid sleep {nap} &')",
+    )
+    time.sleep(0.3)
+    assert nap not in subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True).stdout
+    assert not any(
+        folder.stat().st_mtime > time.time() - 2
+        for folder in Path("/tmp").glob("sk-*/spec.json")
+        if nap in folder.read_text()
+    )
+
+
+def test_the_switch_chooses_and_unsafe_is_never_chosen_by_itself(monkeypatch):
+    monkeypatch.setenv(choose.SWITCH, "unsafe")
+    assert confinement().name == "unsafe" and "NONE" in str(confinement())
+    monkeypatch.setenv(choose.SWITCH, "nonsense")
+    with pytest.raises(SandboxUnavailable, match="nonsense"):
+        confinement()
+    monkeypatch.delenv(choose.SWITCH)
+    monkeypatch.setattr(choose, "_try", lambda name: ("it is missing", ""))
+    with pytest.raises(SandboxUnavailable, match="apt install bubblewrap"):
+        confinement()
+
+
+def test_without_bubblewrap_landlock_is_taken(monkeypatch):
+    monkeypatch.setattr(
+        choose, "_try", lambda name: ("missing", "") if name == "bubblewrap" else ("", "Landlock")
+    )
+    assert confinement().name == "landlock"
+
+
+def test_a_program_that_is_missing_is_told(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    trouble, _ = choose._try.__wrapped__("bubblewrap")
+    assert "bwrap" in trouble
+
+
+@pytest.mark.parametrize("own_processes", [True, False])
+def test_the_filter_lets_signals_out_only_if_they_cannot_leave(own_processes):
+    code = (
+        "import os, sys; sys.path.insert(0, sys.argv[1]); import launcher; launcher.prctl(38, 1)\n"
+        f"launcher.refuse_system_calls(own_processes={own_processes})\n"
+        "try: os.kill(os.getppid(), 0); print('reached')\n"
+        "except PermissionError: print('refused')\n"
+        "os.kill(os.getpid(), 0); print('me')"
+    )
+    run = subprocess.run([sys.executable, "-c", code, str(INSIDE)], capture_output=True, text=True)
+    assert run.stdout.split() == ["reached" if own_processes else "refused", "me"], run.stderr
+
+
+def test_limits_come_from_one_place_and_can_be_changed(monkeypatch):
+    monkeypatch.delenv(limits.SWITCH, raising=False)
+    assert limits_in_force() == Limits()
+    monkeypatch.setenv(limits.SWITCH, '{"cell_cpu": 60}')
+    assert limits_in_force().cell_cpu == 60
+    for wrong in ("{", '{"cellcpu": 1}', "[]"):
+        monkeypatch.setenv(limits.SWITCH, wrong)
+        with pytest.raises(ValueError, match=limits.SWITCH):
+            limits_in_force()
+
+
+def test_places_leave_secrets_out(tmp_path):
+    for name in ("a/b/secret/x", "a/b/open/x", "a/c"):
+        (tmp_path / name).mkdir(parents=True)
+    found = [str(p.relative_to(tmp_path)) for p in without(tmp_path / "a", [tmp_path / "a/b/secret"])]
+    assert found == ["a/b/open", "a/c"]
+    assert list(without(tmp_path / "a/c", [tmp_path / "a/c"])) == []
+    assert not any(path == INSTRUCTOR or path in INSTRUCTOR.parents for path in readable())
+    assert INSIDE in readable()
+
+
+def test_a_kernels_folder_has_a_short_name_and_is_removed_however_deep():
+    with kernel_folder() as base:
+        assert len(f"{base}/sockets/k-5") < 100
+        _deep(base / "work", 1500)
+    assert not base.exists()
+
+
+def _deep(folder: Path, depth: int) -> None:
+    """Nest folders deeper than a path can be long."""
+    here = os.open(folder, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=here)
+        below = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+
+
+def test_the_watch_counts_the_whole_family(tmp_path):
+    sleeper = "import subprocess, sys, time; subprocess.Popen(['sleep', '30']); x = bytearray(50_000_000); print(flush=True); time.sleep(30)"
+    leader = subprocess.Popen([sys.executable, "-c", sleeper], start_new_session=True, stdout=subprocess.PIPE)
+    try:
+        leader.stdout.readline()
+        members = family(leader.pid)
+        assert len(members) == 2 and sum(p.resident for p in members) > 50_000_000
+        assert excess(members, [], Limits()) == ""
+        assert "memory" in excess(members, [], Limits(memory=40_000_000))
+        assert "processes" in excess(members, [], Limits(processes=1))
+        assert "threads" in excess(members, [], Limits(threads=1))
+        (tmp_path / "f").write_bytes(bytes(100_000))
+        assert "disk" in excess(members, [str(tmp_path)], Limits(disk=50_000))
+        for i in range(600):
+            (tmp_path / str(i)).touch()
+        assert "files" in excess(members, [str(tmp_path)], Limits())
+        _deep(tmp_path, 600)
+        assert "deep" in excess(members, [str(tmp_path)], Limits(files=10_000))
+    finally:
+        os.killpg(leader.pid, 9)
+        leader.wait()
+
+
+# --- outputs ----------------------------------------------------------------------------------------------------------
+
+PNG = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"x" * 100).decode()
+
+
+def take(*messages: tuple[str, dict], limits: Limits = QUICK) -> list:
+    outputs = Outputs(limits)
+    for kind, content in messages:
+        outputs.take(kind, content)
+    return outputs.cells
+
+
+def test_only_text_and_small_pictures_are_kept():
+    data = {
+        "text/plain": "x",
+        "text/html": "<script>",
+        "image/svg+xml": "<svg/>",
+        "image/png": PNG,
+        "application/javascript": "1",
+    }
+    (output,) = take(("display_data", {"data": data}))
+    assert set(output.data) == {"text/plain", "image/png"}
+    assert take(("display_data", {"data": {"text/html": "<b>"}})) == []
+    for not_a_picture in (
+        "AAAA",
+        "no base64!",
+        base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"x" * 2_000_000).decode(),
+    ):
+        assert take(("display_data", {"data": {"image/png": not_a_picture}})) == []
+
+
+def test_text_is_cut_and_pieces_are_counted():
+    (output,) = take(*[("stream", {"name": "stdout", "text": "x" * 400_000})] * 5)
+    assert len(output.text) < 1_100_000 and output.text.count("cut off") == 1
+    assert len(take(*[("display_data", {"data": {"text/plain": "x"}})] * 500)) == QUICK.outputs
+
+
+def test_streams_are_joined_and_cleared():
+    first, second = take(
+        ("stream", {"name": "stdout", "text": "a"}),
+        ("stream", {"name": "stdout", "text": "b"}),
+        ("stream", {"name": "stderr", "text": "c"}),
+    )
+    assert (first.text, second.name) == ("ab", "stderr")
+    assert take(("stream", {"name": "stdout", "text": "a"}), ("clear_output", {})) == []
+
+
+def test_text_can_always_be_written():
+    assert clean("a\ud800\x00\x07\x1b[31mb\n\tc\r") == "a?\x1b[31mb\n\tc\r"
+    (output,) = take(("error", {"ename": "\ud800", "evalue": "x" * 10**6, "traceback": ["\udfff"] * 1000}))
+    json.dumps(output, ensure_ascii=False).encode()
+    assert len(output.traceback) == 200 and len(output.evalue) == 2000
+
+
+def test_the_launcher_knows_this_kernel():
+    assert launcher.landlock_abi() >= 1 or "landlock" not in WALLS
