@@ -11,7 +11,6 @@ import shutil
 import socket
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from nbgrader.converters import Autograde
 from nbgrader.coursedir import CourseDirectory
 
 from instructor.build import release
+from instructor.collect.collecting import collect
 from instructor.course import Course, load_course
 from instructor.grade import grade, register
 from instructor.settings import grader_config
@@ -151,7 +151,7 @@ def hand_in(ground: Field, attack: Attack | None, student: str) -> None:
         answer.source = _filled(ground, attack)
     if attack is not None and attack.notebook:
         attack.notebook(notebook)
-    path = ground.course.classroom / "submitted" / student / lesson.name / f"{lesson.name}.ipynb"
+    path = ground.course.root / "handed" / student / f"{lesson.name}.ipynb"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(notebook))
     decoys = _decoys(ground, student)
@@ -191,29 +191,21 @@ def _filled(ground: Field, attack: Attack) -> str:
     return re.sub("@([A-Z]+)@", lambda match: str(places[match[1]]), attack.source)
 
 
-def grade_all(ground: Field, jobs: int = 2) -> dict[str, float]:
-    """Grade everything that was handed in, by `course grade`.
-
-    Returns:
-        Seconds from the start of grading to each student's result (with jobs=1 they can be told apart).
-    """
+def grade_all(ground: Field, jobs: int = 2) -> None:
+    """Collect and grade everything that was handed in, by `course collect` and `course grade`."""
     os.environ["COURSE_LIMITS"] = json.dumps(LIMITS)
-    times: dict[str, float] = {}
-    start = time.monotonic()
     try:
-        grade(
-            ground.course,
-            list(ground.course.lessons),
-            jobs=jobs,
-            told=lambda g: times.__setitem__(g.student, time.monotonic() - start),
-        )
+        collect(ground.course.root / "handed", ground.course.root / "notebooks", ground.course.classroom)
+        grade(ground.course, list(ground.course.lessons), jobs=jobs)
     finally:
         del os.environ["COURSE_LIMITS"]
-    return times
 
 
 def grade_all_stock(ground: Field) -> None:
     """Grade everything that was handed in, by nbgrader as it comes."""
+    (lesson,) = ground.course.lessons
+    for folder in (ground.course.root / "handed").iterdir():
+        shutil.copytree(folder, ground.course.classroom / "submitted" / folder.name / lesson.name)
     config = grader_config(ground.course)
     del config["Autograde"]
     config.Execute.timeout = STOCK_TIMEOUT
@@ -222,17 +214,8 @@ def grade_all_stock(ground: Field) -> None:
         Autograde(coursedir=CourseDirectory(config=config), config=config).start()
 
 
-def harm(ground: Field, student: str, seconds: float = 0.0) -> list[str]:
-    """Say what harm a hostile submission did.
-
-    Args:
-        ground: where.
-        student: the attack's name.
-        seconds: how long it took to grade.
-
-    Returns:
-        One phrase a harm; empty if there is none.
-    """
+def harm(ground: Field, student: str) -> list[str]:
+    """Say what harm a hostile submission did: one phrase each, none if it did not succeed."""
     found = []
     score = score_of(ground, student)
     if score is None:
@@ -249,7 +232,7 @@ def harm(ground: Field, student: str, seconds: float = 0.0) -> list[str]:
     if "network-zmq" in student and b"a connection" in b"".join(m[:12] for m in ground.heard):
         found.append("it made a connection")
     found += _changed(ground, student)
-    if seconds > BUDGET:
+    if (seconds := _seconds(ground, student)) > BUDGET:
         found.append(f"it took {seconds:.0f} seconds")
     if student in {a.name for a in ATTACKS} and _nap(student).encode() in _command_lines():
         found.append("it left a process behind")
@@ -290,7 +273,7 @@ def class_harm(ground: Field) -> list[str]:
     found = [
         f"{student} should have {FULL:g} points and has {score_of(ground, student)}"
         for student in HONEST
-        if (ground.course.classroom / "submitted" / student).is_dir() and score_of(ground, student) != FULL
+        if (ground.course.root / "handed" / student).is_dir() and score_of(ground, student) != FULL
     ]
     repository = Path(__file__).parents[2]
     if (ground.course.root / "nbgrader_config.py").read_bytes() != (
@@ -323,6 +306,13 @@ def outputs_of(ground: Field, student: str) -> list:
         return [cell.get("outputs", []) for cell in json.loads(path.read_text())["cells"]]
     except (OSError, ValueError):
         return []
+
+
+def _seconds(ground: Field, student: str) -> float:
+    """How long a submission ran, as our grader notes it beside the grades; stock nbgrader notes nothing."""
+    (lesson,) = ground.course.lessons
+    note = ground.course.classroom / "autograded" / student / lesson.name / "execution.json"
+    return json.loads(note.read_text())["seconds"] if note.is_file() else 0.0
 
 
 def _command_lines() -> bytes:

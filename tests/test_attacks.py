@@ -1,0 +1,50 @@
+"""The attack suite, through `course collect` and `course grade`: nobody gets more than they should, and nobody else gets less."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.attacks.runner import (
+    ATTACKS,
+    GROUPS,
+    HONEST,
+    class_harm,
+    field_of_attack,
+    grade_all,
+    hand_in,
+    harm,
+)
+
+
+@pytest.fixture(scope="module")
+def graded():
+    """A class of hostile submissions with honest ones between them, graded once."""
+    with (
+        tempfile.TemporaryDirectory(prefix="at-", dir="/tmp") as folder,
+        field_of_attack(Path(folder)) as ground,
+    ):
+        for student in HONEST:
+            hand_in(ground, None, student)
+        for attack in ATTACKS:
+            hand_in(ground, attack, attack.name)
+        grade_all(ground)
+        yield ground
+
+
+def test_the_suite_is_as_large_as_promised():
+    groups = Counter(attack.group for attack in ATTACKS)
+    assert sum(groups.values()) >= 60 and set(groups) == set(GROUPS) and min(groups.values()) >= 10
+    assert all(attack.goal for attack in ATTACKS) and len({attack.name for attack in ATTACKS}) == len(ATTACKS)
+
+
+@pytest.mark.parametrize("name", [attack.name for attack in ATTACKS])
+def test_an_attack_does_no_harm(graded, name):
+    assert harm(graded, name) == []
+
+
+def test_everybody_else_is_graded_in_full(graded):
+    assert class_harm(graded) == []
