@@ -49,7 +49,7 @@ def count_parameters(answer):
 @exercise
 def concat_bytes(answer):
     """Bytes against those that a naive block's concatenations really allocate."""
-    for k0, k, depth, pixels in [(16, 12, 4, 64), (64, 32, 6, 3136), (3, 5, 1, 1)]:
+    for k0, k, depth, pixels in [(16, 12, 5, 64), (64, 32, 6, 3136), (3, 5, 1, 1)]:
         concat_bytes_at(answer, k0, k, depth, pixels)
 
 
@@ -251,7 +251,7 @@ def transition_at(answer, shape: tuple[int, int, int, int], outputs: int, seed: 
         ),
         (halved(np.maximum(x, 0)) if outputs == shape[1] else each, "The 1 x 1 convolution is missing."),
     ]
-    output = call(answer, torch.from_numpy(x), torch.from_numpy(weight))
+    output = call(answer, torch.tensor(x), torch.tensor(weight))
     close(
         output,
         truth,
@@ -259,12 +259,12 @@ def transition_at(answer, shape: tuple[int, int, int, int], outputs: int, seed: 
         atol=1e-12,
         mistakes=mistakes,
     )
-    left = after_call(answer, torch.from_numpy(x), torch.from_numpy(weight))
+    left = after_call(answer, torch.tensor(x), torch.tensor(weight))
     expect(
         np.array_equal(np.asarray(left[0]), x),
         "Your transition changed its caller's x: is the ReLU done in place?",
     )
-    short = call(answer, torch.from_numpy(x).float(), torch.from_numpy(weight).float())
+    short = call(answer, torch.tensor(x).float(), torch.tensor(weight).float())
     close(short, truth, "transition(x, weight) in float32", rtol=1e-3, atol=1e-4, dtype="float32")
 
 
