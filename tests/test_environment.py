@@ -5,6 +5,7 @@ import tomllib
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 from rattler import MatchSpec
 
@@ -54,6 +55,9 @@ def test_python_versions_agree():
 
 def test_constraints_pin_what_pyproject_asks_for():
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
-    pins = dict(line.split("==") for line in lines if "==" in line and not line.startswith("#"))
+    pins = {
+        canonicalize_name(n): v
+        for n, _, v in (line.partition("==") for line in lines if not line.startswith("#"))
+    }
     for name, requirement in requirements().items():
-        assert requirement.specifier.contains(Version(pins[name])), name
+        assert requirement.specifier.contains(Version(pins[canonicalize_name(name)])), name
