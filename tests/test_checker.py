@@ -470,7 +470,7 @@ def test_cells_that_kill_or_hang_the_kernel_are_left_out_and_the_others_count():
     scores, report, _ = grades(
         first="def first(): return 1",
         killer="import os\nos._exit(0)",
-        deaf="x = 0\nwhile True:\n    try:\n        while True: x += 1\n    except BaseException: pass",
+        deaf="import signal\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\nwhile True: pass",
         last="def last(): return 1",
     )
     assert scores == {"first": 2, "killer": 0, "deaf": 0, "last": 2}
