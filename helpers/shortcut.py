@@ -186,9 +186,9 @@ class ChannelMix:
 class PublishedShortcut:
     """The layer of the course's fourth source document, retold with its faults and made to run.
 
-    Names that do not exist there are repaired, nothing else: heights are taken from widths, the spatial stride is used on
-    channels, positions off the overlap keep weight 1, the indices of the first shapes are kept for good, backward swaps
-    them, writes the slopes into the output, and works in float64.
+    Names that do not exist there and steps of zero are repaired, nothing else: the second side of x2 is taken from its first,
+    the spatial stride is used on channels, positions off the overlap keep weight 1, the indices of the first shapes are
+    kept for good, backward swaps them, writes the slopes into the output, and works in float64.
 
     Args:
         alpha, beta: weights of the two inputs.
@@ -205,10 +205,8 @@ class PublishedShortcut:
             z = self.alpha * x1 + self.beta * x2
         else:
             if self.here is None:
-                self.here, self.there = (
-                    self._positions(x1.shape, x2.shape),
-                    self._positions(x2.shape, x1.shape),
-                )
+                self.here = self._positions(x1.shape, x2.shape, second_side=x1.shape[2])
+                self.there = self._positions(x2.shape, x1.shape, second_side=x2.shape[1])
             z = x1.copy()
             z[self.here] = self.alpha * z[self.here] + self.beta * x2[self.there]
         self.output = activate(z, self.activation)
@@ -227,11 +225,9 @@ class PublishedShortcut:
             gradient2[self.here] += self.beta * self.delta[self.there]
 
     @staticmethod
-    def _positions(shape: Shape, other: Shape) -> tuple:
-        _, _, width, channels = shape
-        step = max(width // other[2], 1)
-        rows, columns, planes = range(0, width, step), range(0, width, step), range(0, channels, step)
-        return (slice(None), *np.ix_(rows, columns, planes))
+    def _positions(shape: Shape, other: Shape, second_side: int) -> tuple:
+        step = max(shape[1] // other[1], 1)
+        return (slice(None), *np.ix_(*(range(0, end, step) for end in (shape[1], second_side, shape[3]))))
 
 
 def median_seconds(

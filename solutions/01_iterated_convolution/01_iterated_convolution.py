@@ -15,25 +15,27 @@
 #
 # {{badge}}
 #
-# Deep networks with shortcuts train where equally deep networks without them do not. Before we ask why, we want to
-# see something *die*. A short notebook that we found on the web promises exactly this: it applies one small
-# convolution to an image again and again, and after a while every pixel is zero. Its author blames the "vanishing
-# gradients problem".
+# Deep networks with shortcuts train where equally deep networks without them do not. Before we ask why, we
+# want to see something *die*. A short notebook that we found on the web promises exactly this: it applies one
+# small convolution to an image again and again, and after a while every pixel is zero. Its author blames the
+# "vanishing gradients problem".
 #
-# Is it? In this lesson we take that loop apart until we can predict, with pencil and paper, the very iteration at which
-# the last pixel disappears.
+# Is it? In this lesson we take that loop apart until we can predict, with pencil and paper, the very
+# iteration at which the last pixel disappears.
 #
 # **Objectives.** After this lesson you can
 #
 # - write a convolution as a matrix and read its fate under iteration from one number, the spectral radius;
 # - predict when an iterated signal leaves the range of a float format, at either end;
-# - tell the end of a *format* from the end of a *signal*, and a vanishing activation from a vanishing gradient.
+# - tell the end of a *format* from the end of a *signal*, and a vanishing activation from a vanishing
+#   gradient.
 #
 # **Prerequisites.** NumPy; eigenvalues of a symmetric matrix; what a float is.
 #
 # **Time:** about {{minutes}} minutes, {{cpu_seconds}} CPU seconds. **Points:** {{points}}.
 #
-# Symbols are listed on the [notation page](../../docs/notation.md), terms in the [glossary](../../docs/glossary.md).
+# Symbols are listed on the [notation page](../../docs/notation.md), terms in the
+# [glossary](../../docs/glossary.md).
 
 # %% bootstrap=true
 
@@ -53,16 +55,17 @@ KERNEL = convolution.binomial_kernel()  # 0.05 * (1, 2, 1)^T (1, 2, 1), float64
 LOG_PEAK = r"$\log_{10}$ of the largest pixel"
 
 # %% [markdown]
-# ## The claim
+# ## 1 · The claim
 #
-# The notebook starts from an 8 × 8 image of ones and a 3 × 3 kernel $K$, both float32. It says: *"The following logic will
-# turn 0 at a certain iter due to vanishing gadients problem."* (The spelling is its own.)
+# The notebook starts from an 8 × 8 image of ones and a 3 × 3 kernel $K$, both float32. It says: *"The
+# following logic will turn 0 at a certain iter due to vanishing gadients problem."* (The spelling is its
+# own.)
 #
-# The weights of $K$ sum to 0.8, so every convolution should shrink the image by about a fifth. A float32 can hold
-# numbers down to about $10^{-45}$.
+# The weights of $K$ sum to 0.8, so every convolution should shrink the image by about a fifth. A float32 can
+# hold numbers down to about $10^{-45}$.
 #
-# **Predict.** After how many rounds is every pixel zero: 20, 100, 400, 2000, never? Write your number down before you
-# run the next cell, which is the loop of the original.
+# **Predict.** After how many rounds is every pixel zero: 20, 100, 400, 2000, never? Write your number down
+# before you run the next cell, which is the loop of the original.
 
 # %%
 image = np.ones((8, 8), dtype=np.float32)
@@ -79,11 +82,12 @@ death = i
 assert death == 362
 
 # %% [markdown]
-# So the original is right about its number. Three remarks before we go on, because we shall be counting carefully:
+# So the original is right about its number. Three remarks before we go on, because we shall be counting
+# carefully:
 #
 # 1. The loop counts from 0: index 362 belongs to the **363rd** convolution.
-# 2. `(image > 0).sum() == 0` asks whether no pixel is *positive*. That is not the same as zero: the next cell shows an image
-#    for which the test fires at once. We shall use `not image.any()`.
+# 2. `(image > 0).sum() == 0` asks whether no pixel is *positive*. That is not the same as zero: the next cell
+#    shows an image for which the test fires at once. We shall use `not image.any()`.
 # 3. Nobody has computed a gradient. What vanishes here is an **activation**. We come back to this at the end.
 
 # %%
@@ -93,11 +97,12 @@ print("every pixel is zero: ", not after_one.any())
 assert (after_one > 0).sum() == 0 and after_one.any()
 
 # %% [markdown]
-# ## What happens on the way down
+# ## 2 · What happens on the way down
 #
 # One number at the end of a loop explains little. Let us watch the largest pixel after every convolution.
 #
-# **Predict.** On a logarithmic axis, will the curve be straight, bend down (dying faster and faster), or level off?
+# **Predict.** On a logarithmic axis, will the curve be straight, bend down (dying faster and faster), or
+# level off?
 
 
 # %%
@@ -120,13 +125,15 @@ figures.show(
 )
 
 # %% [markdown]
-# A straight line means a constant factor. The printed line shows that it is *not* 0.8, except at the very start.
+# A straight line means a constant factor. The printed line shows that it is *not* 0.8, except at the very
+# start.
 #
-# ## The operator behind the loop
+# ## 3 · The operator behind the loop
 #
-# Convolution with zero padding is linear: there is a matrix $A$ with $\operatorname{vec}(x * K) = A \operatorname{vec}(x)$, here
-# 64 × 64. Iterating the loop means taking powers, $x_k = A^k x_0$, and for powers of a symmetric matrix only one thing
-# counts in the long run: the eigenvalue of largest modulus. That modulus is the **spectral radius** $\rho$.
+# Convolution with zero padding is linear: there is a matrix $A$ with
+# $\operatorname{vec}(x * K) = A \operatorname{vec}(x)$, here 64 × 64. Iterating the loop means taking powers,
+# $x_k = A^k x_0$, and for powers of a symmetric matrix only one thing counts in the long run: the eigenvalue
+# of largest modulus. That modulus is the **spectral radius** $\rho$.
 
 # %%
 A = convolution.operator_matrix(KERNEL, 8)
@@ -136,23 +143,24 @@ assert np.allclose(A, A.T, rtol=0, atol=0) and np.linalg.matrix_rank(KERNEL) == 
 print(f"A is {A.shape[0]} x {A.shape[1]} and symmetric; the kernel has rank 1 and sum {KERNEL.sum():.1f}.")
 
 # %% [markdown]
-# Rank 1 is a gift. $K = 0.05\, u u^\top$ with $u = (1, 2, 1)$, so blurring the image is blurring its columns with $u$, then its rows. In
-# one dimension, blurring a column of $n$ pixels is the matrix
+# Rank 1 is a gift. $K = 0.05\, u u^\top$ with $u = (1, 2, 1)$, so blurring the image is blurring its columns
+# with $u$, then its rows. In one dimension, blurring a column of $n$ pixels is the matrix
 #
 # $$T = \begin{pmatrix} 2 & 1 & & \\ 1 & 2 & 1 & \\ & 1 & 2 & \ddots \\ & & \ddots & \ddots \end{pmatrix} \in \mathbb{R}^{n \times n},
 # \qquad A = 0.05 \; T \otimes T ,$$
 #
-# and the eigenvalues of a Kronecker product are the products of the eigenvalues. The eigenvectors of $T$ are sampled sines that vanish just
-# outside of the image, at positions 0 and $n + 1$:
+# and the eigenvalues of a Kronecker product are the products of the eigenvalues. The eigenvectors of $T$ are
+# sampled sines that vanish just outside of the image, at positions 0 and $n + 1$:
 #
-# $$v^{(m)}_j = \sin\frac{\pi m j}{n + 1}, \qquad m = 1, \dots, n .$$
+# $$v^{(i)}_j = \sin\frac{\pi i j}{n + 1}, \qquad i = 1, \dots, n .$$
 #
-# Apply $T$ to $v^{(m)}$ and use $\sin(a - b) + \sin(a + b) = 2 \sin a \cos b$: the eigenvalue drops out.
+# Apply $T$ to $v^{(i)}$ and use $\sin(a - b) + \sin(a + b) = 2 \sin a \cos b$: the eigenvalue drops out.
 #
 # ### Exercise 1 · The spectral radius (4 points, about 8 minutes)
 #
-# Write `spectral_radius(n)` for the zero-padded convolution of $n \times n$ images with our kernel. Derive the formula, or build the
-# matrix: both are welcome. Should the answer be larger or smaller than 0.8? Decide first.
+# Write `spectral_radius(n)` for the zero-padded convolution of $n \times n$ images with our kernel. Derive
+# the formula, or build the matrix: both are welcome. Should the answer be larger or smaller than 0.8? Decide
+# first.
 
 
 # %% answer="spectral_radius"
@@ -181,10 +189,9 @@ for n in np.random.default_rng(20).integers(9, 20, 3).tolist():
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# ### What we should see
-#
-# The factor that we measured is the largest eigenvalue, and the 0.8 is only its limit for large images. Pixels at the edge have
-# neighbours that are always zero: a part of the image leaks out at every step, and a small image has more edge.
+# **What we should see.** The factor that we measured is the largest eigenvalue, and the 0.8 is only its limit
+# for large images. Pixels at the edge have neighbours that are always zero: a part of the image leaks out at
+# every step, and a small image has more edge.
 
 # %%
 sides = np.arange(1, 21)
@@ -208,12 +215,13 @@ figures.show(
 )
 
 # %% [markdown]
-# One more number and we can draw the whole line. An image of ones is not the slowest eigenvector, it merely contains some of it. The part
-# it contains has the height $c(n)$ at its peak, so that after $k$ convolutions
+# One more number and we can draw the whole line. An image of ones is not the slowest eigenvector, it merely
+# contains some of it. The part it contains has the height $c(n)$ at its peak, so that after $k$ convolutions
 #
 # $$\max_{ij} x_k \approx c(n)\, \rho(n)^k .$$
 #
-# `convolution.peak_amplitude(n)` gives $c(n)$: the projection of ones on the sine, times the largest entry of that sine.
+# `convolution.peak_amplitude(n)` gives $c(n)$: the projection of ones on the sine, times the largest entry of
+# that sine.
 
 # %%
 c = convolution.peak_amplitude(8)
@@ -222,11 +230,11 @@ print(", ".join(f"{peaks[k] / rho**k:.4f}" for k in (20, 100, 200)))
 assert round(c, 6) == 1.540424 and np.allclose(peaks[50:200] / rho ** np.arange(50, 200), c, rtol=1e-4)
 
 # %% [markdown]
-# ## When does it die?
+# ## 4 · When does it die?
 #
-# The smallest positive float32 is $2^{-149}$, one *unit* from here on. It is a **subnormal** number: below $2^{-126}$ a float32 has used up
-# its exponents and all that is left is a whole number of units. Results are rounded to the nearest one, so what lies below half a
-# unit, $2^{-150}$, becomes zero.
+# The smallest positive float32 is $2^{-149}$, one *unit* from here on. It is a **subnormal** number: below
+# $2^{-126}$ a float32 has used up its exponents and all that is left is a whole number of units. Results are
+# rounded to the nearest one, so what lies below half a unit, $2^{-150}$, becomes zero.
 #
 # **Predict.** Solve $c \rho^k < 2^{-150}$ for $k$ and compare with 362 before you run the cell.
 
@@ -239,8 +247,9 @@ print(f"which is loop index {math.ceil(naive) - 1}. The loop says {death}.")
 assert math.ceil(naive) == 368
 
 # %% [markdown]
-# Close, but five or six too late, and a straight line with the right slope and the right height should not miss. Something kills the image
-# early. Here are its last moments in units (the upper left quarter; the rest is its mirror image).
+# Close, but five or six too late, and a straight line with the right slope and the right height should not
+# miss. Something kills the image early. Here are its last moments in units (the upper left quarter; the rest
+# is its mirror image).
 
 # %%
 image = np.ones((8, 8), np.float32)
@@ -251,9 +260,9 @@ for i in range(death + 1):
 assert not image.any()
 
 # %% [markdown]
-# The last image that lives has **one** unit in each of its four centre pixels. Convolved with exact arithmetic each of
-# them would become $0.2 + 0.1 + 0.1 + 0.05 = 0.45$ units. But the computer never sees that sum. It multiplies first and rounds each product
-# to whole units, and only then adds:
+# The last image that lives has **one** unit in each of its four centre pixels. Convolved with exact
+# arithmetic each of them would become $0.2 + 0.1 + 0.1 + 0.05 = 0.45$ units. But the computer never sees that
+# sum. It multiplies first and rounds each product to whole units, and only then adds:
 
 # %%
 print("pixel (units)   * 0.05   * 0.10   * 0.20")
@@ -268,15 +277,16 @@ survives = [m for m in range(1, 20) if np.float32(m * unit) * kernel.max() > 0]
 assert survives[0] == 3
 
 # %% [markdown]
-# A pixel of $m$ units hands on at most $0.2\, m$, to itself. If $0.2\, m < 0.5$ even that product is rounded to zero, and the pixel leaves nothing
-# behind, neither to itself nor to a neighbour. So an image whose *largest* pixel is below **2.5 units** is wiped out by the next
-# convolution, whatever its neighbours hold.
+# A pixel of $m$ units hands on at most $0.2\, m$, to itself. If $0.2\, m < 0.5$ even that product is rounded
+# to zero, and the pixel leaves nothing behind, neither to itself nor to a neighbour. So an image whose
+# *largest* pixel is below **2.5 units** is wiped out by the next convolution, whatever its neighbours hold.
 #
 # ### Exercise 2 · Predict the death (4 points, about 10 minutes)
 #
-# Turn that rule into `predict_death(n, bits)`: the loop index (from 0) of the convolution that returns an image of zeros, in a
-# format whose smallest positive number is $2^{-\text{bits}}$. Let $k$ be the first number of convolutions after which $c(n) \rho(n)^k$ is below 2.5
-# units: which index does the *next* convolution have? Use logarithms: $2^{-1074}$ is the end of float64 itself.
+# Turn that rule into `predict_death(n, bits)`: the loop index (from 0) of the convolution that returns an
+# image of zeros, in a format whose smallest positive number is $2^{-\text{bits}}$. Let $k$ be the first
+# number of convolutions after which $c(n) \rho(n)^k$ is below 2.5 units: which index does the *next*
+# convolution have? Use logarithms: $2^{-1074}$ is the end of float64 itself.
 
 
 # %% answer="predict_death"
@@ -316,7 +326,8 @@ for n, bits in [(3, 133), (5, 24), (9, 149), (11, 1074), (12, 300)]:
 # %% [markdown]
 # ### Does the rule hold elsewhere?
 #
-# One hit proves little: we found the rule by looking at the case that it now explains. The test is other sizes.
+# One hit proves little: we found the rule by looking at the case that it now explains. The test is other
+# sizes.
 
 # %%
 sides = range(1, 13)
@@ -331,14 +342,16 @@ assert measured[7] == 362 and measured[3] == 243
 assert max(abs(seen - said) for seen, said in zip(measured, predicted, strict=True)) <= 1
 
 # %% [markdown]
-# Within one iteration for every size up to 12. The first half of the rule is exact: an image with no pixel above 2 units dies in the next
-# convolution. The second half is not: it assumes that the image follows $c \rho^k$ down to the last units, while every product is rounded there, up as
-# well as down. Larger images spend more steps among those last units, and the error grows: run it for $n = 32$ if you like.
+# Within one iteration for every size up to 12. The first half of the rule is exact: an image with no pixel
+# above 2 units dies in the next convolution. The second half is not: it assumes that the image follows
+# $c \rho^k$ down to the last units, while every product is rounded there, up as well as down. Larger images
+# spend more steps among those last units, and the error grows: run it for $n = 32$ if you like.
 #
-# ## The picture of this lesson
+# ## 5 · The picture of this lesson
 #
-# Left, 350 steps on a straight line. Right, the last few of them, on a linear axis: the rounded image first lags *above* the line, then falls off below it. The line
-# crosses 2.5 units where the image dies; 0.5 units would come several steps later.
+# Left, 350 steps on a straight line. Right, the last few of them, on a linear axis: the rounded image first
+# lags *above* the line, then falls off below it. The line crosses 2.5 units where the image dies; 0.5 units
+# would come several steps later.
 
 # %%
 steps = np.arange(death + 1)
@@ -365,17 +378,20 @@ figures.show(
 )
 
 # %% [markdown]
-# ## The end of a format
+# ## 6 · The end of a format
 #
-# If 362 is a property of float32, other formats must die at other times. Our rule needs only their smallest number.
+# If 362 is a property of float32, other formats must die at other times. Our rule needs only their smallest
+# number.
 #
-# **Predict.** float16 has 24 bits, bfloat16 133, float64 1074. Which dies first, and is the death of float64 nearer to twice or to seven times 362?
+# **Predict.** float16 has 24 bits, bfloat16 133, float64 1074. Which dies first, and is the death of float64
+# nearer to twice or to seven times 362?
 #
 # ### Exercise 3 · The loop, done properly (4 points, about 10 minutes)
 #
-# Write `iterate(image, kernel, dtype, boundary)`: the original's loop, but for any image, kernel, format and boundary, with an honest test for zero, and
-# `None` when nothing has died. `convolve2d` refuses float16; `convolution.convolve_same(image, kernel, boundary)` takes it.
-# Mind NumPy's promotion: a float32 image times a float64 kernel is a float64 image.
+# Write `iterate(image, kernel, dtype, boundary)`: the original's loop, but for any image, kernel, format and
+# boundary, with an honest test for zero, and `None` when nothing has died. `convolve2d` refuses float16;
+# `convolution.convolve_same(image, kernel, boundary)` takes it. Mind NumPy's promotion: a float32 image times
+# a float64 kernel is a float64 image.
 
 
 # %% answer="iterate"
@@ -432,9 +448,8 @@ equal(
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# ### What we should see
-#
-# `bfloat16` has no place in NumPy; the next cell runs it in torch, with each product and each sum rounded, as in float16.
+# `bfloat16` has no place in NumPy; the next cell runs it in torch, with each product and each sum rounded, as
+# in float16.
 
 # %%
 deaths = {d: iterate(np.ones((8, 8)), KERNEL, d) for d in ("float16", "float32", "float64")}
@@ -450,14 +465,18 @@ assert deaths == {"float16": 55, "bfloat16": 324, "float32": 362, "float64": 261
 assert predict_death(8, 1074) == 2617
 
 # %% [markdown]
-# The signal is the same in all four rows. What differs is the number at which the *format* gives up: 24 to 1074 bits. Seven times the bits, seven times the life.
-# Notice what the small formats also show: with 11 or 8 bits of precision the rounding errors on the way add up, and float16 dies two steps
-# before the rule says so. (bfloat16 has the exponents of float32 and nearly its life, and float16 the life of a mayfly: one reason why training
-# in float16 multiplies the loss by a large constant, *loss scaling*, and training in bfloat16 does not have to.)
+# The signal is the same in all four rows. What differs is the number at which the *format* gives up: 24 to
+# 1074 bits. Seven times the bits, seven times the life. Notice what the small formats also show: with 11 or 8
+# bits of precision the rounding errors on the way add up, and float16 dies two steps before the rule says so.
+# (bfloat16 has the exponents of float32 and nearly its life, and float16 the life of a mayfly: one reason why
+# training in float16 multiplies the loss by a large constant, *loss scaling*, and training in bfloat16 does
+# not have to.)
 #
-# Some hardware has no subnormals, or has them turned off for speed: everything below $2^{-126}$ is **flushed to zero**.
+# Some hardware has no subnormals, or has them turned off for speed: everything below $2^{-126}$ is **flushed
+# to zero**.
 #
-# **Predict.** By how many iterations does that shorten the life of the float32 image? ($\log_{0.7525} 2^{-23} \approx 56$.)
+# **Predict.** By how many iterations does that shorten the life of the float32 image?
+# ($\log_{0.7525} 2^{-23} \approx 56$.)
 
 # %%
 normal = 2.0 ** convolution.FORMATS["float32"].min_exponent
@@ -480,12 +499,14 @@ for name, step in {"every pixel": lambda x: flushed(blur(x)), "every product": b
 assert deaths["every pixel"] == 308 and deaths["every product"] == 300
 
 # %% [markdown]
-# Where the flushing happens matters too: a processor flushes each product, and a product is at most a fifth of its pixel.
+# Where the flushing happens matters too: a processor flushes each product, and a product is at most a fifth
+# of its pixel.
 #
-# ## Without an edge nothing dies
+# ## 7 · Without an edge nothing dies
 #
-# The image leaks at its edges, and inside it still shrinks by 0.8 a step. So let us close the edges: `wrap` makes the image a torus, `symm` mirrors it.
-# Every pixel then stays equal to its neighbours and is multiplied by exactly 0.8.
+# The image leaks at its edges, and inside it still shrinks by 0.8 a step. So let us close the edges: `wrap`
+# makes the image a torus, `symm` mirrors it. Every pixel then stays equal to its neighbours and is multiplied
+# by exactly 0.8.
 #
 # **Predict.** At which index does float32 die now? (The rule with $\rho = 0.8$ and $c = 1$ says 459.)
 
@@ -499,8 +520,9 @@ for boundary in ("wrap", "symm"):
         assert image.min() == image.max() == 15 * unit
 
 # %% [markdown]
-# It never dies. It **stalls** at 15 units. Rounding to nearest may also round *up*, and there are pixel values for which the nine rounded products
-# add up to the pixel itself: fixed points of the rounded map, though the exact map has none but zero.
+# It never dies. It **stalls** at 15 units. Rounding to nearest may also round *up*, and there are pixel
+# values for which the nine rounded products add up to the pixel itself: fixed points of the rounded map,
+# though the exact map has none but zero.
 
 # %%
 fixed = []
@@ -512,41 +534,51 @@ print("flat images that a convolution leaves unchanged, in units:", fixed)
 assert fixed == [5, 10, 15]
 
 # %% [markdown]
-# Coming from above, the image meets 15 first and stays there. That is worth remembering: *"it is not zero"* does not mean *"it is a signal"*.
-# Ones and noise end in the same 15 units: nothing of the input is left in them.
+# Coming from above, the image meets 15 first and stays there. That is worth remembering: *"it is not zero"*
+# does not mean *"it is a signal"*. Ones and noise end in the same 15 units: nothing of the input is left in
+# them.
+
 # %% [markdown] question="naive"
 # ### Question · 362 or 367, and why? (3 points, about 6 minutes)
 #
-# A friend computes on paper: "$1.54 \cdot 0.7525^k$ falls below $2^{-150}$, half of the smallest float32, after 368 convolutions, so the loop
-# must report index 367. It reports 362, so the computer is wrong." Answer the friend in a few sentences. Say what is right in the
-# computation, what it leaves out, and name an experiment whose outcome would differ if *your* explanation were wrong.
+# A friend computes on paper: "$1.54 \cdot 0.7525^k$ falls below $2^{-150}$, half of the smallest float32,
+# after 368 convolutions, so the loop must report index 367. It reports 362, so the computer is wrong." Answer
+# the friend in a few sentences. Say what is right in the computation, what it leaves out, and name an
+# experiment whose outcome would differ if *your* explanation were wrong.
 #
 # === BEGIN MARK SCHEME ===
 # - 0: no explanation, or "rounding errors" without saying which.
-# - 1: says that below 2^-126 a float32 is a whole number of units of 2^-149, so that the linear law ends there.
-# - 2: and explains the early death: products are rounded one by one before they are added; a pixel of m units vanishes when 0.2 m < 0.5, so
-#   images with a peak below 2.5 units die at the next convolution, though their exact sum is still above half a unit.
-# - 3: and names an experiment that could refute this: another n, format or kernel; one rounding per pixel instead of one per product (accumulate
-#   in float64, round at the end) lives longer; a start of 2 units against one of 3 units.
+# - 1: says that below 2^-126 a float32 is a whole number of units of 2^-149, so that the linear law ends
+#   there.
+# - 2: and explains the early death: products are rounded one by one before they are added; a pixel of m units
+#   vanishes when 0.2 m < 0.5, so images with a peak below 2.5 units die at the next convolution, though their
+#   exact sum is still above half a unit.
+# - 3: and names an experiment that could refute this: another n, format or kernel; one rounding per pixel
+#   instead of one per product (accumulate in float64, round at the end) lives longer; a start of 2 units
+#   against one of 3 units.
 #
-# Misconceptions: "float32 ends at 2^-126" (forgets subnormals, gives about 308); "rho is a little smaller than we think" (the slope fits to six
-# digits over 300 steps); "rounding is random, so the index is luck" (it is deterministic, and the rule holds for twelve sizes); confusing the index 362 with
-# the number of convolutions 363.
+# Misconceptions: "float32 ends at 2^-126" (forgets subnormals, gives about 308); "rho is a little smaller
+# than we think" (the slope fits to six digits over 300 steps); "rounding is random, so the index is luck" (it
+# is deterministic, and the rule holds for twelve sizes); confusing the index 362 with the number of
+# convolutions 363.
 # === END MARK SCHEME ===
 
 # %% [markdown] response="naive" points=3
 # ### BEGIN SOLUTION
-# The slope and the height of the line are right, and so is the smallest float. What the computation leaves out is how a pixel is computed: nine products,
-# each rounded to a whole number of units of $2^{-149}$, then summed. Once the largest pixel has at most 2 units its largest product, 0.2 times the pixel,
-# is below half a unit and rounds to zero, and so do all others. So the image dies when the peak falls below 2.5 units, not 0.5:
-# $\ln 5 / \ln(1 / 0.7525) \approx 5.7$ iterations earlier. To test it: compute each convolution in float64 and round the pixel once. If my explanation is
-# right the image now survives longer than index 362; if rounding of products had no part in it the index would stay the same.
+# The slope and the height of the line are right, and so is the smallest float. What the computation leaves
+# out is how a pixel is computed: nine products, each rounded to a whole number of units of $2^{-149}$, then
+# summed. Once the largest pixel has at most 2 units its largest product, 0.2 times the pixel, is below half a
+# unit and rounds to zero, and so do all others. So the image dies when the peak falls below 2.5 units, not
+# 0.5: $\ln 5 / \ln(1 / 0.7525) \approx 5.7$ iterations earlier. To test it: compute each convolution in
+# float64 and round the pixel once. If my explanation is right the image now survives longer than index 362;
+# if rounding of products had no part in it the index would stay the same.
 # ### END SOLUTION
 
 # %% [markdown]
-# ## Is it a vanishing gradient?
+# ## 8 · Is it a vanishing gradient?
 #
-# The original speaks of gradients. Let us compute one. For $x_k = A^k x_0$ the gradient of a loss by the input is
+# The original speaks of gradients. Let us compute one. For $x_k = A^k x_0$ the gradient of a loss by the
+# input is
 #
 # $$\frac{\partial L}{\partial x_0} = (A^\top)^k \, \frac{\partial L}{\partial x_k} .$$
 #
@@ -562,20 +594,24 @@ print(f"100 convolutions: largest activation {y.max():.3e}, largest gradient {gr
 assert torch.allclose(y.detach(), gradient, rtol=1e-4, atol=0)
 
 # %% [markdown]
-# Here the two are the same thing, since $A^\top = A$: pull ones back through a hundred convolutions and you get the image of ones after a hundred convolutions. So the
-# gradient dies as well, and the original is right *by accident of symmetry*. It is an accident: in the next lesson the activations are in perfect health
-# while the gradients die twelve times sooner.
+# Here the two are the same thing, since $A^\top = A$: pull ones back through a hundred convolutions and you
+# get the image of ones after a hundred convolutions. So the gradient dies as well, and the original is right
+# *by accident of symmetry*. It is an accident: in the next lesson the activations are in perfect health while
+# the gradients die twelve times sooner.
 #
-# ## The opposite end
+# ## 9 · The opposite end
 #
-# A residual step adds the input back: $x \leftarrow x + A x$. The operator is now $I + A$ with spectral radius $1 + \rho$, about 1.75. Nothing vanishes any more.
+# A residual step adds the input back: $x \leftarrow x + A x$. The operator is now $I + A$ with spectral
+# radius $1 + \rho$, about 1.75. Nothing vanishes any more.
 #
-# **Predict.** The largest float32 is about $3.4 \cdot 10^{38}$. After how many steps do we get there? More or fewer than 362?
+# **Predict.** The largest float32 is about $3.4 \cdot 10^{38}$. After how many steps do we get there? More or
+# fewer than 362?
 #
 # ### Exercise 4 · Too much of a good thing (3 points, about 6 minutes)
 #
-# Write `overflow_iteration(n, dtype)`: start from ones, repeat $x \leftarrow x + A x$ in the given format, and return the first loop index (from 0) at which some pixel is
-# not finite. Running the loop is fine, so is a formula. (`with np.errstate(over="ignore"):` keeps NumPy from warning about what we are looking for.)
+# Write `overflow_iteration(n, dtype)`: start from ones, repeat $x \leftarrow x + A x$ in the given format,
+# and return the first loop index (from 0) at which some pixel is not finite. Running the loop is fine, so is
+# a formula. (`with np.errstate(over="ignore"):` keeps NumPy from warning about what we are looking for.)
 
 
 # %% answer="overflow_iteration"
@@ -617,8 +653,9 @@ print("x + A x overflows at", overflows)
 assert overflows == {"float32": 157, "float64": 1264}
 
 # %% [markdown]
-# Faster than it died. A bare shortcut does not cure the disease, it replaces it by the opposite one: $(1 + \rho)^k$ instead of $\rho^k$. Real residual networks need
-# something that keeps the branch small or the stream normalised, and lesson 4 measures that for random networks.
+# Faster than it died. A bare shortcut does not cure the disease, it replaces it by the opposite one:
+# $(1 + \rho)^k$ instead of $\rho^k$. Real residual networks need something that keeps the branch small or the
+# stream normalised, and lesson 4 measures that for random networks.
 
 # %%
 pairs = {"x ← A x": rho, "x ← x + A x": 1 + rho}
@@ -638,10 +675,11 @@ figures.show(
 )
 
 # %% [markdown]
-# ## Play
+# ## 10 · Play
 #
-# The size of the image, the format and a factor on the kernel decide everything. Which of the three changes the slope, which the height, and which only the floor? Find a
-# scale at which the image neither dies nor explodes, and ask what that is worth.
+# The size of the image, the format and a factor on the kernel decide everything. Which of the three changes
+# the slope, which the height, and which only the floor? Find a scale at which the image neither dies nor
+# explodes, and ask what that is worth.
 
 
 # %%
@@ -679,14 +717,16 @@ figures.explore(
 )
 
 # %% [markdown]
-# ## What we have, and what we do not have
+# ## What we have learnt
 #
 # - An iterated linear map lives and dies by its spectral radius; the format only decides when we notice.
-# - The 362 of the original follows from three numbers: $\rho = 0.7525$, $c = 1.54$, and a threshold of 2.5 units.
+# - The 362 of the original follows from three numbers: $\rho = 0.7525$, $c = 1.54$, and a threshold of 2.5
+#   units.
 # - Activations vanished. The gradient did too, because $A$ is symmetric, and for no deeper reason.
 #
-# None of this is a network yet: there are no weights to learn, no nonlinearity, nothing random. What carries over is the question to ask of any deep stack of layers:
-# *which factor does one layer apply, forward and backward?*
+# None of this is a network yet: there are no weights to learn, no nonlinearity, nothing random. What carries
+# over is the question to ask of any deep stack of layers: *which factor does one layer apply, forward and
+# backward?*
 
 # %%
 progress(check, globals())
@@ -694,13 +734,19 @@ progress(check, globals())
 # %% [markdown]
 # ## The question for the next lesson
 #
-# The original goes on: *"To solve this issue we could use skip connection and add in numerical stability ( softmax ) using resnet method."* It does so, and after a thousand iterations
-# the image is alive. Does the skip do that? And is what stays alive worth having?
+# The original goes on: *"To solve this issue we could use skip connection and add in numerical stability (
+# softmax ) using resnet method."* It does so, and after a thousand iterations the image is alive. Does the
+# skip do that? And is what stays alive worth having?
 #
 # ## References
 #
-# - IEEE Standard for Floating-Point Arithmetic, IEEE 754-2019. [doi:10.1109/IEEESTD.2019.8766229](https://doi.org/10.1109/IEEESTD.2019.8766229)
-# - D. Goldberg, *What every computer scientist should know about floating-point arithmetic*, ACM Computing Surveys 23 (1991). [doi:10.1145/103162.103163](https://doi.org/10.1145/103162.103163)
-# - G. Strang, *The discrete cosine transform*, SIAM Review 41 (1999): sines and cosines as eigenvectors of such matrices. [doi:10.1137/S0036144598336745](https://doi.org/10.1137/S0036144598336745)
-# - S. Hochreiter, *The vanishing gradient problem during learning recurrent neural nets and problem solutions* (1998). [doi:10.1142/S0218488598000094](https://doi.org/10.1142/S0218488598000094)
-# - P. Micikevicius et al., *Mixed precision training* (2018): loss scaling. [arXiv:1710.03740](https://arxiv.org/abs/1710.03740)
+# - IEEE Standard for Floating-Point Arithmetic, IEEE 754-2019.
+#   [doi:10.1109/IEEESTD.2019.8766229](https://doi.org/10.1109/IEEESTD.2019.8766229)
+# - D. Goldberg, *What every computer scientist should know about floating-point arithmetic*, ACM Computing
+#   Surveys 23 (1991). [doi:10.1145/103162.103163](https://doi.org/10.1145/103162.103163)
+# - G. Strang, *The discrete cosine transform*, SIAM Review 41 (1999): sines and cosines as eigenvectors of
+#   such matrices. [doi:10.1137/S0036144598336745](https://doi.org/10.1137/S0036144598336745)
+# - S. Hochreiter, *The vanishing gradient problem during learning recurrent neural nets and problem
+#   solutions* (1998). [doi:10.1142/S0218488598000094](https://doi.org/10.1142/S0218488598000094)
+# - P. Micikevicius et al., *Mixed precision training* (2018): loss scaling.
+#   [arXiv:1710.03740](https://arxiv.org/abs/1710.03740)

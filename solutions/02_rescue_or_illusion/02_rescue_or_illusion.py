@@ -15,8 +15,9 @@
 #
 # {{badge}}
 #
-# In lesson 1 an image died after 362 convolutions, and we could say why to the last unit. The notebook that we took it from goes on to
-# repair the loop: once with a *skip connection* and a softmax, once with a *DenseNet*. After a thousand iterations both are alive.
+# In lesson 1 an image died after 362 convolutions, and we could say why to the last unit. The notebook that
+# we took it from goes on to repair the loop: once with a *skip connection* and a softmax, once with a
+# *DenseNet*. After a thousand iterations both are alive.
 #
 # Two questions were left open. Does the skip do that? And is what stays alive worth having?
 #
@@ -24,14 +25,16 @@
 #
 # - take a repair apart and find which of its pieces does the work;
 # - measure what an iteration still knows about its input, forward (separation) and backward (the gradient);
-# - say why a nonlinearity *after* the addition destroys the identity path, and recognise a residual stream when it is called something else;
+# - say why a nonlinearity *after* the addition destroys the identity path, and recognise a residual stream
+#   when it is called something else;
 # - tell a result from rounding noise.
 #
 # **Prerequisites.** Lesson 1; gradients in torch; the softmax.
 #
 # **Time:** about {{minutes}} minutes, {{cpu_seconds}} CPU seconds. **Points:** {{points}}.
 #
-# Symbols are listed on the [notation page](../../docs/notation.md), terms in the [glossary](../../docs/glossary.md).
+# Symbols are listed on the [notation page](../../docs/notation.md), terms in the
+# [glossary](../../docs/glossary.md).
 
 # %% bootstrap=true
 
@@ -52,15 +55,17 @@ KERNEL = convolution.binomial_kernel()  # 0.05 * (1, 2, 1)^T (1, 2, 1), float64
 STEPS = convolution.STEPS  # the four systems of this lesson, name -> function of an image
 
 # %% [markdown]
-# ## The repair
+# ## 1 · The repair
 #
-# *"To solve this issue we could use skip connection and add in numerical stability ( softmax ) using resnet method"*, says the original. One step is
+# *"To solve this issue we could use skip connection and add in numerical stability ( softmax ) using resnet
+# method"*, says the original. One step is
 #
 # $$x \leftarrow \operatorname{softmax}(x + A x),$$
 #
 # where the softmax runs over all 64 pixels. Its printed result is below, and its loop after it.
 #
-# **Predict.** Without running anything: what is the mean pixel of the result? (What does a softmax add up to?)
+# **Predict.** Without running anything: what is the mean pixel of the result? (What does a softmax add up
+# to?)
 
 # %%
 PRINTED = [
@@ -75,6 +80,7 @@ PRINTED = [
 ]
 
 # %%
+# NBVAL_IGNORE_OUTPUT (on another machine an eighth decimal may round otherwise)
 kernel = KERNEL.astype(np.float32)
 image = np.ones((8, 8), dtype=np.float32)
 for _ in range(1000):
@@ -83,19 +89,21 @@ for _ in range(1000):
     image = convolution.softmax2d(residual + image)
 
 with np.printoptions(precision=8):
-    print(image[:4, :4])
+    print(image)
 print(f"mean {image.mean():.6f} = 1/64")
 assert np.allclose(image, PRINTED, rtol=0, atol=1e-8)
 
 # %% [markdown]
-# All 64 numbers come out as printed, to the eighth decimal. So the repair does what it says: the image is alive. Its mean is 1/64, of course: a softmax adds up
-# to 1. It would do so after any number of iterations, and whatever it is given.
+# All 64 numbers come out as printed, to the eighth decimal. So the repair does what it says: the image is
+# alive. Its mean is 1/64, of course: a softmax adds up to 1. It would do so after any number of iterations,
+# and whatever it is given.
 #
-# ## Which piece does the work?
+# ## 2 · Which piece does the work?
 #
 # The repair has two pieces, a skip and a softmax. The way to find out is to take out one at a time.
 #
-# **Predict.** Three lines are still to come: skip without softmax, softmax without skip, and neither. Which of them are alive after 1000 iterations?
+# **Predict.** Three lines are still to come: skip without softmax, softmax without skip, and neither. Which
+# of them are alive after 1000 iterations?
 
 
 # %%
@@ -119,8 +127,9 @@ for name, step in systems.items():
     print(f"{name:17s} corner {x[0, 0]:.6f}   centre {x[3, 3]:.6f}")
 
 # %% [markdown]
-# The softmax is what keeps the numbers alive. Take out the skip, and the image is nearly the same; take out the softmax, and the skip explodes (lesson 1 gave us
-# the very iteration). And the softmax keeps *anything* alive, in the plainest way: it divides by the sum.
+# The softmax is what keeps the numbers alive. Take out the skip, and the image is nearly the same; take out
+# the softmax, and the skip explodes (lesson 1 gave us the very iteration). And the softmax keeps *anything*
+# alive, in the plainest way: it divides by the sum.
 
 # %%
 change = abs(final["softmax only"] / final["skip and softmax"] - 1).max()
@@ -129,8 +138,9 @@ assert not final["neither"].any() and not np.isfinite(final["skip only"]).any()
 assert change < 1e-4 and abs(final["softmax only"][0, 0] - 0.01556299) < 2e-8
 
 # %% [markdown]
-# One word on *"numerical stability"*: that is not what a softmax is for. It is a normalisation: positive numbers that sum to 1. Stability is what the subtraction of
-# the maximum *inside* the softmax gives to the computation of the exponentials:
+# One word on *"numerical stability"*: that is not what a softmax is for. It is a normalisation: positive
+# numbers that sum to 1. Stability is what the subtraction of the maximum *inside* the softmax gives to the
+# computation of the exponentials:
 
 # %%
 large = np.array([[1000.0, 999.0]])
@@ -141,19 +151,21 @@ print("with it:                        ", convolution.softmax2d(large).ravel().r
 assert np.isnan(unprotected).all() and math.isclose(convolution.softmax2d(large).sum(), 1)
 
 # %% [markdown]
-# ## Alive, but what does it know?
+# ## 3 · Alive, but what does it know?
 #
-# A clock that always shows noon is alive too. What we want of a deep stack of layers is that its output still depends on its input. The simplest test: put in two
-# different images, and see whether two different images come out.
+# A clock that always shows noon is alive too. What we want of a deep stack of layers is that its output still
+# depends on its input. The simplest test: put in two different images, and see whether two different images
+# come out.
 #
-# Some systems shrink, others grow, so we compare shapes: each image divided by its own largest absolute pixel. The **separation** after $n$ steps is
+# Some systems shrink, others grow, so we compare shapes: each image divided by its own largest absolute
+# pixel. The **separation** after $n$ steps is
 #
 # $$s_n = \max_{ij} \left| \frac{a_n}{\max |a_n|} - \frac{b_n}{\max |b_n|} \right| .$$
 #
 # ### Exercise 1 · Separation (3 points, about 7 minutes)
 #
-# Write `separation(step, a, b, n)`. An image that has died is left as it is: zero, not NaN. Why the maximum and not the Euclidean norm? Float32 pixels of $10^{-30}$
-# are healthy numbers, but their squares are not.
+# Write `separation(step, a, b, n)`. An image that has died is left as it is: zero, not NaN. Why the maximum
+# and not the Euclidean norm? Float32 pixels of $10^{-30}$ are healthy numbers, but their squares are not.
 
 
 # %% answer="separation"
@@ -198,7 +210,8 @@ for name, n in [("plain", 7), ("residual + softmax", 3), ("dense sum", 12), ("so
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# **Predict.** Two random images, the repaired loop: after how many iterations are they the same to all 16 digits of a float64?
+# **Predict.** Two random images, the repaired loop: after how many iterations are they the same to all 16
+# digits of a float64?
 
 # %%
 a, b = np.random.default_rng(0).random((2, 8, 8))
@@ -226,23 +239,24 @@ figures.show(
 )
 
 # %% [markdown]
-# ### What we should see
-#
-# Ten iterations, and two unrelated images are one image. The numbers that were so carefully kept from dying are the same numbers for every input. (The plain convolution
-# forgets as well, but slowly: everything that is not the slowest mode fades faster than the mode itself.)
+# **What we should see.** Ten iterations, and two unrelated images are one image. The numbers that were so
+# carefully kept from dying are the same numbers for every input. (The plain convolution forgets as well, but
+# slowly: everything that is not the slowest mode fades faster than the mode itself.)
 #
 # One line does not fall. We shall meet that system below.
 #
-# ## The other direction: gradients
+# ## 4 · The other direction: gradients
 #
-# A network learns by what comes back. The gradient of a loss $L$ by the input, for a given **cotangent** $v = \partial L / \partial x_n$ at the output, is
+# A network learns by what comes back. The gradient of a loss $L$ by the input, for a given **cotangent**
+# $v = \partial L / \partial x_n$ at the output, is
 #
 # $$\frac{\partial L}{\partial x_0} = J_1^\top J_2^\top \cdots J_n^\top v, \qquad J_k = \frac{\partial x_k}{\partial x_{k-1}} .$$
 #
 # ### Exercise 2 · The gradient at the input (4 points, about 9 minutes)
 #
-# Write `input_gradient(step, image, n, cotangent)`. Use `torch.autograd.grad`, or go through the layers backwards yourself. It may be tempting to sum the output and call
-# `.backward()`: that is a cotangent of ones. Think about what the sum of a softmax is before you do.
+# Write `input_gradient(step, image, n, cotangent)`. Use `torch.autograd.grad`, or go through the layers
+# backwards yourself. It may be tempting to sum the output and call `.backward()`: that is a cotangent of
+# ones. Think about what the sum of a softmax is before you do.
 
 
 # %% answer="input_gradient"
@@ -293,8 +307,9 @@ for name, n in [("softmax", 2), ("residual + softmax", 3), ("dense sum", 6), ("p
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# **Predict.** The activations of the repaired loop live for ever. At which depth is the gradient at its input exactly zero in float32? For comparison: with a single factor of $\rho = 0.7525$
-# a step, as in the unrepaired loop, we should have to wait for about 350 steps.
+# **Predict.** The activations of the repaired loop live for ever. At which depth is the gradient at its input
+# exactly zero in float32? For comparison: with a single factor of $\rho = 0.7525$ a step, as in the
+# unrepaired loop, we should have to wait for about 350 steps.
 
 # %%
 ones = torch.ones(8, 8)
@@ -315,7 +330,8 @@ for name, start in {"softmax": 21, "residual + softmax": 27}.items():  # 1 works
     print(f"{name:19s} gradients die at depth {deaths[name]}")
 
 # %% [markdown]
-# For the plain convolution we need no autograd: $A^\top = A$, so pulling a cotangent back *is* convolving it. Five random cotangents again:
+# For the plain convolution we need no autograd: $A^\top = A$, so pulling a cotangent back *is* convolving it.
+# Five random cotangents again:
 
 # %%
 deaths["plain"] = []
@@ -332,16 +348,18 @@ assert (
 )
 
 # %% [markdown]
-# The repair makes gradients vanish **twelve times sooner**: healthy activations, dead gradients. If we want a network to learn, this is the worse of the two diseases, and no look at the
-# activations will ever show it.
+# The repair makes gradients vanish **twelve times sooner**: healthy activations, dead gradients. If we want a
+# network to learn, this is the worse of the two diseases, and no look at the activations will ever show it.
 #
 # ### Why 29?
 #
-# The Jacobian of a softmax with output $p$ is $D = \operatorname{diag}(p) - p p^\top$. All 64 entries of $p$ are close to 1/64, so a step multiplies a gradient by
+# The Jacobian of a softmax with output $p$ is $D = \operatorname{diag}(p) - p p^\top$. All 64 entries of $p$
+# are close to 1/64, so a step multiplies a gradient by
 #
 # $$J = D \, (I + A), \qquad \rho(J) \lesssim \tfrac{1}{64} (1 + \rho(A)) .$$
 #
-# **Predict.** Compute that bound ($\rho(A) = 0.7525$), and from it the depth at which a gradient of size 1 falls below $2^{-150}$.
+# **Predict.** Compute that bound ($\rho(A) = 0.7525$), and from it the depth at which a gradient of size 1
+# falls below $2^{-150}$.
 
 # %%
 x = torch.ones(8, 8, dtype=torch.float64)
@@ -354,12 +372,13 @@ print(f"spectral radius of the Jacobian at the fixed point: {radius:.5f}; below 
 assert round(radius, 5) == 0.02635 and round(depth, 1) == 28.6 and math.ceil(depth) == repaired_death
 
 # %% [markdown]
-# The formula shows where the skip went. With the softmax *after* the addition, $D$ multiplies the identity as well: $D(I + A)$, not $I + \ldots$. There is no path through the
-# network without a factor of 1/64 a layer. He and others call the clean version *identity mappings*; what they tried on the shortcut, and most of what they tried after the addition, made
-# very deep residual networks harder to train.
+# The formula shows where the skip went. With the softmax *after* the addition, $D$ multiplies the identity as
+# well: $D(I + A)$, not $I + \ldots$. There is no path through the network without a factor of 1/64 a layer.
+# He and others call the clean version *identity mappings*; what they tried on the shortcut, and most of what
+# they tried after the addition, made very deep residual networks harder to train.
 #
-# And the cotangent of ones? A softmax always sums to 1, so the gradient of its sum is exactly zero, at every depth. Whoever measures with `.sum().backward()` here sees
-# nothing but rounding noise:
+# And the cotangent of ones? A softmax always sums to 1, so the gradient of its sum is exactly zero, at every
+# depth. Whoever measures with `.sum().backward()` here sees nothing but rounding noise:
 
 # %%
 random_image = torch.tensor(np.random.default_rng(1).random((8, 8)))
@@ -368,9 +387,10 @@ for name, v in {"ones": torch.ones(8, 8, dtype=torch.float64), "random": noise[0
     print(f"cotangent of {name}: a gradient of noise size:", bool(gradient.abs().max() < 1e-15))
 
 # %% [markdown]
-# ## The "DenseNet"
+# ## 5 · The "DenseNet"
 #
-# The original's last cell keeps a list of all maps so far and says: *"A densenet arch will allow the concatenation of all outputs so far"*. This is its loop.
+# The original's last cell keeps a list of all maps so far and says: *"A densenet arch will allow the
+# concatenation of all outputs so far"*. This is its loop.
 
 # %%
 features = [np.ones((8, 8), dtype=np.float32)]
@@ -381,14 +401,15 @@ for _ in range(1000):
 last = features[-1]
 
 # %% [markdown]
-# Look at the line that makes `concatenated`: it ends in `.sum(axis=0)`. Nothing is concatenated, no channel is ever added; the maps are **summed**. Write $S_k$ for the sum of the first
-# maps $x_0, \dots, x_k$.
+# Look at the line that makes `concatenated`: it ends in `.sum(axis=0)`. Nothing is concatenated, no channel
+# is ever added; the maps are **summed**. Write $S_k$ for the sum of the first maps $x_0, \dots, x_k$.
 #
 # **Predict.** How does $S_{k+1}$ follow from $S_k$? Which architecture has this form?
 #
 # ### Exercise 3 · The dense sum as a residual stream (3 points, about 6 minutes)
 #
-# Write `dense_sum_as_residual(f, x, n)`: the sum $S_n$ of all maps after $n$ rounds of $x_{k+1} = f(x_0 + \dots + x_k)$, without a list. One array in memory is enough.
+# Write `dense_sum_as_residual(f, x, n)`: the sum $S_n$ of all maps after $n$ rounds of
+# $x_{k+1} = f(x_0 + \dots + x_k)$, without a list. One array in memory is enough.
 
 
 # %% answer="dense_sum_as_residual"
@@ -436,16 +457,18 @@ print(f"largest difference between the list of 1001 maps and one running sum: {d
 assert difference == 0.0
 
 # %% [markdown]
-# Not a small difference: **none**, $S \leftarrow S + \operatorname{softmax}(A S)$ to the last bit. The cell that is called a DenseNet is a residual network, with a clean identity path:
+# Not a small difference: **none**, $S \leftarrow S + \operatorname{softmax}(A S)$ to the last bit. The cell
+# that is called a DenseNet is a residual network, with a clean identity path:
 #
 # $$J = I + D A .$$
 #
-# It is the *only* true residual stream in the original. The cell that is called a ResNet has none, and a real DenseNet concatenates (lesson 8). That is the line
-# that did not fall in our first figure.
+# It is the *only* true residual stream in the original. The cell that is called a ResNet has none, and a real
+# DenseNet concatenates (lesson 8). That is the line that did not fall in our first figure.
 #
-# ## All four systems at once
+# ## 6 · All four systems at once
 #
-# Now the picture of this lesson. Forward: the largest pixel at depth $k$. Backward: the largest entry of the gradient at the input of a network of depth $k$.
+# Now the picture of this lesson. Forward: the largest pixel at depth $k$. Backward: the largest entry of the
+# gradient at the input of a network of depth $k$.
 #
 # **Predict.** Eight curves. Which two will you want to be in?
 
@@ -482,9 +505,8 @@ figures.show(
 )
 
 # %% [markdown]
-# ### What it does not show
-#
-# The gradient of the dense sum does not vanish. It *grows*, slowly at first and then not so slowly. Something unstable is going on in there, and its output has a strange look:
+# **What it does not show.** The gradient of the dense sum does not vanish. It *grows*, slowly at first and
+# then not so slowly. Something unstable is going on in there, and its output has a strange look:
 
 # %%
 # NBVAL_IGNORE_OUTPUT (the smallest of these numbers are rounding noise: another machine may round otherwise)
@@ -498,20 +520,22 @@ one_hot = {
 one_hot |= {(3, 4): 1.9949366e-16, (3, 5): 1.4012985e-45}
 one_hot |= {(4, 2): 3.5945632e-38, (4, 3): 2.5879985e-17, (4, 4): 2.9516086e-25}
 same = all(np.isclose(last[pixel], value, rtol=1e-6, atol=0) for pixel, value in one_hot.items())
-print(last[1:6, 1:7])
+print(last)
 print(
     "all digits that the original prints, on this machine:", same and np.count_nonzero(last) == len(one_hot)
 )
 
 # %% [markdown]
-# After 1000 rounds all weight sits on a single pixel, (3, 3): a one-hot image. That is what the original printed, digit by digit.
+# After 1000 rounds all weight sits on a single pixel, (3, 3): a one-hot image. That is what the original
+# printed, digit by digit.
 #
-# ## A result made of noise
+# ## 7 · A result made of noise
 #
-# The start is an image of ones, the kernel is symmetric: whatever comes out must have the symmetry of the square. A square of even side has *four* centre pixels. So why (3, 3), and not
-# (3, 4), (4, 3) or (4, 4)?
+# The start is an image of ones, the kernel is symmetric: whatever comes out must have the symmetry of the
+# square. A square of even side has *four* centre pixels. So why (3, 3), and not (3, 4), (4, 3) or (4, 4)?
 #
-# **Predict.** What would exact arithmetic leave on each of the four? And what happens to the winner if we add up the nine products of the convolution in another order?
+# **Predict.** What would exact arithmetic leave on each of the four? And what happens to the winner if we add
+# up the nine products of the convolution in another order?
 
 
 # %%
@@ -532,8 +556,9 @@ for name, turn in orders.items():
 assert len(set(winners.values())) == 4 and set(winners.values()) == {(3, 3), (3, 4), (4, 3), (4, 4)}
 
 # %% [markdown]
-# Turning the image, convolving and turning back is the *same* function on paper: only the order of the nine additions changes. Each order elects its own pixel. And if we restore
-# the symmetry after every round, as exact arithmetic would, there is no winner at all:
+# Turning the image, convolving and turning back is the *same* function on paper: only the order of the nine
+# additions changes. Each order elects its own pixel. And if we restore the symmetry after every round, as
+# exact arithmetic would, there is no winner at all:
 
 # %%
 total = np.ones((8, 8))
@@ -546,17 +571,20 @@ print(out[3:5, 3:5].round(12), f"and {1 - out[3:5, 3:5].sum():.0e} elsewhere")
 assert np.allclose(out[3:5, 3:5], 1 / 4, rtol=1e-12)
 
 # %% [markdown]
-# So the truth is 1/4 on each centre pixel, and the one-hot image is rounding noise that was **amplified**. By how much a round? Here is the tied state: softmax output 1/4 on a 2 × 2 block, nothing
-# elsewhere. Push the sum by a small $\delta$ on the block. One round later it is
+# So the truth is 1/4 on each centre pixel, and the one-hot image is rounding noise that was **amplified**. By
+# how much a round? Here is the tied state: softmax output 1/4 on a 2 × 2 block, nothing elsewhere. Push the
+# sum by a small $\xi$ on the block. One round later it is
 #
-# $$\delta' = \delta + D A_\square\, \delta, \qquad D = \tfrac14 \left( I - \tfrac14 \mathbf{1} \mathbf{1}^\top \right),$$
+# $$\xi' = \xi + D A_\square\, \xi, \qquad D = \tfrac14 \left( I - \tfrac14 \mathbf{1} \mathbf{1}^\top \right),$$
 #
-# where $A_\square$ is the convolution within the block. By symmetry the patterns of $\delta$ do not mix: all equal ($D$ removes it), left against right, top against bottom, and chequered.
+# where $A_\square$ is the convolution within the block. By symmetry the patterns of $\xi$ do not mix: all
+# equal ($D$ removes it), left against right, top against bottom, and chequered.
 #
 # ### Exercise 4 · How fast a tie breaks (4 points, about 9 minutes)
 #
-# Write `tie_growth(kernel)`: the factor by which the fastest growing of the three unequal patterns grows a round, for any 3 × 3 kernel that equals its mirror images. For our kernel, guess first: is it closer to 1.04 or
-# to 1.4?
+# Write `tie_growth(kernel)`: the factor by which the fastest growing of the three unequal patterns grows a
+# round, for any 3 × 3 kernel that equals its mirror images. For our kernel, guess first: is it closer to 1.04
+# or to 1.4?
 
 
 # %% answer="tie_growth"
@@ -629,10 +657,10 @@ figures.show(
 )
 
 # %% [markdown]
-# In float64 a thousand rounds are not even enough to break the tie; float32 starts from noise $2^{29}$ times larger, and finishes. The digits of the original's one-hot image are
-# reproducible, and they mean nothing.
+# In float64 a thousand rounds are not even enough to break the tie; float32 starts from noise $2^{29}$ times
+# larger, and finishes. The digits of the original's one-hot image are reproducible, and they mean nothing.
 #
-# ## Two repairs that keep the identity
+# ## 8 · Two repairs that keep the identity
 #
 # Can the skip of lesson 1 be kept from overflowing *without* a softmax? Two proposals:
 #
@@ -652,9 +680,12 @@ for n, *values in zip(depths, divided, small, strict=True):
 assert divided[-1] < 1e-6 and min(small) > 0.5
 
 # %% [markdown]
-# Dividing makes the largest factor exactly 1, and all the others less: the image converges to the slowest mode, the same for all inputs. It is power iteration, the standard way to *find* an eigenvector. Small
-# steps tend to $e^{A} x$ as the depth grows, a fixed map that can be undone. So depth by itself need not forget: what counts is how large a step each layer takes. Lesson 7 meets this again as the factor
-# $1/\sqrt{\text{blocks}}$ on the branch; the limit of small steps is the view of residual networks as differential equations.
+# Dividing makes the largest factor exactly 1, and all the others less: the image converges to the slowest
+# mode, the same for all inputs. It is power iteration, the standard way to *find* an eigenvector. Small steps
+# tend to $e^{A} x$ as the depth grows, a fixed map that can be undone. So depth by itself need not forget:
+# what counts is how large a step each layer takes. Lesson 7 meets this again as the factor
+# $1/\sqrt{\text{blocks}}$ on the branch; the limit of small steps is the view of residual networks as
+# differential equations.
 
 # %%
 fig, axis = figures.canvas(
@@ -674,36 +705,47 @@ figures.show(
 # %% [markdown] question="train"
 # ### Question · Which of the four would train? (4 points, about 8 minutes)
 #
-# Imagine that every step had weights of its own and that a loss sat on top of 100 of them. Which of the four systems (plain, softmax, residual + softmax, dense sum) could be trained, and why? Use the Jacobian of one step and at
-# least one measurement of this lesson for each of the four. Say what your verdict does *not* follow from.
+# Imagine that every step had weights of its own and that a loss sat on top of 100 of them. Which of the four
+# systems (plain, softmax, residual + softmax, dense sum) could be trained, and why? Use the Jacobian of one
+# step and at least one measurement of this lesson for each of the four. Say what your verdict does *not*
+# follow from.
 #
 # === BEGIN MARK SCHEME ===
 # - 0: judges by the activations alone ("the softmax ones, as they stay alive").
 # - 1: says that the gradient at the early layers decides, and names one system rightly.
-# - 2: orders all four: softmax and residual + softmax worst (factor about 1/64 a layer, dead at 23 and 29), plain slow death (0.75 a layer, 1e-12 after 100), dense sum keeps its
-#   gradient.
-# - 3: gives the reason: J = A, D A, D (I + A) against I + D A; only the last has an identity term that nothing multiplies.
-# - 4: and limits the verdict: a surviving gradient is necessary, not sufficient. The dense sum amplifies noise (1.0375 a round, gradients grow), its softmax saturates to one pixel; the weights here are
-#   fixed, equal and positive; nothing was trained.
+# - 2: orders all four: softmax and residual + softmax worst (factor about 1/64 a layer, dead at 23 and 29),
+#   plain slow death (0.75 a layer, 1e-12 after 100), dense sum keeps its gradient.
+# - 3: gives the reason: J = A, D A, D (I + A) against I + D A; only the last has an identity term that
+#   nothing multiplies.
+# - 4: and limits the verdict: a surviving gradient is necessary, not sufficient. The dense sum amplifies
+#   noise (1.0375 a round, gradients grow), its softmax saturates to one pixel; the weights here are fixed,
+#   equal and positive; nothing was trained.
 #
-# Misconceptions: "residual + softmax is a ResNet, so it trains" (the softmax stands after the addition); "the dense sum is a DenseNet" (nothing is concatenated); "the softmax
-# stabilises the training" (it normalises; its Jacobian is about 1/64); "the gradient of the sum is zero, so nothing can be learned" (an artefact of a cotangent of ones).
+# Misconceptions: "residual + softmax is a ResNet, so it trains" (the softmax stands after the addition); "the
+# dense sum is a DenseNet" (nothing is concatenated); "the softmax stabilises the training" (it normalises;
+# its Jacobian is about 1/64); "the gradient of the sum is zero, so nothing can be learned" (an artefact of a
+# cotangent of ones).
 # === END MARK SCHEME ===
 
 # %% [markdown] response="train" points=4
 # ### BEGIN SOLUTION
-# What a layer near the input learns from is the product of the Jacobians above it. Plain: $J = A$, factor 0.75, so about $10^{-12}$ after 100 layers: in principle not zero, in practice hopeless
-# without rescaling. Softmax: $J = D A$ with $D \approx I / 64$, dead at 23. Residual + softmax: $J = D (I + A)$, dead at 29 in spite of its healthy activations, since the softmax comes after
-# the addition and multiplies the skip as well; it also maps two images to one within 10 steps. Dense sum: $J = I + D A$; the identity is untouched, the gradient at depth 100 is as large as at depth 1, and
-# two images stay apart. So it is the only candidate. This does not prove that it would train: its gradients grow later on, it blows rounding noise up by 1.0375 a round, the softmax ends on
-# one pixel where $D$ is zero and the branch learns nothing. And all of this was measured with one fixed positive kernel, without any training.
+# What a layer near the input learns from is the product of the Jacobians above it. Plain: $J = A$, factor
+# 0.75, so about $10^{-12}$ after 100 layers: in principle not zero, in practice hopeless without rescaling.
+# Softmax: $J = D A$ with $D \approx I / 64$, dead at 23. Residual + softmax: $J = D (I + A)$, dead at 29 in
+# spite of its healthy activations, since the softmax comes after the addition and multiplies the skip as
+# well; it also maps two images to one within 10 steps. Dense sum: $J = I + D A$; the identity is untouched,
+# the gradient at depth 100 is as large as at depth 1, and two images stay apart. So it is the only candidate.
+# This does not prove that it would train: its gradients grow later on, it blows rounding noise up by 1.0375 a
+# round, the softmax ends on one pixel where $D$ is zero and the branch learns nothing. And all of this was
+# measured with one fixed positive kernel, without any training.
 # ### END SOLUTION
 
 # %% [markdown]
-# ## Play
+# ## 9 · Play
 #
-# Choose a system and a pair of images. Watch three quantities at once: how large the image is, how far two images are apart, and how much of a gradient comes back. Which of the four systems keeps all
-# three away from the floor?
+# Choose a system and a pair of images. Watch three quantities at once: how large the image is, how far two
+# images are apart, and how much of a gradient comes back. Which of the four systems keeps all three away from
+# the floor?
 
 
 # %%
@@ -734,11 +776,13 @@ figures.show(
 figures.explore(draw_health, system=list(STEPS), depth=(10, 100, 10), seed=(0, 9, 1))
 
 # %% [markdown]
-# ## What we have
+# ## What we have learnt
 #
 # - The softmax keeps the numbers alive, the skip does not; and it keeps nothing but the numbers.
-# - Activations and gradients are two questions. The repair answers one of them and makes the other one worse: 29 steps instead of about 350.
-# - What makes a shortcut a shortcut is an identity in the Jacobian that *nothing* multiplies. The original has one, under the name of a DenseNet.
+# - Activations and gradients are two questions. The repair answers one of them and makes the other one worse:
+#   29 steps instead of about 350.
+# - What makes a shortcut a shortcut is an identity in the Jacobian that *nothing* multiplies. The original
+#   has one, under the name of a DenseNet.
 # - A reproducible digit is not yet a result.
 
 # %%
@@ -747,13 +791,20 @@ progress(check, globals())
 # %% [markdown]
 # ## The question for the next lesson
 #
-# All our layers were the same linear map, with a softmax at best. Real layers have weights and a nonlinearity each, and the weights are what we want the gradient *of*. Take the smallest such network, a chain of
-# single neurons with a tanh: what does one layer do to the gradient there, and can a skip bring a layer back that is dead?
+# All our layers were the same linear map, with a softmax at best. Real layers have weights and a nonlinearity
+# each, and the weights are what we want the gradient *of*. Take the smallest such network, a chain of single
+# neurons with a tanh: what does one layer do to the gradient there, and can a skip bring a layer back that is
+# dead?
 #
 # ## References
 #
-# - K. He, X. Zhang, S. Ren, J. Sun, *Deep residual learning for image recognition* (2016). [arXiv:1512.03385](https://arxiv.org/abs/1512.03385)
-# - K. He, X. Zhang, S. Ren, J. Sun, *Identity mappings in deep residual networks* (2016): what may stand on the shortcut and after the addition. [arXiv:1603.05027](https://arxiv.org/abs/1603.05027)
-# - G. Huang, Z. Liu, L. van der Maaten, K. Weinberger, *Densely connected convolutional networks* (2017). [arXiv:1608.06993](https://arxiv.org/abs/1608.06993)
-# - E. Haber, L. Ruthotto, *Stable architectures for deep neural networks* (2017): small steps. [arXiv:1705.03341](https://arxiv.org/abs/1705.03341)
-# - R. Chen, Y. Rubanova, J. Bettencourt, D. Duvenaud, *Neural ordinary differential equations* (2018). [arXiv:1806.07366](https://arxiv.org/abs/1806.07366)
+# - K. He, X. Zhang, S. Ren, J. Sun, *Deep residual learning for image recognition* (2016).
+#   [arXiv:1512.03385](https://arxiv.org/abs/1512.03385)
+# - K. He, X. Zhang, S. Ren, J. Sun, *Identity mappings in deep residual networks* (2016): what may stand on
+#   the shortcut and after the addition. [arXiv:1603.05027](https://arxiv.org/abs/1603.05027)
+# - G. Huang, Z. Liu, L. van der Maaten, K. Weinberger, *Densely connected convolutional networks* (2017).
+#   [arXiv:1608.06993](https://arxiv.org/abs/1608.06993)
+# - E. Haber, L. Ruthotto, *Stable architectures for deep neural networks* (2017): small steps.
+#   [arXiv:1705.03341](https://arxiv.org/abs/1705.03341)
+# - R. Chen, Y. Rubanova, J. Bettencourt, D. Duvenaud, *Neural ordinary differential equations* (2018).
+#   [arXiv:1806.07366](https://arxiv.org/abs/1806.07366)

@@ -15,16 +15,19 @@
 #
 # {{badge}}
 #
-# In lesson 3 every layer of a chain multiplied the gradient by one number, $w (1 - t^2)$. A real network has hundreds of units a layer, and before training
-# its weights are random. Its factors are random matrices. Is there still one number that says what a layer does to the gradient?
+# In lesson 3 every layer of a chain multiplied the gradient by one number, $w (1 - t^2)$. A real network has
+# hundreds of units a layer, and before training its weights are random. Its factors are random matrices. Is
+# there still one number that says what a layer does to the gradient?
 #
-# There is, and it can be computed with pencil and paper. We build an instrument on it, the **gradient x-ray**: measured and predicted gradient norms, layer by
-# layer, for any activation, gain, normalisation and skip. With it we test three sentences that everybody knows: that early layers get the small gradients, that good initialisation
-# solves it, and that batch normalisation does.
+# There is, and it can be computed with pencil and paper. We build an instrument on it, the **gradient
+# x-ray**: measured and predicted gradient norms, layer by layer, for any activation, gain, normalisation and
+# skip. With it we test three sentences that everybody knows: that early layers get the small gradients, that
+# good initialisation solves it, and that batch normalisation does.
 #
 # **Objectives.** After this lesson you can
 #
-# - predict the factor by which a random layer multiplies the gradient, and check the prediction by measurement;
+# - predict the factor by which a random layer multiplies the gradient, and check the prediction by
+#   measurement;
 # - say what the gain, the activation, padding, batch normalisation and a skip do to that factor;
 # - tell apart "the early layers get less" and "all layers get little";
 # - name a trouble that remains when all the norms are right.
@@ -33,7 +36,8 @@
 #
 # **Time:** about {{minutes}} minutes, {{cpu_seconds}} CPU seconds. **Points:** {{points}}.
 #
-# Symbols are listed on the [notation page](../../docs/notation.md), terms in the [glossary](../../docs/glossary.md).
+# Symbols are listed on the [notation page](../../docs/notation.md), terms in the
+# [glossary](../../docs/glossary.md).
 
 # %% bootstrap=true
 
@@ -51,13 +55,14 @@ torch.set_num_threads(1)
 SEEDS = range(5)
 
 # %% [markdown]
-# ## A random layer
+# ## 1 · A random layer
 #
 # Our networks keep one width $N$ and have no biases. A layer is
 #
-# $$h = W x, \qquad x' = \phi(h) \quad\text{(plain)}, \qquad x' = x + \phi(h) \quad\text{(residual)},$$
+# $$h = W x, \qquad x' = \varphi(h) \quad\text{(plain)}, \qquad x' = x + \varphi(h) \quad\text{(residual)},$$
 #
-# with independent weights of mean 0 and variance $g / N$. The **gain** $g$ is the number that an initialisation chooses: $g = 2$ is He's, $g = 1$ roughly Xavier's. And PyTorch's own default?
+# with independent weights of mean 0 and variance $g / N$. The **gain** $g$ is the number that an
+# initialisation chooses: $g = 2$ is He's, $g = 1$ roughly Xavier's. And PyTorch's own default?
 #
 # **Predict.** If you write `nn.Linear(256, 256)` and change nothing, is $g$ about 2, 1, or less?
 
@@ -70,12 +75,15 @@ for name, g in gains.items():
     assert abs(g - 1 / 3) < 0.01
 
 # %% [markdown]
-# A third. (The default draws uniformly from $\pm 1/\sqrt{N}$, which has variance $1/(3N)$.) So we shall meet $g = 1/3$ a lot: it is what we get when we do not ask.
+# A third. (The default draws uniformly from $\pm 1/\sqrt{N}$, which has variance $1/(3N)$.) So we shall meet
+# $g = 1/3$ a lot: it is what we get when we do not ask.
 #
-# ## What our third source says
+# ## 2 · What our third source says
 #
-# The chapter that we read in lesson 3 continues: *"the gradient becomes very small as we approach the earlier layers in a deep network. In some cases, the gradient becomes zero, meaning that we do not update
-# the early layers at all."* Let us look. We send a random gradient into the end of 20 plain ReLU layers and measure the root mean square of $\partial L / \partial x_l$ on its way to the front.
+# The chapter that we read in lesson 3 continues: *"the gradient becomes very small as we approach the earlier
+# layers in a deep network. In some cases, the gradient becomes zero, meaning that we do not update the early
+# layers at all."* Let us look. We send a random gradient into the end of 20 plain ReLU layers and measure the
+# root mean square of $\partial L / \partial x_l$ on its way to the front.
 #
 # **Predict.** With $g = 1/3$, by what factor does one layer shrink it?
 
@@ -89,33 +97,39 @@ def factors(**settings):
 
 default = factors(activation="relu", gain=1 / 3, depth=20)
 print(
-    f"a layer multiplies the gradient by {default.mean():.3f} (+- {default.std():.3f} over {len(SEEDS)} networks)"
+    f"a layer multiplies the gradient by {default.mean():.3f} (± {default.std(ddof=1):.3f} over {len(SEEDS)} networks)"
 )
 print(f"20 layers by {np.mean(default**20):.0e}")
 
 # %% [markdown]
-# The five networks have nothing in common but their shape, and yet they agree to about a per cent. With hundreds of units, chance averages out; something simple must be behind this.
+# The five networks have nothing in common but their shape, and yet they agree to about a per cent. With
+# hundreds of units, chance averages out; something simple must be behind this.
 #
-# ## One number a layer
+# ## 3 · One number a layer
 #
 # Going backwards through a plain layer, $\delta = \partial L / \partial x'$ becomes
 #
-# $$\frac{\partial L}{\partial x_j} = \sum_i W_{ij}\, \phi'(h_i)\, \delta_i .$$
+# $$\frac{\partial L}{\partial x_j} = \sum_i W_{ij}\, \varphi'(h_i)\, \delta_i .$$
 #
-# We take the mean square over the random weights. The $N$ terms are uncorrelated, since the weights are independent with mean 0. Each contributes $\tfrac{g}{N} \cdot \mathbb{E}[\phi'(h)^2] \cdot \mathbb{E}[\delta^2]$. So
+# We take the mean square over the random weights. The $N$ terms are uncorrelated, since the weights are
+# independent with mean 0. Each contributes
+# $\tfrac{g}{N} \cdot \mathbb{E}[\varphi'(h)^2] \cdot \mathbb{E}[\delta^2]$. So
 #
-# $$\text{factor}^2 = g \; \mathbb{E}\!\left[\phi'(h)^2\right] \quad\text{(plain)}, \qquad \text{factor}^2 = 1 + g \; \mathbb{E}\!\left[\phi'(h)^2\right] \quad\text{(residual)},$$
+# $$\text{factor}^2 = g \; \mathbb{E}\!\left[\varphi'(h)^2\right] \quad\text{(plain)}, \qquad \text{factor}^2 = 1 + g \; \mathbb{E}\!\left[\varphi'(h)^2\right] \quad\text{(residual)},$$
 #
-# where $h$, a sum of many independent terms, is normal with mean 0 and variance $g q$, and $q$ is the mean square of an entry of $x$. One cheat is in this: the same $W$ made $h$, and we treat it as if it were
-# independent of $\phi'(h)$. Measurements will say whether that is forgivable.
+# where $h$, a sum of many independent terms, is normal with mean 0 and variance $g q$, and $q$ is the mean
+# square of an entry of $x$. One cheat is in this: the same $W$ made $h$, and we treat it as if it were
+# independent of $\varphi'(h)$. Measurements will say whether that is forgivable.
 
 # %% [markdown]
 # ### Exercise 1 · The factor of a random layer (5 points, about 15 minutes)
 #
 # Write `gain_factor(activation, g, q, skip)` for ReLU and tanh.
 #
-# For ReLU the expectation is a simple fraction. For tanh it is an integral, $\mathbb{E}[\phi'(h)^2] = \int \operatorname{sech}^4(h)\, p(h)\, dh$ with the normal density $p$ of variance $g q$, and you have to do it
-# numerically, to six digits, for $g q$ up to 200. Look at the integrand for a large variance before you choose a method.
+# For ReLU the expectation is a simple fraction. For tanh it is an integral,
+# $\mathbb{E}[\varphi'(h)^2] = \int \operatorname{sech}^4(h)\, p(h)\, dh$ with the normal density $p$ of
+# variance $g q$, and you have to do it numerically, to six digits, for $g q$ up to 200. Look at the integrand
+# for a large variance before you choose a method.
 
 
 # %% answer="gain_factor"
@@ -168,9 +182,11 @@ for g, q in zip(random.uniform(0.2, 3, 5).tolist(), (0.01, 0.3, 2.0, 20.0, 60.0)
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# ## The prediction against the measurement
+# ## 4 · The prediction against the measurement
 #
-# First ReLU, for which the signal's size $q$ does not matter. In the last row the skip is drawn around "activation, then weights" ($x' = x + W \phi(x)$, the *pre-activation* order of He et al., 2016); the factor is the same.
+# First ReLU, for which the signal's size $q$ does not matter. In the last row the skip is drawn around
+# "activation, then weights" ($x' = x + W \varphi(x)$, the *pre-activation* order of He et al., 2016); the
+# factor is the same.
 
 # %%
 table = {
@@ -183,17 +199,23 @@ table = {
 }
 for name, (predicted, settings) in table.items():
     measured = factors(activation="relu", depth=20, **settings)
-    print(f"{name:31} predicted {predicted:.3f}   measured {measured.mean():.3f} +- {measured.std():.3f}")
+    print(
+        f"{name:31} predicted {predicted:.3f}   measured {measured.mean():.3f} ± {measured.std(ddof=1):.3f}"
+    )
     assert abs(measured.mean() / predicted - 1) < 0.015
 assert [round(predicted, 3) for predicted, _ in table.values()] == [0.408, 1.0, 1.414]
 
 # %% [markdown]
-# So the cheat is forgivable, and we can read off what an initialisation does. PyTorch's default multiplies the gradient by $\sqrt{1/6}$ a layer; He's $g = 2$ was *made* such that the factor is 1. A skip
-# adds one inside the root: with $g = 2$ the gradient now *grows* by $\sqrt 2$ a layer. "Preserves the gradient", as the chapter has it, would need a small branch.
+# So the cheat is forgivable, and we can read off what an initialisation does. PyTorch's default multiplies
+# the gradient by $\sqrt{1/6}$ a layer; He's $g = 2$ was *made* such that the factor is 1. A skip adds one
+# inside the root: with $g = 2$ the gradient now *grows* by $\sqrt 2$ a layer. "Preserves the gradient", as
+# the chapter has it, would need a small branch.
 #
-# For tanh the factor depends on $q$, which changes from layer to layer. We take the prediction of $q$ from the instrument (`mean_field`) and multiply your factors. As input we take what a first tanh layer hands on.
+# For tanh the factor depends on $q$, which changes from layer to layer. We take the prediction of $q$ from
+# the instrument (`mean_field`) and multiply your factors. As input we take what a first tanh layer hands on.
 #
-# **Predict.** After 50 tanh layers with skips and $g = 2$: does the gradient grow like $\sqrt{1 + g}^{\,50} \approx 10^{12}$, or less?
+# **Predict.** After 50 tanh layers with skips and $g = 2$: does the gradient grow like
+# $\sqrt{1 + g}^{\,50} \approx 10^{12}$, or less?
 
 # %%
 z = np.random.default_rng(0).normal(size=1_000_000)
@@ -216,15 +238,17 @@ tanh = {}
 for g, skip in ((1 / 3, "none"), (1 / 3, "residual"), (1.0, "residual"), (2.0, "residual")):
     predicted, measured = tanh[g, skip] = predict_tanh(g, skip), measure_tanh(g, skip)
     print(
-        f"{skip:8} g = {g:.2f}: predicted {predicted:7.3g}   measured {measured.mean():7.3g} +- {measured.std():.1g}"
+        f"{skip:8} g = {g:.2f}: predicted {predicted:7.3g}   measured {measured.mean():7.3g} ± {measured.std(ddof=1):.1g}"
     )
     assert abs(np.log(measured.mean() / predicted)) < 0.2
 
 # %% [markdown]
-# The plain network passes $10^{-12}$ of the gradient; with skips it grows by 15 to 176, far less than $10^{12}$: the stream gets larger with every layer, so that the units
-# saturate and the branches fade. Yang and Schoenholz (2017) showed that such growth is slower than any exponential.
+# The plain network passes $10^{-12}$ of the gradient; with skips it grows by 15 to 176, far less than
+# $10^{12}$: the stream gets larger with every layer, so that the units saturate and the branches fade. Yang
+# and Schoenholz (2017) showed that such growth is slower than any exponential.
 #
-# A warning, because it happened to us. Gauss-Hermite quadrature is the textbook method for a normal expectation. With 101 nodes it integrates polynomials up to degree 201 exactly:
+# A warning, because it happened to us. Gauss-Hermite quadrature is the textbook method for a normal
+# expectation. With 101 nodes it integrates polynomials up to degree 201 exactly:
 
 
 # %%
@@ -237,18 +261,20 @@ def gauss_hermite_factor(activation, g, q, skip):
 wrong = predict_tanh(2.0, "residual", gauss_hermite_factor)
 right, measured = tanh[2.0, "residual"]
 print(
-    f"Gauss-Hermite {wrong:.0f}, equally spaced points {right:.0f}, measured {measured.mean():.0f} +- {measured.std():.0f}"
+    f"Gauss-Hermite {wrong:.0f}, equally spaced points {right:.0f}, measured {measured.mean():.0f} ± {measured.std(ddof=1):.0f}"
 )
 assert abs(wrong / 758 - 1) < 0.01 and abs(right / 176 - 1) < 0.01
 
 # %% [markdown]
-# Off by a factor of four. In a large stream $\operatorname{sech}^4$ is a thin spike at 0, nothing like a polynomial, and the node that happens to lie on it counts far too much. The mistake is
-# small in each layer, but there are fifty. Without the measurement beside it we would have believed the number.
+# Off by a factor of four. In a large stream $\operatorname{sech}^4$ is a thin spike at 0, nothing like a
+# polynomial, and the node that happens to lie on it counts far too much. The mistake is small in each layer,
+# but there are fifty. Without the measurement beside it we would have believed the number.
 #
-# ## Where the prediction fails
+# ## 5 · Where the prediction fails
 #
-# ReLU with a skip around it, $x' = x + \operatorname{relu}(W x)$, which is how our third source builds its block. Every branch is positive, so the stream gets a mean, and along that one direction weights, signal and gradient
-# are *not* independent.
+# ReLU with a skip around it, $x' = x + \operatorname{relu}(W x)$, which is how our third source builds its
+# block. Every branch is positive, so the stream gets a mean, and along that one direction weights, signal and
+# gradient are *not* independent.
 
 # %%
 excess = []
@@ -256,18 +282,21 @@ for width in (64, 128, 256):
     measured = factors(activation="relu", gain=2.0, depth=15, width=width, skip="residual")
     excess.append(measured.mean() / gain_factor("relu", 2.0, skip=True) - 1)
     print(
-        f"width {width:3}: measured {measured.mean():.3f} +- {measured.std():.3f}, {excess[-1]:.0%} above the prediction"
+        f"width {width:3}: measured {measured.mean():.3f} ± {measured.std(ddof=1):.3f}, {excess[-1]:.0%} above the prediction"
     )
 assert excess[0] > excess[1] > excess[2] > 0.02
 
 # %% [markdown]
-# Every width is above the prediction, and the excess shrinks as the network gets wider: the prediction is for infinite width, and here it is approached slowly. It is good to know where an instrument stops
-# being exact. (We take that block apart in lesson 5.)
+# Every width is above the prediction, and the excess shrinks as the network gets wider: the prediction is for
+# infinite width, and here it is approached slowly. It is good to know where an instrument stops being exact.
+# (We take that block apart in lesson 5.)
 #
-# ## Convolutions: an old friend
+# ## 6 · Convolutions: an old friend
 #
-# A convolution is a linear map too. In a zero-padded 3 × 3 convolution with $g = 9 C \operatorname{Var}(W)$, each pixel of the gradient collects from nine neighbours, on average with weight $\tfrac19$ each. Pixels outside the image
-# give nothing. So the *mean square* of the gradient, as an image, goes through the operator of lesson 1 with a box of ninths as its kernel, and in the long run only its spectral radius counts:
+# A convolution is a linear map too. In a zero-padded 3 × 3 convolution with $g = 9 C \operatorname{Var}(W)$,
+# each pixel of the gradient collects from nine neighbours, on average with weight $\tfrac19$ each. Pixels
+# outside the image give nothing. So the *mean square* of the gradient, as an image, goes through the operator
+# of lesson 1 with a box of ninths as its kernel, and in the long run only its spectral radius counts:
 #
 # $$\text{factor}^2 = \frac g2 \cdot \rho_\text{box}(n), \qquad \rho_\text{box}(n) = \frac{\left(1 + 2 \cos\frac{\pi}{n+1}\right)^2}{9}.$$
 #
@@ -279,18 +308,21 @@ rho = np.linalg.eigvalsh(box).max()
 assert math.isclose(rho, (1 + 2 * math.cos(math.pi / 9)) ** 2 / 9, rel_tol=1e-12)
 flows = [gradient_flow.conv_gradient(side=8, gain=1 / 3, depth=20, seed=seed) for seed in SEEDS]
 measured = np.array([(flow[3] / flow[17]) ** (1 / 14) for flow in flows])
-print(f"predicted {math.sqrt(rho / 6):.3f}   measured {measured.mean():.3f} +- {measured.std():.3f}")
+print(f"predicted {math.sqrt(rho / 6):.3f}   measured {measured.mean():.3f} ± {measured.std(ddof=1):.3f}")
 assert round(math.sqrt(rho / 6), 3) == 0.392 and abs(measured.mean() / math.sqrt(rho / 6) - 1) < 0.02
 
 # %% [markdown]
 # The edge costs four per cent a layer, on top of everything else. Small images lose more.
 #
-# ## Batch normalisation: the factor that nobody set
+# ## 7 · Batch normalisation: the factor that nobody set
 #
-# Batch norm rescales every unit to variance 1 over the batch. Now the weights' gain cancels: double $W$ and nothing changes. It looks as if the factor had to be 1.
+# Batch norm rescales every unit to variance 1 over the batch. Now the weights' gain cancels: double $W$ and
+# nothing changes. It looks as if the factor had to be 1.
 #
-# Let us compute. After batch norm, $h$ is standard normal. Its ReLU has mean square $\tfrac12$ and mean $1/\sqrt{2\pi}$, so its *variance* is $\tfrac12 - \tfrac1{2\pi} = \tfrac{\pi - 1}{2\pi}$. The next batch norm divides by the root of $g$ times this;
-# the gradient, too, is divided by it on its way back. ReLU halves the mean square. Together
+# Let us compute. After batch norm, $h$ is standard normal. Its ReLU has mean square $\tfrac12$ and mean
+# $1/\sqrt{2\pi}$, so its *variance* is $\tfrac12 - \tfrac1{2\pi} = \tfrac{\pi - 1}{2\pi}$. The next batch
+# norm divides by the root of $g$ times this; the gradient, too, is divided by it on its way back. ReLU halves
+# the mean square. Together
 #
 # $$\text{factor}^2 = \frac{g}{2} \Big/ \left(g\, \frac{\pi - 1}{2 \pi}\right) = \frac{\pi}{\pi - 1} > 1 .$$
 #
@@ -303,15 +335,17 @@ nets = [
     for seed in SEEDS
 ]
 measured = np.array([(net.gradient[10] / net.gradient[40]) ** (1 / 30) for net in nets])
-print(f"predicted {limit:.3f}   measured {measured.mean():.3f} +- {measured.std():.3f}")
+print(f"predicted {limit:.3f}   measured {measured.mean():.3f} ± {measured.std(ddof=1):.3f}")
 print(f"after 50 layers: {np.mean([net.gradient[0] for net in nets]):,.0f} times as large")
 assert round(limit, 3) == 1.211 and abs(measured.mean() / limit - 1) < 0.01
 
 # %% [markdown]
-# It **explodes**, whatever the gain. Batch norm keeps the *activations* at their size, and the gradient pays. Healthy activations say nothing about gradients: lesson 2 once more, from the other side. (Yang et al., 2019, show that no choice of
-# initial weights avoids it, and that it is the weaker the closer an activation is to linear.)
+# It **explodes**, whatever the gain. Batch norm keeps the *activations* at their size, and the gradient pays.
+# Healthy activations say nothing about gradients: lesson 2 once more, from the other side. (Yang et al.,
+# 2019, show that no choice of the weights' variance avoids it, and that it is the weaker the closer the
+# network is to linear.)
 #
-# ## The x-ray
+# ## 8 · The x-ray
 #
 # Here are five networks of 50 layers in one picture: points are measured, lines predicted.
 
@@ -344,24 +378,29 @@ figures.show(
 assert 0.2 < ends["plain, g = 2"] < 5 and 1 < ends["residual, branch / √50"] < 3
 
 # %% [markdown]
-# **What we should see.** Straight lines, since a layer's factor does not change along the way, except near the input of the batch-norm net. Two of the five keep their gradient at its size: the plain net with $g = 2$, and the residual net whose
-# branches are scaled by $1 / \sqrt{L}$, for which $(1 + 1/L)^{L/2} \approx \sqrt{e}$.
+# **What we should see.** Straight lines, since a layer's factor does not change along the way, except near
+# the input of the batch-norm net. Two of the five keep their gradient at its size: the plain net with
+# $g = 2$, and the residual net whose branches are scaled by $1 / \sqrt{L}$, for which
+# $(1 + 1/L)^{L/2} \approx \sqrt{e}$.
 #
 # **What it does not show.** Training. All this is the first instant.
 #
-# ## "The early layers get the small gradients"
+# ## 9 · "The early layers get the small gradients"
 #
-# In the figure the gradient *in the stream* shrinks towards the input. But a weight is not trained by $\partial L / \partial x$. Its gradient is
+# In the figure the gradient *in the stream* shrinks towards the input. But a weight is not trained by
+# $\partial L / \partial x$. Its gradient is
 #
 # $$\frac{\partial L}{\partial W_l} = (\text{what comes back to } h_l) \cdot (\text{what came in},\ x_{l-1})^\top .$$
 #
-# **Predict.** In a plain ReLU net with $g = 1/3$ and 20 layers, how many times larger is the weight gradient of the last layers than that of the first: a million times, a hundred, twice?
+# **Predict.** In a plain ReLU net with $g = 1/3$ and 20 layers, how many times larger is the weight gradient
+# of the last layers than that of the first: a million times, a hundred, twice?
 
 # %% [markdown]
 # ### Exercise 2 · Gradient norms (4 points, about 8 minutes)
 #
-# Write `gradient_norms(net, x, y)` for a classifier: the Frobenius norm of $\partial L / \partial W$ for each `nn.Linear` in the network, in order. Weight matrices only: networks may have biases, but
-# those do not count. Calling it twice must give the same.
+# Write `gradient_norms(net, x, y)` for a classifier: the Frobenius norm of $\partial L / \partial W$ for each
+# `nn.Linear` in the network, in order. Weight matrices only: networks may have biases, but those do not
+# count. Calling it twice must give the same.
 
 
 # %% answer="gradient_norms"
@@ -408,7 +447,8 @@ for seed, (sizes, activation, bias) in enumerate(
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Now three classifiers with 20 layers of 128 × 128 weights between a first and a last one, on random data. We look at the 20.
+# Now three classifiers with 20 layers of 128 × 128 weights between a first and a last one, on random data. We
+# look at the 20.
 
 # %%
 widths = [64, *[128] * 21, 10]
@@ -452,14 +492,20 @@ figures.show(
 )
 
 # %% [markdown]
-# **What we should see.** For ReLU and tanh the lines are flat: largest and smallest differ by less than a factor of three, while *all* of them are tiny. Early layers see a small error but a large input; late layers see a
-# large error but an input that the layers before have shrunk. The product is the same everywhere. Only sigmoid behaves as the sentence says, because its outputs stay near $\tfrac12$ however deep we go while its gradient shrinks.
+# **What we should see.** For ReLU and tanh the lines are flat: largest and smallest differ by less than a
+# factor of three, while *all* of them are tiny. Early layers see a small error but a large input; late layers
+# see a large error but an input that the layers before have shrunk. The product is the same everywhere. Only
+# sigmoid behaves as the sentence says, because its outputs stay near $\tfrac12$ however deep we go while its
+# gradient shrinks.
 #
-# So "early layers do not learn" is half true. The whole truth for ReLU and tanh with a small gain is: *no* layer learns.
+# So "early layers do not learn" is half true. The whole truth for ReLU and tanh with a small gain is: *no*
+# layer learns.
 #
-# ## An exact law behind it
+# ## 10 · An exact law behind it
 #
-# Two approximate reasons may cancel by accident. These do not. A bias-free ReLU network is **homogeneous** in each layer: multiply $W_l$ by $c > 0$ and the output $f$ is multiplied by $c$. Differentiate by $c$ at 1 (Euler's theorem):
+# Two approximate reasons may cancel by accident. These do not. A bias-free ReLU network is **homogeneous** in
+# each layer: multiply $W_l$ by $c > 0$ and the output $f$ is multiplied by $c$. Differentiate by $c$ at 1
+# (Euler's theorem):
 #
 # $$\left\langle W_l, \frac{\partial L}{\partial W_l} \right\rangle = \left\langle f, \frac{\partial L}{\partial f} \right\rangle \quad \text{for every layer } l .$$
 #
@@ -468,8 +514,8 @@ figures.show(
 # %% [markdown]
 # ### Exercise 3 · The balance (3 points, about 6 minutes)
 #
-# Write `balance(net, x, y)`: the inner product $\langle W_l, \partial L / \partial W_l \rangle$, the sum over entries of their products, for each linear layer. Again without biases, and the same
-# when called twice.
+# Write `balance(net, x, y)`: the inner product $\langle W_l, \partial L / \partial W_l \rangle$, the sum over
+# entries of their products, for each linear layer. Again without biases, and the same when called twice.
 
 
 # %% answer="balance"
@@ -531,9 +577,12 @@ assert np.ptp(values) < 1e-13 * values[0] and all(np.ptp(v) > 0.01 for v in othe
 # %% [markdown]
 # The same number in every layer, up to the rounding of float64. With biases or with tanh the law is gone.
 #
-# It has a consequence. In training by small steps, $\|W_l\|^2$ changes at the rate $-2 \langle W_l, \partial L/\partial W_l \rangle$. If this is the same for all layers, the *differences* between their squared norms never change (Du, Hu and Lee, 2018): the layers grow and shrink in step.
+# It has a consequence. In training by small steps, $\|W_l\|^2$ changes at the rate
+# $-2 \langle W_l, \partial L/\partial W_l \rangle$. If this is the same for all layers, the *differences*
+# between their squared norms never change (Du, Hu and Lee, 2018): the layers grow and shrink in step.
 #
-# **Predict.** If we train for the same total time with steps a tenth the size, by what factor does the remaining drift of the differences fall?
+# **Predict.** If we train for the same total time with steps a tenth the size, by what factor does the
+# remaining drift of the differences fall?
 
 
 # %%
@@ -559,18 +608,23 @@ assert 7 < drift[0.1][1] / drift[0.01][1] < 13 and drift[0.01][1] < 0.02 * abs(d
 # %% [markdown]
 # A tenth of the step, a tenth of the drift: in the limit of infinitely small steps the law holds exactly.
 #
-# ## If the norms are right, are we done?
+# ## 11 · If the norms are right, are we done?
 #
-# With $g = 2$ a plain ReLU network keeps its gradients at any depth. Then what are skips for? One more thing can go wrong, and no norm shows it: the *direction*. A gradient is useful for learning if similar inputs ask for similar changes. Take
-# two inputs and compare the directions of their input gradients, by the cosine between them.
+# With $g = 2$ a plain ReLU network keeps its gradients at any depth. Then what are skips for? One more thing
+# can go wrong, and no norm shows it: the *direction*. A gradient is useful for learning if similar inputs ask
+# for similar changes. Take two inputs and compare the directions of their input gradients, by the cosine
+# between them.
 #
-# **Predict.** Two unrelated inputs (at a right angle), one plain ReLU layer: is the cosine of their gradients 0, ½, or 1? And after four layers?
+# **Predict.** Two unrelated inputs (at a right angle), one plain ReLU layer: is the cosine of their gradients
+# 0, ½, or 1? And after four layers?
 
 # %% [markdown]
 # ### Exercise 4 · Gradient correlation (4 points, about 8 minutes)
 #
-# Write `gradient_correlation(net, x)` for a network with one output: for each of the $B$ examples take the gradient of *its* output by *its* input, and return the mean cosine between
-# the gradients of two different examples. (The network treats examples independently. So one backward pass for all of them is enough; think why.)
+# Write `gradient_correlation(net, x)` for a network with one output: for each of the $B$ examples take the
+# gradient of *its* output by *its* input, and return the mean cosine between the gradients of two different
+# examples. (The network treats examples independently. So one backward pass for all of them is enough; think
+# why.)
 
 
 # %% answer="gradient_correlation"
@@ -616,8 +670,10 @@ for seed, (activation, depth, batch) in enumerate((("relu", 1, 2), ("tanh", 4, 5
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# We measure at 16 inputs that stand at right angles to each other, and predict from two facts about a pair of normal numbers (Cho and Saul, 2009). If two inputs enclose the angle $\theta$, a ReLU unit that is active for one is active for the other with probability $1 - \theta / \pi$; that is the factor of the
-# gradients' correlation. And the angle itself shrinks from layer to layer.
+# We measure at 16 inputs that stand at right angles to each other, and predict from two facts about a pair of
+# normal numbers (Cho and Saul, 2009). If two inputs enclose the angle $\theta$, a ReLU unit that is active
+# for one is active for the other with probability $1 - \theta / \pi$; that is the factor of the gradients'
+# correlation. And the angle itself shrinks from layer to layer.
 
 
 # %%
@@ -644,7 +700,7 @@ for skip, values in measured.items():
     print(
         skip,
         ", ".join(
-            f"L = {n}: {v.mean():.2f} +- {v.std():.2f} ({predicted[skip][n]:.3f})"
+            f"L = {n}: {v.mean():.2f} ± {v.std(ddof=1):.2f} ({predicted[skip][n]:.3f})"
             for n, v in zip(depths, values, strict=True)
         ),
     )
@@ -668,7 +724,7 @@ for i, (skip, name) in enumerate((("none", "plain"), ("pre-activation", "residua
     axis.errorbar(
         depths,
         measured[skip].mean(axis=1),
-        measured[skip].std(axis=1),
+        measured[skip].std(axis=1, ddof=1),
         **look,
         label=f"{name}, {len(SEEDS)} networks",
     )
@@ -683,11 +739,14 @@ figures.show(
 )
 
 # %% [markdown]
-# **What we should see.** The plain network's gradients lose what they have in common: ½, then 0.302, then 0.142 after four layers; after sixteen they are all but unrelated although their *norms* are perfect. With skips the correlation falls more slowly. Balduzzi et al. (2017)
-# call this **shattering**.
+# **What we should see.** The plain network's gradients lose what they have in common: ½, then 0.302, then
+# 0.142 after four layers; after sixteen they are all but unrelated although their *norms* are perfect. With
+# skips the correlation falls more slowly. Balduzzi et al. (2017) call this **shattering**.
 #
-# **What it does not show.** That the fall is exponential, as their abstract puts it for standard networks. In this one (no biases, no batch norm) it is slower than halving, because deep layers see their inputs under ever smaller angles. The next cell shows the local exponent: a power law, $L^{-3}$, in both cases.
-# Nor does it show that shattered gradients cannot train: this too is the first instant.
+# **What it does not show.** That the fall is exponential, as their abstract puts it for standard networks. In
+# this one (no biases, no batch norm) it is slower than halving, because deep layers see their inputs under
+# ever smaller angles. The next cell shows the local exponent: a power law, $L^{-3}$, in both cases. Nor does
+# it show that shattered gradients cannot train: this too is the first instant.
 
 # %%
 for skip in ("none", "pre-activation"):
@@ -697,10 +756,11 @@ for skip in ("none", "pre-activation"):
     assert abs(exponent + 3) < 0.05
 
 # %% [markdown]
-# ## Play with the x-ray
+# ## 12 · Play
 #
-# All of this lesson's knobs on one instrument. Some questions to take along: which single knob turns an exploding batch-norm net into a healthy one? For which activation do stream and weights tell different stories? Where do
-# points leave their lines? How small must a branch be at 50 layers?
+# All of this lesson's knobs on one instrument. Some questions to take along: which single knob turns an
+# exploding batch-norm net into a healthy one? For which activation do stream and weights tell different
+# stories? Where do points leave their lines? How small must a branch be at 50 layers?
 
 # %%
 fig = gradient_flow.draw_xray(activation="tanh", gain=1 / 3, depth=50)
@@ -723,60 +783,86 @@ figures.explore(
 )
 
 # %% [markdown] question="limits"
-# ### Open question · Four limits (4 points)
+# ### Question · Four limits (4 points, about 8 minutes)
 #
-# The second question of our second source: *"What are 4 limitations to optimizing a deep convolutional neural network?"* Name four, each with a reason, and for at least two of them point to a measurement of lessons 1 to 4 (or say
-# that we have none yet).
+# The second question of our second source: *"What are 4 limitations to optimizing a deep convolutional neural
+# network?"* Name four, each with a reason, and for at least two of them point to a measurement of lessons 1
+# to 4 (or say that we have none yet).
 #
 # === BEGIN MARK SCHEME ===
-# One point for each limitation that is (a) about optimising, (b) different from the others and (c) given with a reason; the fourth point only if two of them
-# are tied to a measurement, or are honestly marked as not measured yet.
-# - 4: four such limitations, two of them with evidence.
+# One point for each limitation that is (a) about optimising, (b) different from the others and (c) given with
+# a reason; the fourth point only if two of them are tied to a measurement, or are honestly marked as not
+# measured yet.
+#
+# - 0: none, or only keywords.
+# - 1: one such limitation.
+# - 2: two.
 # - 3: three; or four without evidence.
-# - 2: two. - 1: one. - 0: none, or only keywords.
+# - 4: four, two of them with evidence.
 #
-# Expected among others: gradients that vanish (factor sqrt(g/2) = 0.408 a layer by default) or explode (batch norm 1.211 a layer; residual 1.414);
-# saturation (lesson 3); zero padding, which costs signal and gradient at the edges (0.392 against 0.408; lesson 1); sensitivity to initialisation and learning rate;
-# shattered gradients; degradation: deeper plain nets reach a higher *training* loss (lesson 7); updates lost to rounding (lesson 3); cost in memory and time, which grows
-# with depth; a loss surface that is not convex (lesson 9).
+# Expected among others: gradients that vanish (factor sqrt(g/2) = 0.408 a layer by default) or explode (batch
+# norm 1.211 a layer; residual 1.414); saturation (lesson 3); zero padding, which costs signal and gradient at
+# the edges (0.392 against 0.408; lesson 1); sensitivity to initialisation and learning rate; shattered
+# gradients; degradation: deeper plain nets reach a higher *training* loss (lesson 7); updates lost to
+# rounding (lesson 3); cost in memory and time, which grows with depth; a loss surface that is not convex
+# (lesson 9).
 #
-# Misconceptions: overfitting is named as a problem of optimisation (it is one of generalisation); "early layers always get less" (for ReLU all layers get the same); "batch norm
-# solves vanishing and exploding gradients"; "skips make the factor 1".
+# Misconceptions: overfitting is named as a problem of optimisation (it is one of generalisation); "early
+# layers always get less" (for ReLU all layers get the same); "batch norm solves vanishing and exploding
+# gradients"; "skips make the factor 1".
 # === END MARK SCHEME ===
 
 # %% [markdown] response="limits" points=4
 # ### BEGIN SOLUTION
-# 1. *Gradients vanish.* A layer multiplies them by $\sqrt{g/2}$; with PyTorch's default that is 0.41 (measured 0.41), so 20 layers leave about $10^{-8}$, in all layers alike.
-# 2. *Gradients explode.* Batch norm with ReLU multiplies by 1.21 a layer whatever the weights, and a residual net with $g = 2$ by 1.41: 50 layers give factors of ten thousand and of ten million.
-# 3. *Gradients shatter.* Even where the norms are right, the gradients of different inputs have less and less in common as a plain net gets deeper (0.5, 0.30, 0.14 at 1, 2, 4 layers), so that a step that is good for one input says little about another.
-# 4. *Degradation.* Deeper plain networks are reported to reach a higher training error although a solution at least as good exists (copy the shallow net, add identities). We have not measured this yet; lesson 7 does.
+# 1. *Gradients vanish.* A layer multiplies them by $\sqrt{g/2}$; with PyTorch's default that is 0.41
+#    (measured 0.41), so 20 layers leave about $10^{-8}$, in all layers alike.
+# 2. *Gradients explode.* Batch norm with ReLU multiplies by 1.21 a layer whatever the weights, and a residual
+#    net with $g = 2$ by 1.41: 50 layers give factors of ten thousand and of ten million.
+# 3. *Gradients shatter.* Even where the norms are right, the gradients of different inputs have less and less
+#    in common as a plain net gets deeper (0.5, 0.30, 0.14 at 1, 2, 4 layers), so that a step that is good for
+#    one input says little about another.
+# 4. *Degradation.* Deeper plain networks are reported to reach a higher training error although a solution at
+#    least as good exists (copy the shallow net, add identities). We have not measured this yet; lesson 7
+#    does.
 # ### END SOLUTION
 
 # %% [markdown]
-# ## Where we stand
+# ## What we have learnt
+#
+# - A wide random layer multiplies the gradient by $\sqrt{g\,\mathbb{E}[\varphi'^2]}$, with a skip by
+#   $\sqrt{1 + g\,\mathbb{E}[\varphi'^2]}$. It can be computed and measured, and should be both.
+# - Zero padding costs a few per cent a layer; batch norm alone makes gradients explode; a skip needs a small
+#   branch.
+# - In a bias-free ReLU network $\langle W_l, \partial L / \partial W_l\rangle$ is the same in every layer: if
+#   gradients vanish, they vanish everywhere.
+# - Norms are not all. Gradients can have the right size and nothing in common.
 
 # %%
 progress(check, globals())
 
 # %% [markdown]
-# **What we have learnt**
+# ## The question for the next lesson
 #
-# - A wide random layer multiplies the gradient by $\sqrt{g\,\mathbb{E}[\phi'^2]}$, with a skip by $\sqrt{1 + g\,\mathbb{E}[\phi'^2]}$. It can be computed and measured, and should be both.
-# - Zero padding costs a few per cent a layer; batch norm alone makes gradients explode; a skip needs a small branch.
-# - In a bias-free ReLU network $\langle W_l, \partial L / \partial W_l\rangle$ is the same in every layer: if gradients vanish, they vanish everywhere.
-# - Norms are not all. Gradients can have the right size and nothing in common.
+# We know what a skip is to do. But does the block of our third source do it, line for line as it was
+# published? And for which images does it work at all?
 #
-# **The next question.** We know what a skip is to do. But does the block of our third source do it, line for line as it was published? [Lesson 5](../05_skip_connection/05_skip_connection.ipynb) runs its exercise, and finds out for which images
-# it works at all.
+# ## References
 #
-# ### References
-#
-# - X. Glorot, Y. Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010 ([PMLR 9:249-256](https://proceedings.mlr.press/v9/glorot10a.html)).
-# - K. He, X. Zhang, S. Ren, J. Sun, "Delving deep into rectifiers", 2015. [arXiv:1502.01852](https://arxiv.org/abs/1502.01852)
-# - K. He, X. Zhang, S. Ren, J. Sun, "Identity mappings in deep residual networks", 2016. [arXiv:1603.05027](https://arxiv.org/abs/1603.05027)
-# - S. S. Schoenholz, J. Gilmer, S. Ganguli, J. Sohl-Dickstein, "Deep information propagation", 2017. [arXiv:1611.01232](https://arxiv.org/abs/1611.01232)
-# - G. Yang, S. S. Schoenholz, "Mean field residual networks: on the edge of chaos", 2017. [arXiv:1712.08969](https://arxiv.org/abs/1712.08969)
-# - G. Yang, J. Pennington, V. Rao, J. Sohl-Dickstein, S. S. Schoenholz, "A mean field theory of batch normalization", 2019. [arXiv:1902.08129](https://arxiv.org/abs/1902.08129)
-# - S. S. Du, W. Hu, J. D. Lee, "Algorithmic regularization in learning deep homogeneous models: layers are automatically balanced", 2018. [arXiv:1806.00900](https://arxiv.org/abs/1806.00900)
-# - D. Balduzzi, M. Frean, L. Leary, J. P. Lewis, K. W.-D. Ma, B. McWilliams, "The shattered gradients problem: if resnets are the answer, then what is the question?", 2017. [arXiv:1702.08591](https://arxiv.org/abs/1702.08591)
-# - Y. Cho, L. K. Saul, "Kernel methods for deep learning", NIPS 2009.
+# - X. Glorot, Y. Bengio, *Understanding the difficulty of training deep feedforward neural networks*, AISTATS
+#   (2010). [PMLR 9:249-256](https://proceedings.mlr.press/v9/glorot10a.html)
+# - K. He, X. Zhang, S. Ren, J. Sun, *Delving deep into rectifiers* (2015).
+#   [arXiv:1502.01852](https://arxiv.org/abs/1502.01852)
+# - K. He, X. Zhang, S. Ren, J. Sun, *Identity mappings in deep residual networks* (2016).
+#   [arXiv:1603.05027](https://arxiv.org/abs/1603.05027)
+# - S. S. Schoenholz, J. Gilmer, S. Ganguli, J. Sohl-Dickstein, *Deep information propagation* (2017).
+#   [arXiv:1611.01232](https://arxiv.org/abs/1611.01232)
+# - G. Yang, S. S. Schoenholz, *Mean field residual networks: on the edge of chaos* (2017).
+#   [arXiv:1712.08969](https://arxiv.org/abs/1712.08969)
+# - G. Yang, J. Pennington, V. Rao, J. Sohl-Dickstein, S. S. Schoenholz, *A mean field theory of batch
+#   normalization* (2019). [arXiv:1902.08129](https://arxiv.org/abs/1902.08129)
+# - S. S. Du, W. Hu, J. D. Lee, *Algorithmic regularization in learning deep homogeneous models: layers are
+#   automatically balanced* (2018). [arXiv:1806.00900](https://arxiv.org/abs/1806.00900)
+# - D. Balduzzi, M. Frean, L. Leary, J. P. Lewis, K. W.-D. Ma, B. McWilliams, *The shattered gradients
+#   problem: if resnets are the answer, then what is the question?* (2017).
+#   [arXiv:1702.08591](https://arxiv.org/abs/1702.08591)
+# - Y. Cho, L. K. Saul, *Kernel methods for deep learning*, NIPS (2009).

@@ -15,23 +15,28 @@
 #
 # {{badge}}
 #
-# Lesson 4 left us with a number: a skip turns the gradient's factor of $\sqrt{g/2}$ a layer into $\sqrt{1 + g/2}$. That was a law
-# about random matrices. What is left of it in a real convolutional block, with sizes, paddings and ReLUs that we have to choose?
+# Lesson 4 told us what a skip is to do: it turns the gradient's factor of $\sqrt{g/2}$ a layer into
+# $\sqrt{1 + g/2}$. That was a law about random matrices. Does a published block do it, with real sizes,
+# paddings and ReLUs, and for which images does it work at all?
 #
-# A well-known chapter on skip connections ends in a small coding exercise: *write the `forward` function so that the input is added to the output
-# of the two layers*. One line solves it. We write that line, and then ask everything the exercise does not ask: which images does this block accept,
-# what does its branch see, what can it learn, and how do we build one that works everywhere?
+# A well-known chapter on skip connections ends in a small coding exercise: *write the `forward` function so
+# that the input is added to the output of the two layers*. One line solves it. We write that line, and then
+# ask everything the exercise does not ask: which images does this block accept, what does its branch see,
+# what can it learn, and how do we build one that works everywhere?
 #
-# **Objectives** - after this lesson you can
+# **Objectives.** After this lesson you can
+#
 # - write a residual block in PyTorch, and say what its gradient is;
 # - work out the size of a branch before you run it, and spot an addition that broadcasts in silence;
 # - say why it matters on which side of the addition the ReLU stands, and when working in place is a trap;
 # - repair a block whose sizes do not fit, and count the parameters that a shortcut costs.
 #
-# **Prerequisites:** lessons 3 and 4; `torch.nn.Module` and `nn.Conv2d`.
+# **Prerequisites.** Lessons 3 and 4; `torch.nn.Module` and `nn.Conv2d`.
 #
 # **Time:** about {{minutes}} minutes, {{cpu_seconds}} CPU seconds. **Points:** {{points}}.
-# Symbols are on the [notation page](../../docs/notation.md), words in the [glossary](../../docs/glossary.md).
+#
+# Symbols are listed on the [notation page](../../docs/notation.md), terms in the
+# [glossary](../../docs/glossary.md).
 
 # %% bootstrap=true
 
@@ -50,8 +55,9 @@ SEED = 172  # the chapter's
 # %% [markdown]
 # ## 1 · The chapter's block
 #
-# The chapter gives us the layers and asks for `forward`. Its figure shows the block of He et al., but its solution puts the second ReLU *before* the
-# addition. We follow the solution, and come back to the difference in section 4:
+# The chapter gives us the layers and asks for `forward`. Its figure shows the block of He et al., but its
+# solution puts the second ReLU *before* the addition. We follow the solution, and come back to the difference
+# in section 4:
 #
 # ```
 # chapter   x ─┬─ conv1 ─ ReLU ─ conv2 ─ ReLU ─(+)─────── y          y = relu(F(x)) + x
@@ -61,13 +67,13 @@ SEED = 172  # the chapter's
 #              └────────────────────────────────┘
 # ```
 #
-# Here and below $F$ is the branch up to and including its last convolution. The chapter calls the argument `input`; that hides Python's own `input`, so
-# ours is called `image`.
+# Here and below $F$ is the branch up to and including its last convolution. The chapter calls the argument
+# `input`; that hides Python's own `input`, so ours is called `image`.
 #
 # ### Exercise 1 · The skip connection (5 points, about 6 minutes)
 #
-# Write `forward`: `conv_layer1`, `relu`, `conv_layer2`, `relu2`, and then the addition of the image. The layers are the chapter's; leave them as they are.
-# The caller's image must come out of the call unchanged.
+# Write `forward`: `conv_layer1`, `relu`, `conv_layer2`, `relu2`, and then the addition of the image. The
+# layers are the chapter's; leave them as they are. The caller's image must come out of the call unchanged.
 
 
 # %% answer="SkipConnection"
@@ -141,8 +147,9 @@ for seed, side in [(501, 3), (502, 4), (503, 4)]:
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# With the chapter's seed, 172, everybody gets the same weights and the same output. *Predict* before you run it: how many parameters does the
-# block have, and can any output pixel be below the 1.0 of an image of ones?
+# With the chapter's seed, 172, everybody gets the same weights and the same output. **Predict** before you
+# run it: how many parameters does the block have, and can any output pixel be below the 1.0 of an image of
+# ones?
 
 # %%
 torch.manual_seed(SEED)
@@ -150,7 +157,7 @@ block = SkipConnection()
 ones = torch.ones(1, 3, 4, 4)
 output = block(ones).detach()
 
-print("parameters:", blocks.count_parameters(block))
+print("seed:", SEED, "  parameters:", blocks.count_parameters(block))
 print("smallest output:", round(output.min().item(), 4))
 print(output[0, 0].numpy().round(4))
 
@@ -159,12 +166,13 @@ assert blocks.count_parameters(block) == (3 * 6 * 2 * 2 + 6) + (6 * 3 * 2 * 2 + 
 assert torch.equal(output - ones, (output - ones).relu())
 
 # %% [markdown]
-# Look at the matrix again: its first and last row and column are one constant, as if the block had drawn a frame around four pixels. Two
-# sections on we know why.
+# Look at the matrix again: its first and last row and column are one constant, as if the block had drawn a
+# frame around four pixels. Two sections on we know why.
 #
 # ## 2 · Which images fit?
 #
-# `x + image` needs two tensors of the same size. A convolution with kernel $k$, stride $s$ and padding $p$ makes of $n$ pixels
+# `x + image` needs two tensors of the same size. A convolution with kernel $k$, stride $s$ and padding $p$
+# makes of $n$ pixels
 #
 # $$ n' = \left\lfloor \frac{n + 2p - k}{s} \right\rfloor + 1 , $$
 #
@@ -172,7 +180,8 @@ assert torch.equal(output - ones, (output - ones).relu())
 #
 # ### Exercise 2 · The size of the branch (3 points, about 8 minutes)
 #
-# Write `branch_size(height, width)`: the size of the map that comes out of the chapter's second convolution. Use the formula twice, or simplify it by hand first.
+# Write `branch_size(height, width)`: the size of the map that comes out of the chapter's second convolution.
+# Use the formula twice, or simplify it by hand first.
 
 
 # %% answer="branch_size"
@@ -198,7 +207,8 @@ for height, width in np.random.default_rng(52).integers(1, 90, (8, 2)).tolist():
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# *Predict:* write down every side from 1 to 12 for which the block gives an answer at all. Then let torch try.
+# **Predict.** Write down every side from 1 to 12 for which the block gives an answer at all. Then let torch
+# try.
 
 # %%
 chapter_branch = blocks.conv_branch(3, 6, 2, 2, 2, seed=SEED)  # the branch alone, with the same weights
@@ -217,8 +227,9 @@ assert all(outcomes[n] == "raises" for n in (2, *range(5, 13)))
 
 
 # %% [markdown]
-# The equation $n = \lfloor n/4 \rfloor + 3$ has two solutions. Every other size of image is refused - except a single pixel, which is worse: torch *broadcasts* it to
-# 3 × 3 and says nothing. A shape that comes out right is no proof that the addition meant what we meant.
+# The equation $n = \lfloor n/4 \rfloor + 3$ has two solutions. Every other size of image is refused - except
+# a single pixel, which is worse: torch *broadcasts* it to 3 × 3 and says nothing. A shape that comes out
+# right is no proof that the addition meant what we meant.
 
 
 # %%
@@ -265,7 +276,8 @@ figures.show(
 )
 
 # %% [markdown]
-# Move the sliders: which kernels and paddings make the staircase lie on the diagonal? (With stride 1 it is $2p = k - 1$; with stride 2 there is no way.)
+# Move the sliders: which kernels and paddings make the staircase lie on the diagonal? (With stride 1 it is
+# $2p = k - 1$; with stride 2 there is no way.)
 
 # %% live=true
 figures.explore(draw_fit, padding=[2, 0, 1], kernel=[2, 3, 4, 5], stride=[2, 1])
@@ -273,10 +285,13 @@ figures.explore(draw_fit, padding=[2, 0, 1], kernel=[2, 3, 4, 5], stride=[2, 1])
 # %% [markdown]
 # ## 3 · What the branch sees
 #
-# A padding of 2 with a kernel of 2 is odd: the first window of every layer lies on the padding alone. *Predict:* of the 16 output positions
-# at side 4, how many can change when the image changes?
+# The part of the image that an output can see is its **receptive field**. A padding of 2 with a kernel of 2
+# is odd: the first window of every layer lies on the padding alone, and its receptive field is empty.
 #
-# We send two different images through the branch (without its last ReLU, which could hide a change) and look at where the outputs differ.
+# **Predict.** Of the 16 output positions at side 4, how many can change when the image changes?
+#
+# We send two different images through the branch (without its last ReLU, which could hide a change) and look
+# at where the outputs differ.
 
 # %%
 linear_branch = blocks.conv_branch(3, 6, 2, 2, 2, relu_last=False, seed=SEED)
@@ -310,12 +325,14 @@ figures.show(
 assert (changed, difference.size) == (4, 16)
 
 # %% [markdown]
-# Now the same for any branch and any side. Two images may not be enough: where a ReLU happens to be closed for both, a connection stays invisible.
+# Now the same for any branch and any side. Two images may not be enough: where a ReLU happens to be closed
+# for both, a connection stays invisible.
 #
 # ### Exercise 3 · Dependence on the input (4 points, about 10 minutes)
 #
-# Write `input_dependence(branch, n)`: in how many positions *can* the output change when the image does, and how many positions are there? A
-# position is a pixel of the output map; it counts when any of its channels changes. Comparing the outputs of a few dozen random images is enough.
+# Write `input_dependence(branch, n)`: in how many positions *can* the output change when the image does, and
+# how many positions are there? A position is a pixel of the output map; it counts when any of its channels
+# changes. Comparing the outputs of a few dozen random images is enough.
 
 
 # %% answer="input_dependence"
@@ -354,15 +371,16 @@ for n, (count, total) in seen.items():
 assert seen[3] == (4, 9) and seen[4] == (4, 16)
 
 # %% [markdown]
-# So at the sides that the block accepts, most of what it adds to the image is a learned constant: padding and bias. That was the frame in the first
-# output.
-# None of this is a mistake in *adding*; the exercise checks the one line that is right.
+# So at the sides that the block accepts, most of what it adds to the image is a learned constant: padding and
+# bias. That was the frame in the first output. None of this is a mistake in *adding*; the exercise checks the
+# one line that is right.
 #
 # ## 4 · What the skip does to the gradient, and what the ReLU does to the stream
 #
 # ### "Multiplied by one"
 #
-# The chapter says that the gradient through the skip is *simply multiplied by one*. For $y = x + B(x)$ with the branch $B$ the chain rule gives
+# The chapter says that the gradient through the skip is *simply multiplied by one*. For $y = x + B(x)$ with
+# the branch $B$ the chain rule gives
 #
 # $$ \frac{\partial L}{\partial x} = (I + J_B)^\top \frac{\partial L}{\partial y} . $$
 #
@@ -380,12 +398,16 @@ print(f"the gradient is stretched by {factors.min():.2f} to {factors.max():.2f}"
 assert int((J_B != 0).any(1).sum()) <= 3 * changed
 
 # %% [markdown]
-# "One" is right where the branch is blind, and only there. And the identity does not *preserve* a gradient by itself: if $J_B$ came near $-I$, the two would cancel.
+# "One" is right where the branch is blind, and only there. And the identity does not *preserve* a gradient by
+# itself: if $J_B$ came near $-I$, the two would cancel.
 #
 # ### A stream that can only grow
 #
-# The chapter's branch ends in a ReLU, so what it adds is never negative. He et al. add first and rectify the sum. *Predict:* stack 20 blocks of either kind.
-# What share of the values gets smaller from one block to the next?
+# The chapter's branch ends in a ReLU, so what it adds is never negative. He et al. add first and rectify the
+# sum.
+#
+# **Predict.** Stack 20 blocks of either kind. What share of the values gets smaller from one block to the
+# next?
 
 # %%
 FORMS = {
@@ -439,12 +461,15 @@ figures.show(
 )
 
 # %% [markdown]
-# What this does not show: that growth must hurt. Normalisation can hide it, and He's form too is kept non-negative by its last ReLU. What *can* be shown is a task that one form cannot do.
+# **What it does not show.** That growth must hurt. Normalisation can hide it, and He's form too is kept
+# non-negative by its last ReLU. What *can* be shown is a task that one form cannot do.
 #
 # ### A loss that stalls, and not because a gradient vanished
 #
-# "All you see is that the training loss stops decreasing but is still far away from the desired value": so the chapter introduces vanishing gradients. But a loss stalls for many reasons. Here is one
-# at depth *one*. The target is half the image, $y = x/2$. A block that can only add is best off adding nothing, and its loss cannot fall below that of the identity, the mean of $(x/2)^2$.
+# "All you see is that the training loss stops decreasing but is still far away from the desired value": so
+# the chapter introduces vanishing gradients. But a loss stalls for many reasons. Here is one at depth *one*.
+# The target is half the image, $y = x/2$. A block that can only add is best off adding nothing, and its loss
+# cannot fall below that of the identity, the mean of $(x/2)^2$.
 
 
 # %%
@@ -503,46 +528,51 @@ figures.show(
 )
 
 # %% [markdown]
-# The gradient of the stalled block is exactly zero - a closed ReLU, as in lesson 3, one layer deep. A stalled loss alone says nothing about vanishing with depth. And one toy target says
-# nothing about which form trains better on data: it shows what a form *cannot* represent.
+# The gradient of the stalled block is exactly zero - a closed ReLU, as in lesson 3, one layer deep. A stalled
+# loss alone says nothing about vanishing with depth. And one toy target says nothing about which form trains
+# better on data: it shows what a form *cannot* represent.
 
 # %% [markdown] question="fitting"
-# ### Question 1 · What is fitted? (3 points)
+# ### Question · What is fitted? (3 points, about 6 minutes)
 #
-# In terms of how a given block of a network is "fitted", what is the key difference between using skip connections and traditional blocks? Use $H(x)$ for
-# what the block should compute, and say for which $H$ each kind has an easy task.
+# In terms of how a given block of a network is "fitted", what is the key difference between using skip
+# connections and traditional blocks? Use $H(x)$ for what the block should compute, and say for which $H$ each
+# kind has an easy task.
 #
 # === BEGIN MARK SCHEME ===
-# **3** - A traditional block fits $H(x)$ itself; a residual block fits the residual $F(x) = H(x) - x$ and adds $x$ back. So the identity (or a map near it) costs a
-# residual block only $F = 0$, weights pushed to zero, while stacked nonlinear layers have to build it. Says that the reformulation changes how easy the
-# search is, not (up to the ReLU's place) what can be represented.
+# - 0: No difference named, or a wrong one.
+# - 1: Only "the input is added" or "it learns the difference", without $H$.
+# - 2: $F = H - x$ and the remark on the identity, but nothing on ease against capacity.
+# - 3: A traditional block fits $H(x)$ itself; a residual block fits the residual $F(x) = H(x) - x$ and adds
+#   $x$ back. So the identity (or a map near it) costs a residual block only $F = 0$, weights pushed to zero,
+#   while stacked nonlinear layers have to build it. Says that the reformulation changes how easy the search
+#   is, not (up to the ReLU's place) what can be represented.
 #
-# **2** - $F = H - x$ and the remark on the identity, but nothing on ease against capacity.
-#
-# **1** - Only "the input is added" or "it learns the difference", without $H$.
-#
-# **0** - No difference named, or a wrong one.
-#
-# Misconceptions: "skip connections let layers be left out, so there are fewer parameters"; "the residual is the training error"; "a residual block can represent more
-# functions"; "the gradient is multiplied by one, therefore".
+# Misconceptions: "skip connections let layers be left out, so there are fewer parameters"; "the residual is
+# the training error"; "a residual block can represent more functions"; "the gradient is multiplied by one,
+# therefore".
 # === END MARK SCHEME ===
 
 # %% [markdown] response="fitting" points=3
 # ### BEGIN SOLUTION
-# A traditional block has to fit the wanted map $H(x)$ directly. A residual block returns $F(x) + x$, so its layers fit only the residual $F(x) = H(x) - x$. If the best $H$ is near the
-# identity, the residual block has next to nothing to do: $F = 0$ is reached by pushing weights to zero. Stacked layers with ReLUs would have to construct the identity. Capacity hardly
-# changes; what changes is where the search starts and how easy its target is. (The chapter's block, whose branch is rectified, can only fit residuals that are not negative.)
+# A traditional block has to fit the wanted map $H(x)$ directly. A residual block returns $F(x) + x$, so its
+# layers fit only the residual $F(x) = H(x) - x$. If the best $H$ is near the identity, the residual block has
+# next to nothing to do: $F = 0$ is reached by pushing weights to zero. Stacked layers with ReLUs would have
+# to construct the identity. Capacity hardly changes; what changes is where the search starts and how easy its
+# target is. (The chapter's block, whose branch is rectified, can only fit residuals that are not negative.)
 # ### END SOLUTION
 
 # %% [markdown]
 # ## 5 · A block that fits every size
 #
-# Two repairs: kernel 3 with stride 1 and padding 1 keeps every size, since $2p = k - 1$ (and the window is centred on its pixel); and the sum comes before the ReLU.
+# Two repairs: kernel 3 with stride 1 and padding 1 keeps every size, since $2p = k - 1$ (and the window is
+# centred on its pixel); and the sum comes before the ReLU.
 #
 # ### Exercise 4 · The repaired block (4 points, about 8 minutes)
 #
-# Write `FixedBlock(channels)`: two 3 × 3 convolutions named `conv1` and `conv2`, `channels` to `channels`, that keep the size of any image, and
-# $y = \mathrm{relu}(F(x) + x)$ with a ReLU between the convolutions. No normalisation.
+# Write `FixedBlock(channels)`: two 3 × 3 convolutions named `conv1` and `conv2`, `channels` to `channels`,
+# that keep the size of any image, and $y = \mathrm{relu}(F(x) + x)$ with a ReLU between the convolutions. No
+# normalisation.
 
 
 # %% answer="FixedBlock"
@@ -597,8 +627,10 @@ print("every side fits, and every position sees the image")
 # %% [markdown]
 # ## 6 · In place: safe here, a trap nearby
 #
-# The chapter writes `nn.ReLU(inplace=True)`: the result overwrites its input, which saves memory. In its block that is safe: what is overwritten is the output of a convolution, and nobody
-# needs that again, neither the addition nor the backward pass. One step to the side it is not. *Predict* for each of the three: right, an error, or silently wrong?
+# The chapter writes `nn.ReLU(inplace=True)`: the result overwrites its input, which saves memory. In its
+# block that is safe: what is overwritten is the output of a convolution, and nobody needs that again, neither
+# the addition nor the backward pass. One step to the side it is not. **Predict** for each of the three:
+# right, an error, or silently wrong?
 
 
 # %%
@@ -633,20 +665,24 @@ assert outcome(lambda: y.sum().backward()).startswith(
 )
 
 # %% [markdown]
-# The second is the dangerous one: as the first operation of a branch, an in-place ReLU rectifies the image *that the skip still needs*, and $\mathrm{relu}(x) + x$ becomes $2\,\mathrm{relu}(x)$. Inside a network the
-# image is the output of the layer before, never a leaf, so nothing complains. The third fails because ReLU keeps its *output* for the backward pass, and `+=` changed it.
+# The second is the dangerous one: as the first operation of a branch, an in-place ReLU rectifies the image
+# *that the skip still needs*, and $\mathrm{relu}(x) + x$ becomes $2\,\mathrm{relu}(x)$. Inside a network the
+# image is the output of the layer before, never a leaf, so nothing complains. The third fails because ReLU
+# keeps its *output* for the backward pass, and `+=` changed it.
 #
 # ## 7 · When the shapes must change
 #
-# Networks halve the image and double the channels now and then. Then $x$ and $F(x)$ differ in shape *by design*, and the shortcut needs a map of its own: a 1 × 1 convolution with the branch's stride,
-# the *projection*.
+# Networks halve the image and double the channels now and then. Then $x$ and $F(x)$ differ in shape *by
+# design*, and the shortcut needs a map of its own: a 1 × 1 convolution with the branch's stride, the
+# *projection*.
 #
 # $$ y = \mathrm{relu}\big(F(x) + W_s\, x\big) $$
 #
 # ### Exercise 5 · The projection block (4 points, about 10 minutes)
 #
-# Write `ProjectionBlock(c_in, c_out, stride)` with three layers: `conv1` (3 × 3, `c_in` to `c_out`, padding 1, takes the stride), `conv2` (3 × 3, `c_out` to `c_out`, padding 1, stride 1) and
-# `projection` (1 × 1, `c_in` to `c_out`). Beware of images so small that an addition would broadcast.
+# Write `ProjectionBlock(c_in, c_out, stride)` with three layers: `conv1` (3 × 3, `c_in` to `c_out`, padding
+# 1, takes the stride), `conv2` (3 × 3, `c_out` to `c_out`, padding 1, stride 1) and `projection` (1 × 1,
+# `c_in` to `c_out`). Beware of images so small that an addition would broadcast.
 
 
 # %% answer="ProjectionBlock"
@@ -704,50 +740,56 @@ print(
 assert projection == 16 * 32 + 32 and blocks.count_parameters(FixedBlock(16)) == 2 * (9 * 16 * 16 + 16)
 
 # %% [markdown] question="parameters"
-# ### Question 2 · What does a ResNet add? (2 points)
+# ### Question · What does a ResNet add? (2 points, about 4 minutes)
 #
-# In the context of model hyper-parameters, what additional parameters are added in the ResNet implementation? Tell parameters (learned) from hyper-parameters (chosen), and
-# the kinds of shortcut from each other.
+# In the context of model hyper-parameters, what additional parameters are added in the ResNet implementation?
+# Tell parameters (learned) from hyper-parameters (chosen), and the kinds of shortcut from each other.
 #
 # === BEGIN MARK SCHEME ===
-# **2** - Identity shortcuts add no learned parameters (and only one addition per value). A projection adds $c_{in} c_{out}$ weights (plus bias or normalisation), where shapes change. Hyper-parameters
-# that come in are choices: how many layers a shortcut spans, which kind of shortcut where shapes change, where ReLU and normalisation stand.
+# - 0: "Every skip has its own weights", or nothing that fits.
+# - 1: One of the two kinds right, or learned and chosen not told apart.
+# - 2: Identity shortcuts add no learned parameters (and only one addition per value). A projection adds
+#   $c_{in} c_{out}$ weights (plus bias or normalisation), where shapes change. Hyper-parameters that come in
+#   are choices: how many layers a shortcut spans, which kind of shortcut where shapes change, where ReLU and
+#   normalisation stand.
 #
-# **1** - One of the two kinds right, or learned and chosen not told apart.
-#
-# **0** - "Every skip has its own weights", or nothing that fits.
-#
-# Misconceptions: "the skip has a learned scale" (that is a gate: highway networks, ReZero); "addition doubles the channels" (that is concatenation); "a ResNet is larger than the plain net of the same depth".
+# Misconceptions: "the skip has a learned scale" (that is a gate: highway networks, ReZero); "addition doubles
+# the channels" (that is concatenation); "a ResNet is larger than the plain net of the same depth".
 # === END MARK SCHEME ===
 
 # %% [markdown] response="parameters" points=2
 # ### BEGIN SOLUTION
-# None, where the shortcut is the identity: the addition has nothing to learn. Where channels or size change, a projection has learned weights: $c_{in} \cdot c_{out}$ for the 1 × 1 convolution, plus its bias or
-# batch norm; a few per cent of the block. What one chooses in addition, the hyper-parameters: the number of layers a shortcut spans, its kind (identity with zero padding, or projection), and the order of
-# addition, ReLU and normalisation.
+# None, where the shortcut is the identity: the addition has nothing to learn. Where channels or size change,
+# a projection has learned weights: $c_{in} \cdot c_{out}$ for the 1 × 1 convolution, plus its bias or batch
+# norm; a few per cent of the block. What one chooses in addition, the hyper-parameters: the number of layers
+# a shortcut spans, its kind (identity with zero padding, or projection), and the order of addition, ReLU and
+# normalisation.
 # ### END SOLUTION
 
 # %% [markdown] question="kernels"
-# ### Question 3 · An analogy (2 points)
+# ### Question · An analogy (2 points, about 4 minutes)
 #
-# Give an appropriate analogy for how kernels are used to extract features from images - sanding wood, for example - and say where your analogy breaks down.
+# Give an appropriate analogy for how kernels are used to extract features from images - sanding wood, for
+# example - and say where your analogy breaks down.
 #
 # === BEGIN MARK SCHEME ===
-# **2** - The analogy has a small tool applied in the same way everywhere (shared weights, sliding), whose make decides what it responds to; and it names a limit of the analogy (a kernel measures and
-# writes a new map, it does not wear the image down; kernels are learned; layers respond to what earlier layers found).
+# - 0: No local operation (for example "a filter makes the image smaller").
+# - 1: A local tool moved over the image, but without its response to a pattern, or without a limit.
+# - 2: The analogy has a small tool applied in the same way everywhere (shared weights, sliding), whose make
+#   decides what it responds to; and it names a limit of the analogy (a kernel measures and writes a new map,
+#   it does not wear the image down; kernels are learned; layers respond to what earlier layers found).
 #
-# **1** - A local tool moved over the image, but without its response to a pattern, or without a limit.
-#
-# **0** - No local operation (for example "a filter makes the image smaller").
-#
-# Misconceptions: "each kernel looks at one part of the image"; "a kernel removes what is unimportant"; "kernels are designed by hand".
+# Misconceptions: "each kernel looks at one part of the image"; "a kernel removes what is unimportant";
+# "kernels are designed by hand".
 # === END MARK SCHEME ===
 
 # %% [markdown] response="kernels" points=2
 # ### BEGIN SOLUTION
-# A fingertip moving over a carved table top: the same fingertip everywhere, feeling only what is under it, and reporting how strongly it meets an edge. Other fingertips are tuned to grooves or grain; a second hand
-# reads the first hand's reports and so feels corners and shapes. Sandpaper shares the sliding and the sameness, and coarse paper finds other bumps than fine paper. Both break down where sanding changes the wood:
-# a kernel leaves the image as it is and writes a new map. And nobody chooses the grit: training does.
+# A fingertip moving over a carved table top: the same fingertip everywhere, feeling only what is under it,
+# and reporting how strongly it meets an edge. Other fingertips are tuned to grooves or grain; a second hand
+# reads the first hand's reports and so feels corners and shapes. Sandpaper shares the sliding and the
+# sameness, and coarse paper finds other bumps than fine paper. Both break down where sanding changes the
+# wood: a kernel leaves the image as it is and writes a new map. And nobody chooses the grit: training does.
 # ### END SOLUTION
 
 # %% [markdown]
@@ -769,13 +811,18 @@ assert projection == 16 * 32 + 32 and blocks.count_parameters(FixedBlock(16)) ==
 progress(check, globals())
 
 # %% [markdown]
-# ## Where we go from here
+# ## The question for the next lesson
 #
-# Shapes that disagree were refused, repaired by design, or projected with new weights. There is a fourth way: a shortcut that joins maps of *different* size and depth and has no weights at all. What should it
-# compute, forward and backward, and how would we know that a backward pass written by hand is right? Lesson 6 builds that layer in NumPy.
+# Shapes that disagree were refused, repaired by design, or projected with new weights. There is a fourth way:
+# a shortcut that joins maps of *different* size and depth and has no weights at all. What should it compute,
+# forward and backward, and how would we know that a backward pass written by hand is right?
 #
 # ## References
 #
-# - K. He, X. Zhang, S. Ren, J. Sun, *Deep Residual Learning for Image Recognition*, CVPR 2016. [doi:10.1109/CVPR.2016.90](https://doi.org/10.1109/CVPR.2016.90), [arXiv:1512.03385](https://arxiv.org/abs/1512.03385)
-# - K. He, X. Zhang, S. Ren, J. Sun, *Identity Mappings in Deep Residual Networks*, ECCV 2016. [arXiv:1603.05027](https://arxiv.org/abs/1603.05027)
-# - V. Dumoulin, F. Visin, *A guide to convolution arithmetic for deep learning*, 2016. [arXiv:1603.07285](https://arxiv.org/abs/1603.07285)
+# - K. He, X. Zhang, S. Ren, J. Sun, *Deep Residual Learning for Image Recognition*, CVPR (2016).
+#   [doi:10.1109/CVPR.2016.90](https://doi.org/10.1109/CVPR.2016.90),
+#   [arXiv:1512.03385](https://arxiv.org/abs/1512.03385)
+# - K. He, X. Zhang, S. Ren, J. Sun, *Identity Mappings in Deep Residual Networks*, ECCV (2016).
+#   [arXiv:1603.05027](https://arxiv.org/abs/1603.05027)
+# - V. Dumoulin, F. Visin, *A guide to convolution arithmetic for deep learning* (2016).
+#   [arXiv:1603.07285](https://arxiv.org/abs/1603.07285)

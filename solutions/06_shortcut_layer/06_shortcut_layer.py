@@ -15,23 +15,29 @@
 #
 # {{badge}}
 #
-# Lesson 5 ended with shapes that disagree. A branch that halves the image needs a shortcut that does so too, and a projection pays for that with weights. Can a shortcut join maps of *different* size and
-# depth without any weights? What does it compute, forward and backward? And how do we know that a backward pass written by hand is right, without trusting whoever wrote it?
+# Lesson 5 ended with shapes that disagree. A branch that halves the image needs a shortcut that does so too,
+# and a projection pays for that with weights. Can a shortcut join maps of *different* size and depth without
+# any weights? What does it compute, forward and backward? And how do we know that a backward pass written by
+# hand is right, without trusting whoever wrote it?
 #
-# Our source is the documentation of such a layer in a NumPy library. It is a good idea with a bad implementation: we build the idea, and use two tests, autograd and the *adjoint test*, that would have caught every one of
-# its faults in the gradients.
+# Our source is the documentation of such a layer in a NumPy library. It is a good idea with a bad
+# implementation: we build the idea, and use two tests, autograd and the *adjoint test*, that would have
+# caught every one of its faults in the gradients.
 #
-# **Objectives** - after this lesson you can
+# **Objectives.** After this lesson you can
+#
 # - write a layer with two inputs in NumPy, forward and backward, for equal and unequal shapes;
 # - derive a backward pass as the *transpose* of a linear map, and a slope from the output alone;
 # - test any hand-written gradient by autograd and by the adjoint test, and say what each of them cannot see;
 # - build ResNet's parameter-free shortcut, option A;
 # - predict what weights other than 1 on skip and branch do over depth.
 #
-# **Prerequisites:** lessons 4 and 5; slices with a step in NumPy.
+# **Prerequisites.** Lessons 4 and 5; slices with a step in NumPy.
 #
 # **Time:** about {{minutes}} minutes, {{cpu_seconds}} CPU seconds. **Points:** {{points}}.
-# Symbols are on the [notation page](../../docs/notation.md), words in the [glossary](../../docs/glossary.md).
+#
+# Symbols are listed on the [notation page](../../docs/notation.md), terms in the
+# [glossary](../../docs/glossary.md).
 
 # %% bootstrap=true
 
@@ -54,22 +60,26 @@ torch.set_num_threads(1)
 #
 # The layer takes two batches of images in NHWC layout - batch, height, width, channels - and returns
 #
-# $$ y = \mathrm{act}\big(\alpha\, x_1 + \beta\, S(x_2)\big), $$
+# $$ y = \varphi\big(\alpha\, x_1 + \beta\, S(x_2)\big), $$
 #
-# an array of the shape of $x_1$. In a network, $x_1 = F(x)$ comes from the layer before and $x_2 = x$ from further back. $S$ makes $x_2$ fit:
+# an array of the shape of $x_1$. In a network, $x_1 = F(x)$ comes from the layer before and $x_2 = x$ from
+# further back. $S$ makes $x_2$ fit:
 #
 # - if $x_2$ is *larger*, $S$ keeps every second (third, ...) row and column: it **subsamples**;
 # - if $x_2$ is *smaller*, $S$ spreads it, with zeros between: it **inserts zeros**;
 # - channels are matched one to one from the first; what only one of the two has stays alone.
 #
-# So a few positions of $x_1$ meet a few positions of $x_2$: `x1[:, ::stride1, ::stride1, :channels]` meets `x2[:, ::stride2, ::stride2, :channels]`. One of the two strides is always 1.
+# So a few positions of $x_1$ meet a few positions of $x_2$: `x1[:, ::stride1, ::stride1, :channels]` meets
+# `x2[:, ::stride2, ::stride2, :channels]`. One of the two strides is always 1.
 #
-# *Predict:* `x1` is (5, 4, 4, 3) and `x2` is (5, 2, 2, 3). How many of the 48 numbers of each image of `x1` meet one of `x2`?
+# **Predict.** `x1` is (5, 4, 4, 3) and `x2` is (5, 2, 2, 3). How many of the 48 numbers of each image of `x1`
+# meet one of `x2`?
 #
 # ### Exercise 1 · The overlap (4 points, about 8 minutes)
 #
-# Write `overlap(shape1, shape2)`. Shapes fit if the batches are equal and one image is a whole multiple of the other, *in both directions by the same ratio*. Anything else is a `ValueError` whose message names both shapes:
-# a layer that guesses is worse than one that refuses.
+# Write `overlap(shape1, shape2)`. Shapes fit if the batches are equal and one image is a whole multiple of
+# the other, *in both directions by the same ratio*. Anything else is a `ValueError` whose message names both
+# shapes: a layer that guesses is worse than one that refuses.
 
 
 # %% answer="overlap"
@@ -118,14 +128,19 @@ assert met.sum() == 2 * 2 * 3
 # %% [markdown]
 # ## 2 · Forward
 #
-# The document's own example is an image of ones, 4 × 4, joined by a 2 × 2 image of ones with $\alpha = \beta = 1$. *Predict* the first two rows of the sum.
+# The document's own example is an image of ones, 4 × 4, joined by a 2 × 2 image of ones with
+# $\alpha = \beta = 1$. **Predict** the first two rows of the sum.
 #
-# Two promises of a good layer are easy to break in NumPy. It **never changes what it is given** (`z = x1; z += ...` would), and it **keeps the precision**: float32 in, float32 out.
+# Two promises of a good layer are easy to break in NumPy. It **never changes what it is given**
+# (`z = x1; z += ...` would), and it **keeps the precision**: float32 in, float32 out.
 #
 # ### Exercise 2 · Forward (5 points, about 12 minutes)
 #
-# Write `forward`. $\alpha$ belongs to the *whole* of $x_1$, on and off the overlap. `shortcut.activate(z, name)` applies an activation, and `shortcut.add_scaled(target, source, scale)` is `target += scale * source` without
-# a temporary array; it takes views, and you may do without it. Keep on `self` what a backward pass will need, and work it out anew in every call: the next batch may have another shape.
+# Write `forward`. $\alpha$ belongs to the *whole* of $x_1$, on and off the overlap.
+# `shortcut.activate(z, name)` applies an activation, and `shortcut.add_scaled(target, source, scale)` is
+# `target += scale * source` without a temporary array; it takes views, and you may do without it. Keep on
+# `self` what a backward pass will need, and work it out anew in every call: the next batch may have another
+# shape.
 
 
 # %% answer="ShortcutForward"
@@ -201,15 +216,18 @@ assert example.tolist() == [[2, 1, 2, 1], [1, 1, 1, 1], [2, 1, 2, 1], [1, 1, 1, 
 #
 # ## 3 · Backward is the transpose
 #
-# Let $z = \alpha x_1 + \beta S x_2$, and let $g = \partial L / \partial y$ come from the layer above. The chain rule has two steps. First through the activation,
+# Let $z = \alpha x_1 + \beta S x_2$, and let the cotangent $v = \partial L / \partial y$ come from the layer
+# above. The chain rule has two steps. First through the activation,
 #
-# $$ \delta = g \odot \mathrm{act}'(z), $$
+# $$ \delta = v \odot \varphi'(z), $$
 #
-# then through two linear maps. $S$ is linear, so it is a matrix, and the gradient goes through its *transpose*:
+# then through two linear maps. $S$ is linear, so it is a matrix, and the gradient goes through its
+# *transpose*:
 #
 # $$ \frac{\partial L}{\partial x_1} = \alpha\, \delta, \qquad \frac{\partial L}{\partial x_2} = \beta\, S^\top \delta . $$
 #
-# *Predict:* if $S$ inserts zeros, what does $S^\top$ do? We let $S$ act on every unit vector of a 2 × 2 image and look at its matrix.
+# **Predict.** If $S$ inserts zeros, what does $S^\top$ do? We let $S$ act on every unit vector of a 2 × 2
+# image and look at its matrix.
 
 # %%
 S = np.zeros((16, 4))
@@ -241,16 +259,22 @@ figures.show(
 )
 
 # %% [markdown]
-# So inserting zeros and subsampling are one matrix, read in two directions, and whoever has written one slice has written both.
+# So inserting zeros and subsampling are one matrix, read in two directions, and whoever has written one slice
+# has written both.
 #
-# The slopes need no $z$: for our four activations they follow from the output alone, $1$, $[y > 0]$, $1 - y^2$ and $y(1 - y)$. `shortcut.slope(y, name)` gives them as a *new* array. That matters: the document's library
-# writes the ReLU's slopes into the output, and whoever reads the output next gets zeros and ones.
+# The slopes need no $z$: for our four activations they follow from the output alone, $1$, $[y > 0]$,
+# $1 - y^2$ and $y(1 - y)$. `shortcut.slope(y, name)` gives them as a *new* array. That matters: the
+# document's library writes the ReLU's slopes into the output, and whoever reads the output next gets zeros
+# and ones.
 #
-# And a backward pass **accumulates**. An $x$ that feeds two layers gets two shares of gradient, so each layer *adds* its share to an array that starts from zeros.
+# And a backward pass **accumulates**. An $x$ that feeds two layers gets two shares of gradient, so each layer
+# *adds* its share to an array that starts from zeros.
 #
 # ### Exercise 3 · Backward (6 points, about 14 minutes)
 #
-# Write `backward(gradient, gradient1, gradient2)`, which adds $\partial L/\partial x_1$ to `gradient1` and $\partial L/\partial x_2$ to `gradient2`, in place, and returns nothing. `gradient` and the layer's output stay as they are.
+# Write `backward(gradient, gradient1, gradient2)`, which adds $\partial L/\partial x_1$ to `gradient1` and
+# $\partial L/\partial x_2$ to `gradient2`, in place, and returns nothing. `gradient` and the layer's output
+# stay as they are.
 
 
 # %% answer="Shortcut"
@@ -292,8 +316,9 @@ for seed, (shapes, activation, dtype) in enumerate(
 # %% [markdown]
 # ## 4 · Two tests that trust nobody
 #
-# **Autograd.** Torch knows the same layer as a sum of 1 × 1 convolutions - with a stride they subsample, transposed they insert zeros - and differentiates it by itself. The largest difference over output and both gradients,
-# for equal and unequal shapes and all four activations:
+# **Autograd.** Torch knows the same layer as a sum of 1 × 1 convolutions - with a stride they subsample,
+# transposed they insert zeros - and differentiates it by itself. The largest difference over output and both
+# gradients, for equal and unequal shapes and all four activations:
 
 # %%
 CASES = {
@@ -313,15 +338,18 @@ for name, gap in gaps.items():
 assert max(gaps.values()) < 1e-12
 
 # %% [markdown]
-# **The adjoint test** needs no second library. A matrix and its transpose satisfy $\langle A x, g\rangle = \langle x, A^\top g \rangle$ for *all* $x$ and $g$. So for a linear layer, random numbers tell whether backward is the transpose of forward:
+# **The adjoint test** needs no second library. A matrix and its transpose satisfy
+# $\langle A x, v\rangle = \langle x, A^\top v \rangle$ for *all* $x$ and $v$. So for a linear layer, random
+# numbers tell whether backward is the transpose of forward:
 #
-# $$ \text{gap} = \frac{\big|\langle y, g\rangle - \langle x_1, g_1\rangle - \langle x_2, g_2\rangle\big|}{\lVert y\rVert\,\lVert g\rVert}, \qquad y = \text{forward}(x_1, x_2), \quad (g_1, g_2) \text{ from backward}(g). $$
+# $$ \text{gap} = \frac{\big|\langle y, v\rangle - \langle x_1, v_1\rangle - \langle x_2, v_2\rangle\big|}{\lVert y\rVert\,\lVert v\rVert}, \qquad y = \text{forward}(x_1, x_2), \quad (v_1, v_2) \text{ from backward}(v). $$
 #
 # It is a rounding error if backward is right, and far from it if an index is off by one anywhere.
 #
 # ### Exercise 4 · The adjoint test (4 points, about 8 minutes)
 #
-# Write `adjoint_gap(layer, x1, x2, gradient)` for any layer with `forward` and `backward` as above. The document starts its gradients from random noise; think about what `backward` would do with that.
+# Write `adjoint_gap(layer, x1, x2, gradient)` for any layer with `forward` and `backward` as above. The
+# document starts its gradients from random noise; think about what `backward` would do with that.
 
 
 # %% answer="adjoint_gap"
@@ -363,31 +391,40 @@ for name, (shape1, shape2) in CASES.items():
     assert gap < 1e-14
 
 # %% [markdown] question="blind"
-# ### Question 1 · What the adjoint test cannot see (2 points)
+# ### Question · What the adjoint test cannot see (2 points, about 5 minutes)
 #
-# A layer passes the adjoint test on a thousand random inputs. Name two things that may still be wrong with it, and say for each which other test would find it.
+# A layer passes the adjoint test on a thousand random inputs. Name two things that may still be wrong with
+# it, and say for each which other test would find it.
 #
 # === BEGIN MARK SCHEME ===
-# **2** - Two of: the forward pass computes the wrong linear map, and backward is its exact transpose (a worked example or an independent implementation finds it); the activation's slope, since the test is for
-# linear layers (autograd, or finite differences); inputs or output overwritten (compare arrays before and after); precision lost to another dtype (look at the dtype); shapes or states not tried, such as a second batch of another shape (try them).
+# - 0: "Nothing, the test is a proof", or only "rounding errors".
+# - 1: One of these with its test, or two without.
+# - 2: Two of: the forward pass computes the wrong linear map, and backward is its exact transpose (a worked
+#   example or an independent implementation finds it); the activation's slope, since the test is for linear
+#   layers (autograd, or finite differences); inputs or output overwritten (compare arrays before and after);
+#   precision lost to another dtype (look at the dtype); shapes or states not tried, such as a second batch of
+#   another shape (try them).
 #
-# **1** - One of these with its test, or two without.
-#
-# **0** - "Nothing, the test is a proof", or only "rounding errors".
-#
-# Misconceptions: "passing means that the layer is right" (it means that backward fits forward); "random inputs may miss a wrong index" (with continuous random numbers they miss one with probability zero, on the path that was run).
+# Misconceptions: "passing means that the layer is right" (it means that backward fits forward); "random
+# inputs may miss a wrong index" (with continuous random numbers they miss one with probability zero, on the
+# path that was run).
 # === END MARK SCHEME ===
 
 # %% [markdown] response="blind" points=2
 # ### BEGIN SOLUTION
-# The test compares backward with forward, not forward with what we wanted. If forward repeats pixels where it should insert zeros, and backward sums them up, the gap is zero: only a worked example such as 2 1 2 1, or a second
-# implementation, tells. And it is a test of linear layers: a wrong slope of the tanh does not show with a linear activation. Autograd or finite differences find it. (Nor does it see an input that was overwritten, or a state left by an earlier shape.)
+# The test compares backward with forward, not forward with what we wanted. If forward repeats pixels where it
+# should insert zeros, and backward sums them up, the gap is zero: only a worked example such as 2 1 2 1, or a
+# second implementation, tells. And it is a test of linear layers: a wrong slope of the tanh does not show
+# with a linear activation. Autograd or finite differences find it. (Nor does it see an input that was
+# overwritten, or a state left by an earlier shape.)
 # ### END SOLUTION
 
 # %% [markdown]
 # ## 5 · The published layer, fault by fault
 #
-# The document's code was never run on unequal shapes: it cannot. Some slips stop it at once. We quote the expressions and try them.
+# The document's code was never run on unequal shapes: it cannot. Some slips stop it at once. We quote the
+# expressions and try them. The last two are from the published library, from the function that makes the
+# indices: one computes them (here for sides 2 and 4), the other stands in its check of the shapes.
 
 
 # %%
@@ -411,19 +448,26 @@ slips = {
     "self.output[:, ix, jx, kx]": outcome(lambda: eval("self.output[:, ix, jx, kx]", {"self": fresh})),
     "np.random.uniform(size=input.shape)": outcome(lambda: rng.uniform(size=input.shape)),
     "layer.backward(delta, copy=False)": outcome(lambda: backward(fresh, np.ones(4), copy=False)),
+    "range(0, w1, w1 // w2)": outcome(lambda: range(0, 2, 2 // 4)),
+    "layer.__class__.__name__": outcome(lambda: eval("layer.__class__.__name__", {"self": fresh})),
 }
 for expression, result in slips.items():
     print(f"{expression:50} {result}")
 
 # %%
 assert next(iter(slips.values())) == "False"  # a tuple just made is never the same object as another
-assert list(slips.values())[1:] == ["AttributeError", "NameError", "AttributeError", "TypeError"]
+assert list(slips.values())[1:5] == ["AttributeError", "NameError", "AttributeError", "TypeError"]
+assert list(slips.values())[5:] == ["ValueError", "NameError"]
 
 # %% [markdown]
-# (The first one means that no indices would ever be made. It mixes up the names, too: `ix`, `iy` and `kx` belong to two different inputs.) A comment of the example promises *updates for weights and bias*; the layer
-# has none, as the next cell makes sure.
+# (The first one means that no indices would ever be made. It mixes up the names, too: `ix`, `iy` and `kx`
+# belong to two different inputs. The last two mean that asking for the indices of two sizes raises in any
+# case: with a step of 0 if the sizes have one ratio, with a name that does not exist if they do not.) A
+# comment of the example promises *updates for weights and bias*; the layer has none, as the next cell makes
+# sure.
 #
-# With the names repaired, `shortcut.PublishedShortcut` retells the rest of the code, as the course's authors read the published library, with every fault in it. *Predict* for each line below what a right layer would give.
+# With names and steps repaired, `shortcut.PublishedShortcut` retells the rest of the published code, with
+# every fault in it. **Predict** for each line below what a right layer would give.
 
 # %%
 published = shortcut.PublishedShortcut
@@ -434,8 +478,8 @@ def ones(*shape):
     return np.ones(shape)
 
 
-tall = published().forward(ones(1, 8, 4, 1), ones(1, 4, 2, 1))
-print("rows reached in an image of height 8:     ", np.unique(np.nonzero(tall == 2)[1]))
+tall = outcome(lambda: published().forward(ones(1, 8, 4, 1), ones(1, 4, 2, 1)))
+print("an 8 × 4 image joined by a 4 × 2 image:   ", tall)
 
 deep = published().forward(np.zeros((1, 4, 4, 4)), ones(1, 2, 2, 2))
 print("channels reached by an x2 of 2 channels:  ", np.unique(np.nonzero(deep)[3]))
@@ -450,21 +494,18 @@ print(
 )
 
 # %%
-assert np.unique(np.nonzero(tall == 2)[1]).tolist() == [
-    0,
-    2,
-]  # 0, 2, 4, 6 is right: heights were taken from the width
-assert np.unique(np.nonzero(deep)[3]).tolist() == [
-    0,
-    2,
-]  # 0, 1 is right: the spatial stride was used on channels
+# An array is right: but the second side of x2 is indexed over the length of its first, 4 instead of 2.
+assert tall == "IndexError"
+# 0 and 1 is right: the spatial stride was used on channels.
+assert np.unique(np.nonzero(deep)[3]).tolist() == [0, 2]
 assert light[0, 1, 1, 0] == 1.0  # 0.5 is right, and its backward does use 0.5 there
 right = Shortcut(alpha=0.5).forward(ones(1, 4, 4, 1), ones(1, 2, 2, 1))
 assert right[0, 1, 1, 0] == 0.5
 
 # %% [markdown]
-# Now backward. On unequal shapes the two index sets are swapped, so that it raises. Where it does run, on equal shapes, it does harm in other ways. Worst is the last line: after *one* batch of another shape the old indices stay, and all later
-# gradients are silently wrong.
+# Now backward. On unequal shapes the two index sets are swapped, so that it raises. Where it does run, on
+# equal shapes, it does harm in other ways. Worst is the last line: after *one* batch of another shape the old
+# indices stay, and all later gradients are silently wrong.
 
 
 # %%
@@ -501,7 +542,8 @@ assert single.delta.dtype == np.float64
 assert adjoint_gap(published(), x1, x2, g) < 1e-14 < 1e-3 < adjoint_gap(stale, x1, x2, g)
 
 # %% [markdown]
-# One more slip is in the example itself: it fills `delta` with random numbers before calling `backward`, which *adds*. Then the noise is part of the answer:
+# One more slip is in the example itself: it fills `delta` with random numbers before calling `backward`,
+# which *adds*. Then the noise is part of the answer:
 
 # %%
 noise, clean = rng.uniform(size=(1, 4, 4, 1)), np.zeros((1, 4, 4, 1))
@@ -516,8 +558,9 @@ assert np.allclose(noisy - clean, noise)
 # %% [markdown]
 # ## 6 · Option A: a shortcut without parameters
 #
-# He et al. offer two shortcuts for blocks that halve the image and double the channels. Option B is lesson 5's projection. **Option A** keeps every second pixel and fills the new channels with zeros. That is our layer with
-# $x_1 = 0$: subsample, match the channels from the first, leave the others alone.
+# He et al. offer two shortcuts for blocks that halve the image and double the channels. Option B is lesson
+# 5's projection. **Option A** keeps every second pixel and fills the new channels with zeros. That is our
+# layer with $x_1 = 0$: subsample, match the channels from the first, leave the others alone.
 #
 # ### Exercise 5 · Option A (3 points, about 6 minutes)
 #
@@ -560,24 +603,28 @@ for seed, (shape, stride, channels) in enumerate(
 x = rng.normal(size=(2, 8, 8, 16))
 assert np.array_equal(option_a(x, 2, 32), Shortcut().forward(np.zeros((2, 4, 4, 32)), x))
 
-for name, weights in {"identity": 0, "option A": 0, "option B (a 1 × 1 convolution)": 16 * 32}.items():
-    print(f"{name:31} {weights:4} extra parameters for 16 to 32 channels")
+projection = torch.nn.Conv2d(16, 32, 1, stride=2, bias=False)
+for name, weights in {"identity": 0, "option A": 0, "option B": projection.weight.numel()}.items():
+    print(f"{name:8} {weights:4} extra parameters for 16 to 32 channels")
+assert projection.weight.numel() == 16 * 32
 
 # %% [markdown]
-# "Without introducing extra parameters", the document says of all shortcuts. That holds for the identity and for option A. The projection, which He et al. use in their larger networks where shapes change, has
+# "Without introducing extra parameters", the document says of all shortcuts. That holds for the identity and
+# for option A. The projection, which He et al. use in their larger networks where shapes change, has
 # $c_{in}\,c_{out}$ weights.
 #
 # ## 7 · How fast can it be?
 #
-# A layer that only adds is limited by memory, not by arithmetic. Count how often whole arrays must pass between memory and processor, for equal shapes and a linear activation:
+# A layer that only adds is limited by memory, not by arithmetic. Count how often whole arrays must pass
+# between memory and processor, for equal shapes and a linear activation:
 
 # %%
-at_least = {"forward: read x1, x2, write y": 3, "backward: read g; read and write g1, g2": 5}
+at_least = {"forward: read x1, x2, write y": 3, "backward: read v; read and write v1, v2": 5}
 formula = {
     "alpha * x1, beta * x2: read and write each": 4,
     "their sum: read two, write one": 3,
-    "alpha * g, beta * g: read and write each": 4,
-    "g1 += ..., g2 += ...: read two, write one each": 6,
+    "alpha * v, beta * v: read and write each": 4,
+    "v1 += ..., v2 += ...: read two, write one each": 6,
 }
 print(
     "passes needed at least:", sum(at_least.values()), " passes of the plain formula:", sum(formula.values())
@@ -585,17 +632,21 @@ print(
 assert (sum(at_least.values()), sum(formula.values())) == (8, 17)
 
 # %% [markdown]
-# `shortcut.add_scaled` saves the temporaries: it hands contiguous arrays to BLAS (`axpy`), which reads two and writes one. Timings differ from machine to machine, so they are no part of this notebook;
-# `python tests/bench_shortcut.py` measures the solution's layer on yours, against the plain formula and the time that eight passes take.
+# `shortcut.add_scaled` saves the temporaries: it hands contiguous arrays to BLAS (`axpy`), which reads two
+# and writes one. Timings differ from machine to machine, so they are no part of this notebook;
+# `python tests/bench_shortcut.py` measures the solution's layer on yours, against the plain formula and the
+# time that eight passes take.
 #
 # ## 8 · Weights other than one, over depth
 #
-# What are $\alpha$ and $\beta$ for? Stack $L$ shortcut layers, $x_{l+1} = \alpha F_l(x_l) + \beta x_l$, with linear branches $F_l(x) = W_l x$ of gain $g = N\,\mathrm{Var}(W)$ as in lesson 4. A gradient then goes through
-# $\beta I + \alpha W_l^\top$ in every layer, and since $W_l$ is random and independent of what arrives,
+# What are $\alpha$ and $\beta$ for? Stack $L$ shortcut layers, $x_{l+1} = \alpha F_l(x_l) + \beta x_l$, with
+# linear branches $F_l(x) = W_l x$ of gain $g = N\,\mathrm{Var}(W)$ as in lesson 4. A gradient then goes
+# through $\beta I + \alpha W_l^\top$ in every layer, and since $W_l$ is random and independent of what
+# arrives,
 #
 # $$ \mathbb{E}\,\big\lVert(\beta I + \alpha W^\top)\,\delta\big\rVert^2 = (\beta^2 + g\,\alpha^2)\,\lVert\delta\rVert^2 . $$
 #
-# *Predict:* which of the four settings below keeps the gradient's size over 50 layers?
+# **Predict.** Which of the four settings below keeps the gradient's size over 50 layers?
 
 
 # %%
@@ -675,44 +726,68 @@ figures.explore(
 )
 
 # %% [markdown]
-# What this does not show: branches with ReLUs and normalisation behave differently, and a gradient of the right size need not be a *useful* one. Compare the two settings that keep the size: do they do it in the same way?
+# **What it does not show.** Branches with ReLUs and normalisation behave differently, and a gradient of the
+# right size need not be a *useful* one. Compare the two settings that keep the size: do they do it in the
+# same way?
 
 # %% [markdown] question="weights"
-# ### Question 2 · Weights other than one (3 points)
+# ### Question · Weights other than one (3 points, about 7 minutes)
 #
-# Over $L$ layers, what do $\alpha$ and $\beta$ other than 1 do to the gradient? Consider the factor per layer, and the one path that goes through all $L$ skips and through no branch. Compare $\alpha = \beta = 1/\sqrt{2}$ with $\alpha = 1/\sqrt{L}$, $\beta = 1$.
+# Over $L$ layers, what do $\alpha$ and $\beta$ other than 1 do to the gradient? Consider the factor per
+# layer, and the one path that goes through all $L$ skips and through no branch. Compare
+# $\alpha = \beta = 1/\sqrt{2}$ with $\alpha = 1/\sqrt{L}$, $\beta = 1$.
 #
 # === BEGIN MARK SCHEME ===
-# **3** - The squared norm changes by $\beta^2 + g\alpha^2$ a layer, so it vanishes or explodes exponentially unless that is 1 (or near it by $O(1/L)$). The path through all skips has weight $\beta^L$: for $\beta = 1/\sqrt2$ it is $2^{-L/2}$, the identity path is lost though the size is kept
-# (what arrives has gone through about half of the branches); for $\beta = 1$ it is 1, and $\alpha = 1/\sqrt L$ keeps the total below $e^{g/2}$.
+# - 0: "Nothing, training adapts", or the factor without depth.
+# - 1: Only "smaller than one vanishes, larger than one explodes".
+# - 2: Exponential behaviour with the right factor, and $\beta^L$ for the skip path, without the comparison.
+# - 3: The squared norm changes by $\beta^2 + g\alpha^2$ a layer, so it vanishes or explodes exponentially
+#   unless that is 1 (or near it by $O(1/L)$). The path through all skips has weight $\beta^L$: for
+#   $\beta = 1/\sqrt2$ it is $2^{-L/2}$, the identity path is lost though the size is kept (what arrives has
+#   gone through about half of the branches); for $\beta = 1$ it is 1, and $\alpha = 1/\sqrt L$ keeps the
+#   total below $e^{g/2}$.
 #
-# **2** - Exponential behaviour with the right factor, and $\beta^L$ for the skip path, without the comparison.
-#
-# **1** - Only "smaller than one vanishes, larger than one explodes".
-#
-# **0** - "Nothing, training adapts", or the factor without depth.
-#
-# Misconceptions: "any skip preserves the gradient" (only $\beta = 1$ does); "alpha only scales the branch, so it does not matter for the gradient"; "keeping the variance is all that counts".
+# Misconceptions: "any skip preserves the gradient" (only $\beta = 1$ does); "alpha only scales the branch, so
+# it does not matter for the gradient"; "keeping the variance is all that counts".
 # === END MARK SCHEME ===
 
 # %% [markdown] response="weights" points=3
 # ### BEGIN SOLUTION
-# Each layer multiplies the mean square of the gradient by $\beta^2 + g\alpha^2$. Over $L$ layers that is a power: with $\alpha = \beta = 1$ and $g = 1$ it grows as $2^{L/2}$, with $1/2$ each it vanishes as fast. $\alpha = \beta = 1/\sqrt2$ keeps the size, but the
-# identity path has the weight $\beta^L = 2^{-L/2}$: nearly all that arrives went through about $L/2$ random branches. With $\beta = 1$ the identity path keeps weight 1 at any depth, and $\alpha = 1/\sqrt L$ bounds the sum of all the others:
+# Each layer multiplies the mean square of the gradient by $\beta^2 + g\alpha^2$. Over $L$ layers that is a
+# power: with $\alpha = \beta = 1$ and $g = 1$ it grows as $2^{L/2}$, with $1/2$ each it vanishes as fast.
+# $\alpha = \beta = 1/\sqrt2$ keeps the size, but the identity path has the weight $\beta^L = 2^{-L/2}$:
+# nearly all that arrives went through about $L/2$ random branches. With $\beta = 1$ the identity path keeps
+# weight 1 at any depth, and $\alpha = 1/\sqrt L$ bounds the sum of all the others:
 # $(1 + g/L)^{L/2} < e^{g/2}$. So the skip should be weighted by one, and the branch be scaled down.
 # ### END SOLUTION
+
+# %% [markdown]
+# ## What we have learnt
+#
+# - A backward pass is the transpose of the forward pass: inserting zeros and subsampling are one matrix, read
+#   in two directions.
+# - Autograd and the adjoint test trust nobody. The second compares backward with forward, and neither of them
+#   with what we wanted.
+# - A layer that guesses, overwrites or remembers goes wrong in silence. So: refuse, copy, start anew.
+# - A shortcut needs no weights of its own, and $\beta = 1$: any other weight is a power over depth.
 
 # %%
 progress(check, globals())
 
 # %% [markdown]
-# ## Where we go from here
+# ## The question for the next lesson
 #
-# We can now build a skip of any shape, differentiate it by hand and weigh it. All of that was about gradients of *random* networks. The document opens with a different claim: that deep networks *degrade*, that more layers mean a
-# higher error *on the training data*. Is that true, is it a matter of vanishing gradients, and do skips cure it? Lesson 7 trains on real data to find out.
+# We can now build a skip of any shape, differentiate it by hand and weigh it. All of that was about gradients
+# of *random* networks. The document opens with a different claim: that deep networks *degrade*, that more
+# layers mean a higher error *on the training data*. Is that true, is it a matter of vanishing gradients, and
+# do skips cure it?
 #
 # ## References
 #
-# - K. He, X. Zhang, S. Ren, J. Sun, *Deep Residual Learning for Image Recognition*, CVPR 2016 (options A and B). [doi:10.1109/CVPR.2016.90](https://doi.org/10.1109/CVPR.2016.90), [arXiv:1512.03385](https://arxiv.org/abs/1512.03385)
-# - K. He, X. Zhang, S. Ren, J. Sun, *Identity Mappings in Deep Residual Networks*, ECCV 2016 (scaled shortcuts). [arXiv:1603.05027](https://arxiv.org/abs/1603.05027)
-# - V. Dumoulin, F. Visin, *A guide to convolution arithmetic for deep learning*, 2016 (transposed convolution). [arXiv:1603.07285](https://arxiv.org/abs/1603.07285)
+# - K. He, X. Zhang, S. Ren, J. Sun, *Deep Residual Learning for Image Recognition*, CVPR (2016): options A
+#   and B. [doi:10.1109/CVPR.2016.90](https://doi.org/10.1109/CVPR.2016.90),
+#   [arXiv:1512.03385](https://arxiv.org/abs/1512.03385)
+# - K. He, X. Zhang, S. Ren, J. Sun, *Identity Mappings in Deep Residual Networks*, ECCV (2016): scaled
+#   shortcuts. [arXiv:1603.05027](https://arxiv.org/abs/1603.05027)
+# - V. Dumoulin, F. Visin, *A guide to convolution arithmetic for deep learning* (2016): transposed
+#   convolution. [arXiv:1603.07285](https://arxiv.org/abs/1603.07285)

@@ -15,16 +15,19 @@
 #
 # {{badge}}
 #
-# Lesson 6 left us with a shortcut that is right to the last digit, forwards and backwards, and with a claim that we have not tested: that deep
-# networks *degrade*, so that more layers mean a higher error even on the training data. Is that true? Is it a matter of vanishing gradients? And do
-# shortcuts cure it? So far all our networks were random. Now we train some, on real data, with several seeds, and look at who is right about what.
+# Lesson 6 left us with a shortcut that is right to the last digit, forwards and backwards, and with a claim
+# that we have not tested: that deep networks *degrade*, so that more layers mean a higher error even on the
+# training data. Is that true? Is it a matter of vanishing gradients? And do shortcuts cure it? So far all our
+# networks were random. Now we train some, on real data, with several seeds, and look at who is right about
+# what.
 #
 # We start with a small net that came with the claim *"that's all the paper was saying"*. It wasn't.
 #
 # **Objectives.** After this lesson you can
 #
 # - tell an experiment that supports a claim from one that only looks like it;
-# - state the degradation problem, prove that a lack of capacity cannot be its cause, and measure it with a spread;
+# - state the degradation problem, prove that a lack of capacity cannot be its cause, and measure it with a
+#   spread;
 # - write a residual network, and a gated branch that starts at zero and still trains;
 # - say what else, besides residual blocks, makes a deep network trainable, and what does not.
 #
@@ -32,7 +35,8 @@
 #
 # **Time:** about {{minutes}} minutes, {{cpu_seconds}} CPU seconds. **Points:** {{points}}.
 #
-# Symbols are listed on the [notation page](../../docs/notation.md), terms in the [glossary](../../docs/glossary.md).
+# Symbols are listed on the [notation page](../../docs/notation.md), terms in the
+# [glossary](../../docs/glossary.md).
 
 # %% bootstrap=true
 
@@ -55,8 +59,9 @@ DIGITS = datasets.digits()
 # %% [markdown]
 # ## 1 · A small net, and what it shows
 #
-# The notebook that we read in lesson 3 goes on with a network. It announces *"a simple example of an image processing problem where adding a
-# skipped connection would be helpful"*, and draws images and labels like this:
+# The notebook that we read in lesson 3 goes on with a network. It announces *"a simple example of an image
+# processing problem where adding a skipped connection would be helpful"*, and draws images and labels like
+# this:
 #
 # ```python
 # torch.manual_seed(0)
@@ -65,14 +70,17 @@ DIGITS = datasets.digits()
 # rand_labels = torch.LongTensor(num_input_images).random_(0, 10)
 # ```
 #
-# As printed it does not run: its loop uses `rand_input` and `num_batches`, which are never defined. With `rand_train_data` for the
-# first, and without the second, it does. We tidy up on the way:
+# As printed it does not run: its loop uses `rand_input` and `num_batches`, which are never defined. With
+# `rand_train_data` for the first, and without the second, it does. We tidy up on the way:
 #
-# - attributes are set *after* `super().__init__()`, which needs no arguments; `Variable`, `torchvision`, NumPy's seed and
-#   `num_classes` are left out, since nothing uses them (`Variable` does nothing any more: tensors carry gradients themselves);
-# - the original tells the network its batch size, *"needed to configure"*; it is not, `flatten(1)` keeps whatever comes;
-# - two comments are wrong: `zero_grad` does not set weights to zero but **gradients**, and `backward` does not compute weights but
-#   **gradients**; it is `step` that changes the weights.
+# - attributes are set *after* `super().__init__()`, which needs no arguments (a number set before it passes,
+#   a layer would not);
+# - `Variable`, `torchvision`, NumPy's seed and `num_classes` are left out, since nothing uses them
+#   (`Variable` does nothing any more: tensors carry gradients themselves);
+# - the original tells the network its batch size, *"needed to configure"*; it is not, `flatten(1)` keeps
+#   whatever comes;
+# - two comments are wrong: `zero_grad` does not set weights to zero but **gradients**, and `backward` does
+#   not compute weights but **gradients**; it is `step` that changes the weights.
 #
 # The argument `skip` is ours: the notebook's net has one convolution, and no skip at all.
 
@@ -93,10 +101,37 @@ class Net(nn.Module):
 
 
 # %% [markdown]
-# The notebook announces 100 epochs and prints 44 losses; so somebody stopped it on the way. Here are the ones that it prints.
+# One assertion for each of these remarks:
+
+
+# %%
+class Early(nn.Module):
+    def __init__(self):
+        self.conv1 = nn.Conv2d(1, 5, 3)
+        super().__init__()
+
+
+try:
+    Early()
+except AttributeError as error:
+    print("a layer before super().__init__():", error)
+assert type(torch.autograd.Variable(torch.ones(1))) is torch.Tensor
+
+net = Net()
+before = [w.clone() for w in net.parameters()]
+logits = net(torch.randn(3, 1, 28, 28, generator=torch.Generator().manual_seed(0)))  # of any batch size
+F.cross_entropy(logits, torch.tensor([0, 1, 2])).backward()
+assert all(w.grad.any() for w in net.parameters())  # backward computes gradients
+net.zero_grad()
+assert all(w.grad is None for w in net.parameters())  # zero_grad clears gradients
+assert all(map(torch.equal, before, net.parameters()))  # neither has touched a weight
+
+# %% [markdown]
+# The notebook announces 100 epochs and prints 44 losses; so somebody stopped it on the way. Here are the ones
+# that it prints.
 #
-# **Predict.** The labels are random numbers. To how many per cent will the net get its own training images right? And the 100
-# test images, which the notebook draws and never looks at?
+# **Predict.** The labels are random numbers. To how many per cent will the net get its own training images
+# right? And the 100 test images, which the notebook draws and never looks at?
 
 
 # %%
@@ -122,14 +157,14 @@ printed = """
 printed = np.array(printed.split(), dtype=float)
 losses, train_share, test_share = memorise(seed=0, skip=False, epochs=len(printed))
 np.testing.assert_allclose(losses, printed, rtol=1e-4)
-print(f"{len(printed)} losses agree, from {losses[0]:.4f} to {losses[-1]:.5f}")
+print(f"{len(printed)} losses agree:", " ".join(f"{loss:.5g}" for loss in losses))
 print(f"right: {train_share:.0%} of the training images, {test_share:.0%} of the test images")
-assert train_share == 1.0 and test_share == 0.08
+assert len(printed) == 44 and train_share == 1.0 and test_share == 0.08
 
 # %% [markdown]
-# All 44 numbers are right. They show a net that learns a phone book by heart: every training label is known, and on new images it
-# does as well as a ten-sided die. A falling training loss is no sign that anything about images was learned; networks fit random labels
-# with ease (Zhang et al. 2017).
+# All 44 numbers are right. They show a net that learns a phone book by heart: every training label is known,
+# and on new images it does as well as a ten-sided die. A falling training loss is no sign that anything about
+# images was learned; networks fit random labels with ease (Zhang et al. 2017).
 #
 # Would *"adding a skipped connection be helpful"*? Let us add it and look, with five seeds each.
 
@@ -142,29 +177,33 @@ for skip, needed in epochs_needed.items():
 assert epochs_needed[True].max() < epochs_needed[False].min()
 
 # %% [markdown]
-# In each of the five seeds the net with the skip is faster, by a factor of two or more. It would be a nice figure. **And it is no evidence
-# at all** for skip connections in deep networks:
+# In each of the five seeds the net with the skip is faster, by a factor of two or more. It would be a nice
+# figure. **And it is no evidence at all** for skip connections in deep networks:
 #
 # - there is nothing to learn, so "faster" means that noise is memorised faster;
-# - the skip hands the image itself, five times over, to the last layer. A linear layer alone can memorise 100 random images of 676
-#   pixels; bigger features make it faster, much as a bigger learning rate would;
+# - the skip hands the image itself, five times over, to the last layer. A linear layer alone can memorise 100
+#   random images of 676 pixels; bigger features make it faster, much as a bigger learning rate would;
 # - the net has one convolution. No gradient needs rescuing in a network of depth one.
 #
-# To test the claim we need data with something to learn, depth, and a question that could have been answered with "no".
+# To test the claim we need data with something to learn, depth, and a question that could have been answered
+# with "no".
 
 # %% [markdown]
 # ## 2 · Deeper cannot be worse
 #
-# He et al. (2015) begin with a puzzle, not with a gradient. They train a plain network of 18 layers and one of 34. The deeper one
-# is worse, and not on the test images only, which overfitting would explain, but on the **training** images. They call it *degradation*.
+# He et al. (2015) begin with a puzzle, not with a gradient. They train a plain network of 18 layers and one
+# of 34. The deeper one is worse, and not on the test images only, which overfitting would explain, but on the
+# **training** images. They call it *degradation*.
 #
-# The puzzle is that the deep network contains the shallow one. Take a trained shallow network, and insert layers that compute the
-# identity. A plain layer computes $\mathrm{relu}(W h + b)$. Which $W$ and $b$ make that $h$, and for which $h$ is it true?
+# The puzzle is that the deep network contains the shallow one. Take a trained shallow network, and insert
+# layers that compute the identity. A plain layer computes $\mathrm{relu}(W h + b)$. Which $W$ and $b$ make
+# that $h$, and for which $h$ is it true?
 #
 # ### Exercise 1 · A deep network that equals a shallow one (4 points, about 10 minutes)
 #
-# A plain network is given as a list of pairs `(weight, bias)`; every layer but the last ends in a ReLU. Write `embed_identity`: insert layers
-# until there are `depth` hidden ones, so that **no logit changes, not even by rounding**. Each layer that you insert ends in a ReLU too.
+# A plain network is given as a list of pairs `(weight, bias)`; every layer but the last ends in a ReLU. Write
+# `embed_identity`: insert layers until there are `depth` hidden ones, so that **no logit changes, not even by
+# rounding**. Each layer that you insert ends in a ReLU too.
 
 
 # %% answer="embed_identity"
@@ -200,8 +239,9 @@ for widths, depth, seed in [((7, 6, 4), 9, 701), ((5, 3, 6, 2), 6, 702), ((3, 8,
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# Now with a network that has learned something. The data for the rest of this lesson, `DIGITS`, are scikit-learn's 8 × 8 handwritten
-# digits: 1437 to train on, 360 to test on. We train two hidden layers of width 32, and embed them among 22 identity layers.
+# Now with a network that has learned something. The data for the rest of this lesson, `DIGITS`, are
+# scikit-learn's 8 × 8 handwritten digits: 1437 to train on, 360 to test on. We train two hidden layers of
+# width 32, and embed them among 22 identity layers.
 
 # %%
 torch.manual_seed(0)
@@ -221,23 +261,26 @@ print("largest difference of a logit between 2 and 24 hidden layers:", np.abs(di
 assert len(deep) == 25 and np.abs(difference).max() == 0.0
 
 # %% [markdown]
-# Not nearly the same function: the same, bit for bit. So among all 24-layer networks there is one whose training loss is as low as
-# that of two layers. A deep network that ends with a higher training loss has not too little *capacity*. Its optimiser did not **find**
-# what is there.
+# Not nearly the same function: the same, bit for bit. So among all 24-layer networks there is one whose
+# training loss is as low as that of two layers. A deep network that ends with a higher training loss has not
+# too little *capacity*. Its optimiser did not **find** what is there.
 #
-# That turns the question round: if the extra layers should be near the identity, why make that hard? A plain layer must learn the matrix
-# $I$, one particular point among 32 × 32 numbers. A residual block $h + F(h)$ has the identity for nothing, at $F = 0$.
+# That turns the question round: if the extra layers should be near the identity, why make that hard? A plain
+# layer must learn the matrix $I$, one particular point among 32 × 32 numbers. A residual block $h + F(h)$ has
+# the identity for nothing, at $F = 0$.
 
 # %% [markdown]
 # ## 3 · A residual network
 #
-# The block of He et al. has two layers, each followed by batch normalisation (BN), and its ReLU comes *after* the addition:
+# The block of He et al. has two layers, each followed by batch normalisation (BN), and its ReLU comes *after*
+# the addition:
 #
 # $$ h_{k+1} = \mathrm{relu}\bigl(h_k + \underbrace{\mathrm{BN}(W_2\,\mathrm{relu}(\mathrm{BN}(W_1 h_k)))}_{\text{branch } F(h_k)}\bigr). $$
 #
 # ### Exercise 2 · A residual network (5 points, about 8 minutes)
 #
-# The layers are given. Write `forward`: through the stem, through every block, through the head. A branch is a module that you call on $h$.
+# The layers are given. Write `forward`: through the stem, through every block, through the head. A branch is
+# a module that you call on $h$.
 
 
 # %% answer="ResidualMLP"
@@ -323,12 +366,13 @@ assert share > 0.8
 # %% [markdown]
 # ## 4 · Measuring degradation
 #
-# One network is an anecdote. For the measurement we train five seeds of each depth, *plain* and *residual*, all else equal: width 32, He's
-# starting weights, batch normalisation, and twelve passes through the data: 132 steps of SGD (learning rate 0.05, momentum 0.9, batches of 128). `helpers.training` holds the five
-# seeds in one tensor with a leading axis and trains them side by side; no seed sees another.
+# One network is an anecdote. For the measurement we train five seeds of each depth, *plain* and *residual*,
+# all else equal: width 32, He's starting weights, batch normalisation, and twelve passes through the data:
+# 132 steps of SGD (learning rate 0.05, momentum 0.9, batches of 128). `helpers.training` holds the five seeds
+# in one tensor with a leading axis and trains them side by side; no seed sees another.
 #
-# **Predict.** Say two hidden layers reach a training loss of 0.01. Write down what you expect for 8 and for 24 layers, plain and
-# residual: better, equal, or worse, and by what factor?
+# **Predict.** Say two hidden layers reach a training loss of 0.01. Write down what you expect for 8 and for
+# 24 layers, plain and residual: better, equal, or worse, and by what factor?
 
 
 # %%
@@ -388,16 +432,19 @@ figures.show(
 )
 
 # %% [markdown]
-# That is the degradation problem on a laptop. With 8 layers the plain networks are about as good as with 2; with 24 they fit the data that they *see* far worse
-# than two layers do, in every seed. With shortcuts the same depth costs nothing.
+# That is the degradation problem on a laptop. With 8 layers the plain networks are about as good as with 2;
+# with 24 they fit the data that they *see* far worse than two layers do, in every seed. With shortcuts the
+# same depth costs nothing.
 #
-# How sure are we? Five seeds scatter. For a difference we want an error bar on the **difference**. The seeds come in pairs: seed 3 shuffles the data in the
-# same way at every depth. So we subtract within each seed first; what is left of the scatter is what matters.
+# How sure are we? Five seeds scatter. For a difference we want an error bar on the **difference**. The seeds
+# come in pairs: seed 3 shuffles the data in the same way at every depth. So we subtract within each seed
+# first; what is left of the scatter is what matters.
 #
 # ### Exercise 3 · The gap and its error (4 points, about 8 minutes)
 #
-# Write `degradation_gap`. Degradation is a matter of the *training* loss; the baseline is the shallowest network, wherever in the table it stands. The standard
-# error of the mean of $n$ differences is their standard deviation (with $n - 1$ in the denominator) over $\sqrt{n}$.
+# Write `degradation_gap`. Degradation is a matter of the *training* loss; the baseline is the shallowest
+# network, wherever in the table it stands. The standard error of the mean of $n$ differences is their
+# standard deviation (with $n - 1$ in the denominator) over $\sqrt{n}$.
 
 
 # %% answer="degradation_gap"
@@ -452,12 +499,14 @@ for kind in KINDS:
 # %% [markdown]
 # ## 5 · Is it the vanishing gradient?
 #
-# *"Now that we have seen how implementing skip connections seemingly solve the problem of vanishing gradients, that's all the paper was saying"*, says
-# the notebook of section 1. He et al. say something else. Their plain networks use batch normalisation, they looked at the gradients, found them healthy, and
+# *"Now that we have seen how implementing skip connections seemingly solve the problem of vanishing
+# gradients, that's all the paper was saying"*, says the notebook of section 1. He et al. say something else.
+# Their plain networks use batch normalisation, they looked at the gradients, found them healthy, and
 # concluded that the difficulty is *"unlikely to be caused by vanishing gradients"*.
 #
-# **Predict.** In a plain network with batch normalisation, 40 layers deep and untrained: is the gradient of the first layer's weights smaller or larger than
-# that of the last, and by what factor? (Lesson 4 found a law for it.)
+# **Predict.** In a plain network with batch normalisation, 40 layers deep and untrained: is the gradient of
+# the first layer's weights smaller or larger than that of the last, and by what factor? (Lesson 4 found a law
+# for it.)
 
 # %%
 norms = {}
@@ -506,9 +555,10 @@ figures.show(
 )
 
 # %% [markdown]
-# The opposite of vanishing: each plain layer multiplies the gradient by about $\sqrt{\pi/(\pi-1)} = 1.21$ on its way back. So the paper is right that nothing vanishes, and
-# the notebook's summary is wrong; whether so large a factor is still "healthy" is another matter. (An exploding gradient at the start does not prove that it is the
-# *cause* either. It only rules the other explanation out.)
+# The opposite of vanishing: each plain layer multiplies the gradient by about $\sqrt{\pi/(\pi-1)} = 1.21$ on
+# its way back. So the paper is right that nothing vanishes, and the notebook's summary is wrong; whether so
+# large a factor is still "healthy" is another matter. (An exploding gradient at the start does not prove that
+# it is the *cause* either. It only rules the other explanation out.)
 #
 # Is a deep plain network untrainable, then? Look at its whole curve.
 
@@ -538,15 +588,19 @@ figures.show(
 assert late[1] < 0.9 * late[0]
 
 # %% [markdown]
-# **What this does not show.** One data set of 1437 small images, one width, one optimiser, one learning rate, and a fixed number of steps. We took some of that further outside
-# the notebook: `python tests/reproduce_degradation.py` (a few minutes) trains 10 seeds, 40 layers, width 128, Adam, seven learning rates, 220 steps and ten times as many, and prints every spread. In all
-# of these the contrast at 24 layers remains, but with ten times the steps the plain networks come down far: they are *slow*, not incapable. And what our fully connected
-# networks of width 32 do is no proof for convolutional ones on ImageNet.
+# **What it does not show.** One data set of 1437 small images, one width, one optimiser, one learning rate,
+# and a fixed number of steps. We took some of that further outside the notebook:
+# `python tests/reproduce_degradation.py` (a few minutes) trains 10 seeds, 40 layers, width 128, Adam, seven
+# learning rates, 220 steps and ten times as many, and prints every spread. In all of these the contrast at 24
+# layers remains, but with ten times the steps the plain networks come down far: they are *slow*, not
+# incapable. And what our fully connected networks of width 32 do is no proof for convolutional ones on
+# ImageNet.
 
 # %% [markdown]
 # ## 6 · What else solves it?
 #
-# If a good start for the signal or a free path for it is the point, other means might do. The decade around the paper found many:
+# If a good start for the signal or a free path for it is the point, other means might do. The decade around
+# the paper found many:
 #
 # | name | idea |
 # |---|---|
@@ -561,10 +615,12 @@ assert late[1] < 0.9 * late[0]
 #
 # ### Exercise 4 · A gated branch that trains from zero (4 points, about 10 minutes)
 #
-# Write ReZero's block. It carries $h$ on, whole, and adds the branch $\mathrm{relu}(W h + b)$ times one learned number $\gamma$, called `gate`, that starts at zero. At the start the block
-# is the identity. After the first step of an optimiser it must not be any more.
+# Write ReZero's block. It carries $h$ on, whole, and adds the branch $\mathrm{relu}(W h + b)$ times one
+# learned number $\gamma$, called `gate`, that starts at zero. At the start the block is the identity. After
+# the first step of an optimiser it must not be any more.
 #
-# There is a trap. For every $\gamma > 0$ we have $\gamma\,\mathrm{relu}(z) = \mathrm{relu}(\gamma z)$, so there seem to be two ways to write the same block.
+# There is a trap. For every $\gamma > 0$ we have $\gamma\,\mathrm{relu}(z) = \mathrm{relu}(\gamma z)$, so
+# there seem to be two ways to write the same block.
 
 
 # %% answer="GatedBlock"
@@ -609,11 +665,14 @@ for width, seed, gates in [(5, 731, (1.0, -0.3)), (9, 732, (0.25, 2.0, -1.5)), (
 #
 # $$ \frac{\partial L}{\partial \gamma} = \bigl\langle \delta,\ \mathrm{relu}(Wh + b) \bigr\rangle, \qquad \frac{\partial L}{\partial W} \propto \gamma. $$
 #
-# At $\gamma = 0$ the weights stand still, but the gate does not. One step later it is not zero any more, and the weights move too. With the gate *inside* the ReLU both gradients carry the factor
-# $\mathrm{relu}'(0)$, which torch takes to be 0: the block stays the identity for ever. (Were $W$ zero as well, each gradient would wait for the other.)
+# At $\gamma = 0$ the weights stand still, but the gate does not. One step later it is not zero any more, and
+# the weights move too. With the gate *inside* the ReLU both gradients carry the factor $\mathrm{relu}'(0)$,
+# which torch takes to be 0: the block stays the identity for ever. (Were $W$ zero as well, each gradient
+# would wait for the other.)
 #
-# **Predict.** Now all twelve, at 24 layers. Which of them have a training loss below 1 in the third pass through the data (11 steps each)? Every one gets the best of seven learning rates, which the
-# script of section 5 finds with 220 steps each; where all seven diverge, the smallest.
+# **Predict.** Now all twelve, at 24 layers. Which of them have a training loss below 1 in the third pass
+# through the data (11 steps each)? Every one gets the best of seven learning rates, which the script of
+# section 5 finds with 220 steps each; where all seven diverge, the smallest.
 
 # %%
 RATES = {
@@ -677,16 +736,21 @@ figures.show(
 # %% [markdown]
 # Four remarks.
 #
-# - **A shortcut alone is not enough.** The residual network without normalisation diverges: each block adds to the stream, which grows by a constant factor a block (lesson 4: $\sqrt{1 + g/2}$ a layer). The branch must start *small*.
-#   $1/\sqrt{\text{blocks}}$, zero, or BN all do that.
-# - **Batch normalisation alone is not enough** at this depth and in this time, though it helps (compare it with He init).
-# - **The start matters a great deal.** PyTorch's default, $g = 1/3$, has not moved from $\ln 10$: here the gradient does vanish.
-# - The last five differ by less than we should make of it: three passes, one width, learning rates from a coarse grid. With more steps orthogonal and LSUV starts come down as well, as the script prints.
+# - **A shortcut alone is not enough.** The residual network without normalisation diverges: each block adds
+#   to the stream, which grows by a constant factor a block (lesson 4: $\sqrt{1 + g/2}$ a layer). The branch
+#   must start *small*. $1/\sqrt{\text{blocks}}$, zero, or BN all do that.
+# - **Batch normalisation alone is not enough** at this depth and in this time, though it helps (compare it
+#   with He init).
+# - **The start matters a great deal.** PyTorch's default, $g = 1/3$, has not moved from $\ln 10$: here the
+#   gradient does vanish.
+# - The last five differ by less than we should make of it: three passes, one width, learning rates from a
+#   coarse grid. With more steps orthogonal and LSUV starts come down as well, as the script prints.
 #
 # ### A loss that stalls
 #
-# One of our source texts says that if *"the training loss stops decreasing but is still far away from the desired value"*, we have *"definitely observed the so-called vanishing gradient problem"*. Here are four networks whose loss has not come
-# down in 44 steps. Look at the gradient before you believe a diagnosis.
+# One of our source texts says that if *"the training loss stops decreasing but is still far away from the
+# desired value"*, we have *"definitely observed the so-called vanishing gradient problem"*. Here are four
+# networks whose loss has not come down in 44 steps. Look at the gradient before you believe a diagnosis.
 
 # %%
 # NBVAL_IGNORE_OUTPUT (after training, the last digits depend on the machine)
@@ -713,13 +777,15 @@ assert before[0] < 1e-6 and before[1:].min() > 1e-2
 assert after[1:3].min() > 1e-2 and after[3] == 0
 
 # %% [markdown]
-# Four losses that do not fall, and one gradient that vanished on its way through the layers. The second and the third network have healthy gradients, and nothing
-# to do with depth. In the last one the gradient was healthy too, until the first steps pushed every ReLU of a layer below zero: a *dead* network, of two hidden layers. The loss curve
-# does not tell these apart. The gradient's norm, before and after, does.
+# Four losses that do not fall, and one gradient that vanished on its way through the layers. The second and
+# the third network have healthy gradients, and nothing to do with depth. In the last one the gradient was
+# healthy too, until the first steps pushed every ReLU of a layer below zero: a *dead* network, of two hidden
+# layers. The loss curve does not tell these apart. The gradient's norm, before and after, does.
 #
-# ## 7 · Try it yourself
+# ## 7 · Play
 #
-# Three seeds of a 24-layer network, 30 steps of 64 examples, trained while you wait. Pick a remedy and a learning rate. Which remedies forgive a rate that is ten times too large? Which need exactly the right one?
+# Three seeds of a 24-layer network, 30 steps of 64 examples, trained while you wait. Pick a remedy and a
+# learning rate. Which remedies forgive a rate that is ten times too large? Which need exactly the right one?
 
 
 # %%
@@ -753,9 +819,12 @@ figures.explore(draw_remedy, remedy=list(remedies.REMEDIES), log10_rate=(-3.0, 0
 # %% [markdown]
 # ## 8 · The real ones
 #
-# The networks of the paper are this lesson's block with convolutions, repeated. `helpers.architectures` builds each from one row of the paper's tables; on PyTorch's `meta` device that takes no memory, only shapes.
+# The networks of the paper are this lesson's block with convolutions, repeated. `helpers.architectures`
+# builds each from one row of the paper's tables; on PyTorch's `meta` device that takes no memory, only
+# shapes.
 #
-# **Predict.** ResNet-50 has 16 more layers than ResNet-34, and 16 blocks like it. How much does that add to the number of parameters: a sixth, a half, double?
+# **Predict.** ResNet-50 has 16 more layers than ResNet-34, and 16 blocks like it. How much does that add to
+# the number of parameters: a sixth, a half, double?
 
 # %%
 with torch.device("meta"):
@@ -769,9 +838,11 @@ assert list(counts.values()) == [11_689_512, 21_797_672, 25_557_032, 44_549_160,
 assert round(counts[34] / (counts[50] - counts[34])) == 6
 
 # %% [markdown]
-# A sixth. Bottlenecks (1×1 down, 3×3, 1×1 up) buy depth cheaply. For CIFAR-10 the paper's table 6 gives the sizes in millions; ours must round to the same.
+# A sixth. Bottlenecks (1×1 down, 3×3, 1×1 up) buy depth cheaply. For CIFAR-10 the paper's table 6 gives the
+# sizes in millions; ours must round to the same.
 #
-# And what do the shortcuts themselves cost? Option A (subsample, append zero channels: lesson 6's `option_a`) has nothing to learn; option B projects.
+# And what do the shortcuts themselves cost? Option A (subsample, append zero channels: lesson 6's `option_a`)
+# has nothing to learn; option B projects.
 
 # %%
 in_the_paper = {20: 0.27, 32: 0.46, 44: 0.66, 56: 0.85, 110: 1.7}  # millions, table 6
@@ -798,74 +869,106 @@ assert all(share < 0.12 * counts[depth] for depth, share in cost.items())
 # %% [markdown]
 # ## 9 · Your turn to judge
 #
-# The notebook of section 1 ends with a question that its author calls "max's": was this a good paper when it was released? Is it a good paper now? What has changed between then and now? What other methods are there
-# of solving the vanishing gradient problem?
+# The notebook of section 1 ends with a question that its author calls "max's": was this a good paper when it
+# was released? Is it a good paper now? What has changed between then and now? What other methods are there of
+# solving the vanishing gradient problem?
 
 # %% [markdown] question="good_paper"
-# ### Open question · Was it a good paper, and is it one now? (6 points, about 12 minutes)
+# ### Question · Was it a good paper, and is it one now? (6 points, about 12 minutes)
 #
-# Answer in about 250 words: **(a)** what the paper showed in 2015, and what it claimed without showing; **(b)** how its explanation stands today, in the light of this lesson's measurements; **(c)** at least three other ways to
-# make deep networks trainable, each with the reason why it works, and with what you measured for it here.
+# Answer in about 250 words: **(a)** what the paper showed in 2015, and what it claimed without showing;
+# **(b)** how its explanation stands today, in the light of this lesson's measurements; **(c)** at least three
+# other ways to make deep networks trainable, each with the reason why it works, and with what you measured
+# for it here.
 #
 # === BEGIN MARK SCHEME ===
-# **Levels**
-#
-# - 6: all of (a) degradation is a rise of the *training* error, shown with plain and residual networks of equal depth, width and parameter count; the reason given ("residuals are easier to fit") is a hypothesis, and vanishing gradients are
-#   explicitly ruled out; (b) separates the lasting construction (in nearly every deep network since) from the explanation, which later work replaced or sharpened (small branches at the start, pre-activation, shattered gradients, paths, landscape), and
-#   uses at least two measurements of the lesson; (c) three or more methods with reasons, and their measured limits, such as "a shortcut without normalisation or scaling diverges".
-# - 4 to 5: all three parts right, but one without a measurement or with reasons missing.
-# - 3: two parts right; or all three as a list without reasons.
-# - 1 to 2: single correct facts ("skip connections are everywhere today"), with degradation and vanishing gradients taken for the same.
 # - 0: nothing relevant, or only the claim that the paper solved vanishing gradients.
+# - 1: single correct facts ("skip connections are everywhere today"), with degradation and vanishing
+#   gradients taken for the same.
+# - 2: one part right.
+# - 3: two parts right; or all three as a list without reasons.
+# - 4: all three parts right, but without measurements or with most reasons missing.
+# - 5: all three parts right, but one without a measurement or without a reason.
+# - 6: all of (a) degradation is a rise of the *training* error, shown with plain and residual networks of
+#   equal depth, width and parameter count; the reason given ("residuals are easier to fit") is a hypothesis,
+#   and vanishing gradients are explicitly ruled out; (b) separates the lasting construction (in nearly every
+#   deep network since) from the explanation, which later work replaced or sharpened (small branches at the
+#   start, pre-activation, shattered gradients, paths, landscape), and uses at least two measurements of the
+#   lesson; (c) three or more methods with reasons, and their measured limits, such as "a shortcut without
+#   normalisation or scaling diverges".
 #
-# **Common misconceptions**
+# Misconceptions:
 #
-# - "The paper solved the vanishing gradient problem." Good starts and batch normalisation had; the paper says so.
+# - "The paper solved the vanishing gradient problem." Good starts and batch normalisation had; the paper says
+#   so.
 # - "Degradation is overfitting." It is the training loss that rises.
 # - "Plain deep networks cannot represent it." Exercise 1 builds the network.
 # - "A skip connection is sufficient." Residual without normalisation or scaling diverged.
-# - "Batch normalisation prevents exploding gradients." In plain networks it causes a growth of 1.21 a layer at the start.
+# - "Batch normalisation prevents exploding gradients." In plain networks it causes a growth of 1.21 a layer
+#   at the start.
 # - "The small net of section 1 shows that skips help."
 # === END MARK SCHEME ===
 
 # %% [markdown] response="good_paper" points=6
 # ### BEGIN SOLUTION
-# (a) The paper showed, on ImageNet and CIFAR-10, that deeper plain networks can end with a higher *training* error, that networks of the same depth and size with identity shortcuts do not, and that these keep improving to over 100 layers. The comparison is fair (option
-# A adds no parameter), the idea simple. Why it works it only supposed: it should be easier to push a residual to zero than to fit an identity. It said that vanishing gradients were unlikely to be the cause, since batch normalisation
-# kept the norms healthy.
+# (a) The paper showed, on ImageNet and CIFAR-10, that deeper plain networks can end with a higher *training*
+# error, that networks of the same depth and size with identity shortcuts do not, and that these keep
+# improving to over 100 layers. The comparison is fair (option A adds no parameter), the idea simple. Why it
+# works it only supposed: it should be easier to push a residual to zero than to fit an identity. It said that
+# vanishing gradients were unlikely to be the cause, since batch normalisation kept the norms healthy.
 #
-# (b) As a construction it has lasted: residual streams are in nearly every deep network, transformers included. As an explanation it has been sharpened: the ReLU after the addition was moved away by the same authors (2016); others point at shattered gradients,
-# at the many short paths, at smoother loss surfaces, and at BN making the branch small at the start. Our measurements agree that nothing vanishes: at 40 layers plain + BN gradients *grew* more than a hundredfold towards the input. Twenty-four plain layers were slow, not
-# incapable. What has changed is that normalisation is one choice among several, and that we know the branch must start small.
+# (b) As a construction it has lasted: residual streams are in nearly every deep network, transformers
+# included. As an explanation it has been sharpened: the ReLU after the addition was moved away by the same
+# authors (2016); others point at shattered gradients, at the many short paths, at smoother loss surfaces, and
+# at BN making the branch small at the start. Our measurements agree that nothing vanishes: at 40 layers
+# plain + BN gradients *grew* more than a hundredfold towards the input. Twenty-four plain layers were slow,
+# not incapable. What has changed is that normalisation is one choice among several, and that we know the
+# branch must start small.
 #
-# (c) Careful starts (He, orthogonal, LSUV) keep the variance of the signal: better than the default, which stalled at ln 10, but none below 1 after three passes. Batch normalisation rescales in every step: better, not enough alone at 24 layers. Gates (highway) carry the signal
-# past the layer: trained. Zero or scaled branches (SkipInit, ReZero, $1/\sqrt{n}$) start at or near the identity: trained without BN, while the unscaled residual network diverged. Dense concatenation comes next.
+# (c) Careful starts (He, orthogonal, LSUV) keep the variance of the signal: better than the default, which
+# stalled at ln 10, but none below 1 after three passes. Batch normalisation rescales in every step: better,
+# not enough alone at 24 layers. Gates (highway) carry the signal past the layer: trained. Zero or scaled
+# branches (SkipInit, ReZero, $1/\sqrt{n}$) start at or near the identity: trained without BN, while the
+# unscaled residual network diverged. Dense concatenation comes next.
 # ### END SOLUTION
 
 # %% [markdown]
-# ## Where we stand
+# ## What we have learnt
+#
+# - Degradation is a training loss that rises with depth. The good deep network exists (Exercise 1 built it);
+#   the optimiser is slow to find it.
+# - With batch normalisation nothing vanishes in the plain network. The shortcut's merit is a start near the
+#   identity, not only a path for the gradient.
+# - It takes a shortcut *and* a branch that starts small. Which device makes it small matters less.
+# - A falling loss on random labels, or a single seed, shows nothing.
 
 # %%
 progress(check, globals())
 
 # %% [markdown]
-# **What we take along**
+# ## The question for the next lesson
 #
-# - Degradation is a training loss that rises with depth. The good deep network exists (Exercise 1 built it); the optimiser is slow to find it.
-# - With batch normalisation nothing vanishes in the plain network. The shortcut's merit is a start near the identity, not only a path for the gradient.
-# - It takes a shortcut *and* a branch that starts small. Which device makes it small matters less.
-# - A falling loss on random labels, or a single seed, shows nothing.
+# All our remedies that work *add* to a stream, and whatever a block adds, the next can overwrite. What if
+# nothing were ever added up, and each layer's features were kept beside those of all layers before, for good?
 #
-# **The next question.** All our remedies that work *add* to a stream, and whatever a block adds, the next can overwrite. What if nothing were ever added up, and each layer's features were kept beside those of all layers before, for good? Lesson 8 concatenates.
+# ## References
 #
-# **References**
-#
-# - K. He, X. Zhang, S. Ren, J. Sun, *Deep residual learning for image recognition*, [arXiv:1512.03385](https://arxiv.org/abs/1512.03385) (2015); *Identity mappings in deep residual networks*, [arXiv:1603.05027](https://arxiv.org/abs/1603.05027) (2016).
-# - C. Zhang, S. Bengio, M. Hardt, B. Recht, O. Vinyals, *Understanding deep learning requires rethinking generalization*, [arXiv:1611.03530](https://arxiv.org/abs/1611.03530) (2017).
-# - S. Ioffe, C. Szegedy, *Batch normalization*, [arXiv:1502.03167](https://arxiv.org/abs/1502.03167) (2015).
-# - K. He, X. Zhang, S. Ren, J. Sun, *Delving deep into rectifiers* (He init), [arXiv:1502.01852](https://arxiv.org/abs/1502.01852) (2015).
-# - A. Saxe, J. McClelland, S. Ganguli, *Exact solutions to the nonlinear dynamics of learning in deep linear neural networks* (orthogonal init), [arXiv:1312.6120](https://arxiv.org/abs/1312.6120) (2013).
-# - D. Mishkin, J. Matas, *All you need is a good init* (LSUV), [arXiv:1511.06422](https://arxiv.org/abs/1511.06422) (2015).
-# - R. Srivastava, K. Greff, J. Schmidhuber, *Highway networks*, [arXiv:1505.00387](https://arxiv.org/abs/1505.00387) (2015).
-# - S. De, S. Smith, *Batch normalization biases residual blocks towards the identity function in deep networks* (SkipInit), [arXiv:2002.10444](https://arxiv.org/abs/2002.10444) (2020).
-# - T. Bachlechner et al., *ReZero is all you need*, [arXiv:2003.04887](https://arxiv.org/abs/2003.04887) (2020).
+# - K. He, X. Zhang, S. Ren, J. Sun, *Deep residual learning for image recognition* (2015).
+#   [arXiv:1512.03385](https://arxiv.org/abs/1512.03385)
+# - K. He, X. Zhang, S. Ren, J. Sun, *Identity mappings in deep residual networks* (2016).
+#   [arXiv:1603.05027](https://arxiv.org/abs/1603.05027)
+# - C. Zhang, S. Bengio, M. Hardt, B. Recht, O. Vinyals, *Understanding deep learning requires rethinking
+#   generalization* (2017). [arXiv:1611.03530](https://arxiv.org/abs/1611.03530)
+# - S. Ioffe, C. Szegedy, *Batch normalization* (2015). [arXiv:1502.03167](https://arxiv.org/abs/1502.03167)
+# - K. He, X. Zhang, S. Ren, J. Sun, *Delving deep into rectifiers* (2015): He init.
+#   [arXiv:1502.01852](https://arxiv.org/abs/1502.01852)
+# - A. Saxe, J. McClelland, S. Ganguli, *Exact solutions to the nonlinear dynamics of learning in deep linear
+#   neural networks* (2013): orthogonal init. [arXiv:1312.6120](https://arxiv.org/abs/1312.6120)
+# - D. Mishkin, J. Matas, *All you need is a good init* (2015): LSUV.
+#   [arXiv:1511.06422](https://arxiv.org/abs/1511.06422)
+# - R. Srivastava, K. Greff, J. Schmidhuber, *Highway networks* (2015).
+#   [arXiv:1505.00387](https://arxiv.org/abs/1505.00387)
+# - S. De, S. Smith, *Batch normalization biases residual blocks towards the identity function in deep
+#   networks* (2020): SkipInit. [arXiv:2002.10444](https://arxiv.org/abs/2002.10444)
+# - T. Bachlechner et al., *ReZero is all you need* (2020).
+#   [arXiv:2003.04887](https://arxiv.org/abs/2003.04887)

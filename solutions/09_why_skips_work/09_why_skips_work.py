@@ -15,23 +15,29 @@
 #
 # {{badge}}
 #
-# Addition (lesson 7) and concatenation (lesson 8) have one thing in common: between any early layer and the loss there is a way that passes no weights at all. Both
-# made deep networks trainable. So *that* skips help is settled. This lesson asks the question that all the others left open: **why?**
+# Addition (lesson 7) and concatenation (lesson 8) have one thing in common: between any early layer and the
+# loss there is a way that passes no weights at all. Both made deep networks trainable. So *that* skips help
+# is settled. This lesson asks the question that all the others left open: **why?**
 #
-# Several answers are on the market. Gradients no longer vanish, or no longer shatter. A residual network is a crowd of short paths. Its blocks refine one estimate step by
-# step. Its loss surface is smoother. Each is a claim that we can test with what we have built. At the end we look back at the four documents that this course started
-# from, and turn the same scepticism on our own experiments.
+# Several answers are on the market. Gradients no longer vanish, or no longer shatter. A residual network is a
+# crowd of short paths. Its blocks refine one estimate step by step. Its loss surface is smoother. Each is a
+# claim that we can test with what we have built. At the end we look back at the four documents that this
+# course started from, and turn the same scepticism on our own experiments.
 #
-# **Objectives** - after this lesson you can
+# **Objectives.** After this lesson you can
+#
 # - split a gradient exactly into the paths it takes, and predict how much each length of path carries;
-# - operate on a trained network: delete its blocks, swap them, read it out early, and say what each result means;
+# - operate on a trained network: delete its blocks, swap them, read it out early, and say what each result
+#   means;
 # - look at a loss surface through a filter-normalised slice, and say how much of a surface a slice can hide;
 # - weigh rival explanations of one success against each other, and criticise the evidence, ours included.
 #
-# **Prerequisites:** lessons 4 and 7; the binomial distribution; the chain rule with Jacobians.
+# **Prerequisites.** Lessons 4 and 7; the binomial distribution; the chain rule with Jacobians.
 #
 # **Time:** about {{minutes}} minutes, {{cpu_seconds}} CPU seconds. **Points:** {{points}}.
-# Symbols are on the [notation page](../../docs/notation.md), words in the [glossary](../../docs/glossary.md).
+#
+# Symbols are listed on the [notation page](../../docs/notation.md), terms in the
+# [glossary](../../docs/glossary.md).
 
 # %% bootstrap=true
 
@@ -52,10 +58,13 @@ torch.set_num_threads(1)
 # %% [markdown]
 # ## 1 · The first suspect: vanishing gradients
 #
-# Three of the four documents say that skips cure the vanishing gradient; the fourth, on the shortcut layer, speaks of degradation, as He et al. (2015) do. They argue that vanishing gradients are *not* what ailed their deep plain
-# networks: with batch norm, they report, the gradients are healthy, and the networks still get worse with depth.
+# Three of the four documents say that skips cure the vanishing gradient; the fourth, on the shortcut layer,
+# speaks of degradation, as He et al. (2015) do. They argue that vanishing gradients are *not* what ailed
+# their deep plain networks: with batch norm, they report, the gradients are healthy, and the networks still
+# get worse with depth.
 #
-# *Predict:* in a random plain network with batch norm and ReLU, 40 layers deep, is the gradient at the input smaller or larger than at the output, and by what factor?
+# **Predict.** In a random plain network with batch norm and ReLU, 40 layers deep, is the gradient at the
+# input smaller or larger than at the output, and by what factor?
 #
 # The gradient x-ray of lesson 4 tells, with the mean-field prediction beside it.
 
@@ -90,8 +99,11 @@ figures.show(
 )
 
 # %% [markdown]
-# The gradient *explodes*, as lesson 4 derived. That is a trouble of its own, but it is not vanishing. And the norm of a gradient says only how much arrives, not whether it is of use. Lesson 4 had a hint of that too: **shattering** (Balduzzi et al. 2017). In plain nets the gradients at two different inputs have ever less to do
-# with each other, so that a step that helps one example means nothing to the next. Here is its prediction for wide ReLU networks without normalisation:
+# The gradient *explodes*, as lesson 4 derived. That is a trouble of its own, but it is not vanishing. And the
+# norm of a gradient says only how much arrives, not whether it is of use. Lesson 4 had a hint of that too:
+# **shattering** (Balduzzi et al. 2017). In plain nets the gradients at two different inputs have ever less to
+# do with each other, so that a step that helps one example means nothing to the next. Here is its prediction
+# for wide ReLU networks without normalisation:
 
 # %%
 alike = {skip: gradient_flow.shattering(10, gain=1 / 3, skip=skip)[-1] for skip in ("none", "pre-activation")}
@@ -106,21 +118,28 @@ assert alike["pre-activation"] > 10 * alike["none"]
 #
 # ## 2 · A crowd of paths
 #
-# Write $J_i$ for the Jacobian of branch $i$. Backward through $n$ residual blocks the cotangent $c$ meets the product
+# Write $J_i$ for the Jacobian of branch $i$. Backward through $n$ residual blocks the cotangent $v$ meets the
+# product
 #
-# $$ (I + J_0^\top)(I + J_1^\top) \cdots (I + J_{n-1}^\top)\, c \;=\; c + \sum_i J_i^\top c + \sum_{i<j} J_i^\top J_j^\top c + \dots $$
+# $$ (I + J_0^\top)(I + J_1^\top) \cdots (I + J_{n-1}^\top)\, v \;=\; v + \sum_i J_i^\top v + \sum_{i<j} J_i^\top J_j^\top v + \dots $$
 #
-# Multiplied out these are $2^n$ terms, one for each choice of "through the branch" or "past it": $2^n$ **paths** (Veit et al. 2016). A path of length $k$ goes through $k$ branches. The document
-# that speaks of "an alternative path for the gradient" is right, and modest: ten blocks have 1024.
+# Multiplied out these are $2^n$ terms, one for each choice of "through the branch" or "past it": $2^n$
+# **paths** (Veit et al. 2016). A path of length $k$ goes through $k$ branches. The document that speaks of
+# "an alternative path for the gradient" is right, and modest: ten blocks have 1024.
 #
-# Which of them carry the gradient? Let every branch be random and independent, with $\mathbb{E}\,|J_i^\top c|^2 = g\,|c|^2$. Then a path of length $k$ carries $g^k |c|^2$ on average,
-# and different paths are uncorrelated (why? two paths differ in some block, whose $J_i$ has mean zero), so that their squares simply add up.
+# Which of them carry the gradient? Let every branch be random and independent, with
+# $\mathbb{E}\,|J_i^\top v|^2 = g\,|v|^2$. (For a linear branch this $g$ is lesson 4's gain; behind a ReLU it
+# is half of that.) Then a path of length $k$ carries $g^k |v|^2$ on average, and different paths are
+# uncorrelated (why? two paths differ in some block, whose $J_i$ has mean zero), so that their squares simply
+# add up.
 #
-# *Predict* for $n = 10$ and $g = 1/3$ (torch's default for a linear layer): which length is the most frequent, and which carries the most?
+# **Predict** for $n = 10$ and $g = 1/3$ (torch's default for a linear layer): which length is the most
+# frequent, and which carries the most?
 #
 # ### Exercise 1 · The share of each length (3 points, about 8 minutes)
 #
-# Write `path_share(n, g)`: the share of the expected squared gradient that all paths of length $k$ carry together, for $k = 0, \dots, n$.
+# Write `path_share(n, g)`: the share of the expected squared gradient that all paths of length $k$ carry
+# together, for $k = 0, \dots, n$.
 
 
 # %% answer="path_share"
@@ -186,7 +205,8 @@ figures.show(
 )
 
 # %% [markdown]
-# Move the sliders: how large must $g$ be for the typical path to be carrying the most? What does depth alone do at a fixed $g$?
+# Move the sliders: how large must $g$ be for the typical path to be carrying the most? What does depth alone
+# do at a fixed $g$?
 
 # %% live=true
 figures.explore(draw_paths, g=(0.05, 2.0, 0.05), n=(2, 60, 1))
@@ -198,10 +218,12 @@ assert np.allclose(shares[:3], [0.0563, 0.1877, 0.2816], atol=5e-5)
 assert math.isclose(shares @ np.arange(11), 10 * (1 / 3) / (1 + 1 / 3))
 
 # %% [markdown]
-# The shares are a binomial distribution with $p = g/(1+g)$: the mean length is $np$. Depth does not make the gradient's paths as long as the network, only $p$ times as long.
+# The shares are a binomial distribution with $p = g/(1+g)$: the mean length is $np$. Depth does not make the
+# gradient's paths as long as the network, only $p$ times as long.
 #
-# Veit et al. measured a residual network of 110 layers, which has 54 blocks of two layers. Most of its gradient, they report, came along paths 10 to 34 layers deep: 5 to 17
-# blocks. What would our formula need to say the same?
+# Veit et al. measured a residual network of 110 layers, which has 54 blocks of two layers. Most of its
+# gradient, they report, came along paths 10 to 34 layers deep: 5 to 17 blocks. What would our formula need to
+# say the same?
 
 # %%
 blocks = np.arange(55)
@@ -216,17 +238,21 @@ print(f"which holds {path_share(54, 1.0)[in_range].sum():.2%} of the paths")
 assert path_share(54, needed)[in_range].sum() > 0.95 and path_share(54, 1.0)[in_range].sum() < 0.01
 
 # %% [markdown]
-# One number, $g$, is enough to tell their story. That does *not* show that it is the right story: a formula with a free parameter can be made to fit a range. So we measure.
+# One number, $g$, is enough to tell their story. That does *not* show that it is the right story: a formula
+# with a free parameter can be made to fit a range. So we measure.
 #
 # ## 3 · The gradient, path by path
 #
-# There is no need to sample paths. The sum over all paths of one length can be computed exactly, backwards through the network, without listing $2^n$ of them. How?
-# Think of what a block does to a cotangent that has come through $k$ branches so far.
+# There is no need to sample paths. The sum over all paths of one length can be computed exactly, backwards
+# through the network, without listing $2^n$ of them. How? Think of what a block does to a cotangent that has
+# come through $k$ branches so far.
 #
 # ### Exercise 2 · The gradient through exactly k branches (5 points, about 15 minutes)
 #
-# Write `gradient_through_k(jacobians, cotangent)`. Row $k$ of the result is the sum over all paths through exactly $k$ branches, so that the rows add up to the whole gradient.
-# `jacobians[i]` is $J_i = \partial F_i / \partial h_i$; block 0 is next to the input, and the gradient meets the last block first.
+# Write `gradient_through_k(jacobians, cotangent)`. Row $k$ of the result is the sum over all paths through
+# exactly $k$ branches, so that the rows add up to the whole gradient. `jacobians[i]` is
+# $J_i = \partial F_i / \partial h_i$; block 0 is next to the input, and the gradient meets the last block
+# first.
 
 
 # %% answer="gradient_through_k"
@@ -291,8 +317,10 @@ print("measured ", measured[:5].round(4), "±", error[:5].round(4))
 assert (abs(measured - shares) < 4 * error + 1e-4).all()
 
 # %% [markdown]
-# Formula and measurement agree. Now a network that does something. We train ten blocks of width 32 on the digits of lesson 7, plain and residual, five seeds each. A branch is
-# $F_i(h) = W_i\,\mathrm{relu}(\mathrm{norm}(h))$ with batch norm; a plain block gives $F_i(h)$, a residual one $h + F_i(h)$. Nothing else differs, not even the initial weights.
+# Formula and measurement agree. Now a network that does something. We train ten blocks of width 32 on the
+# digits of lesson 7, plain and residual, five seeds each. A branch is
+# $F_i(h) = W_i\,\mathrm{relu}(\mathrm{norm}(h))$ with batch norm; a plain block gives $F_i(h)$, a residual
+# one $h + F_i(h)$. Nothing else differs, not even the initial weights.
 
 # %%
 data = datasets.digits()
@@ -319,10 +347,12 @@ for name, net in nets.items():
 assert min(whole["plain"].min(), whole["residual"].min()) > 0.92
 
 # %% [markdown]
-# At this depth both kinds train well. That is on purpose: where the plain network fails, it differs in everything, and no comparison means much.
+# At this depth both kinds train well. That is on purpose: where the plain network fails, it differs in
+# everything, and no comparison means much.
 #
-# *Predict:* every branch of the residual net starts with $g = 1/3$ and a ReLU, which lets half through: $g/2 = 1/6$. Is the gain of a branch, $|J_i|_F^2 / N$, the same in all ten blocks? And does training make the gradient's paths
-# longer or shorter?
+# **Predict.** Every branch of the residual net starts with $g = 1/3$ and a ReLU, which lets half through:
+# $g/2 = 1/6$. Is the gain of a branch, $|J_i|_F^2 / N$, the same in all ten blocks? And does training make
+# the gradient's paths longer or shorter?
 
 
 # %%
@@ -350,8 +380,10 @@ for name, net in {"untrained": untrained, "trained": nets["residual"]}.items():
     print(f"{'':9} |sum|² / sum of squares, by seed: {coherence[name].round(1)}")
 
 # %% [markdown]
-# Neither one number nor a constant: the gain *falls* from block to block. Batch norm divides by the size of the stream, and the stream grows with every block that is added. So batch norm
-# turns each block towards the identity, the more the deeper it sits (De and Smith 2020). With unequal gains the shares are no binomial any more, but the coefficients of
+# Neither one number nor a constant: the gain *falls* from block to block. Batch norm divides by the size of
+# the stream, and the stream grows with every block that is added. So batch norm turns each block towards the
+# identity, the more the deeper it sits (De and Smith 2020). With unequal gains the shares are no binomial any
+# more, but the coefficients of
 #
 # $$ \prod_i \frac{1 + g_i t}{1 + g_i} \quad\text{in powers of } t , $$
 #
@@ -402,21 +434,29 @@ figures.show(
 )
 
 # %% [markdown]
-# What we see: in all five seeds, training shortens the paths, until more than four fifths of the squared gradient of a ten-block network passes at most two branches. So far Veit et al. are right, at our small scale.
+# **What we should see.** In all five seeds, training shortens the paths, until more than four fifths of the
+# squared gradient of a ten-block network passes at most two branches. So far Veit et al. are right, at our
+# small scale.
 #
-# What it does *not* show: that the paths are independent voices. Before training, the squares add up, more or less (the ratio is near 1). After training the square of the sum is more than
-# twice the sum of squares: paths of different length *point the same way*, and the formula for independent paths is off. Short paths carry the gradient; they do not act alone. Nor does any of this say that the long paths are useless: the forward pass needs what they compute.
+# **What it does not show.** That the paths are independent voices. Before training, the squares add up, more
+# or less (the ratio, the **coherence**, is near 1). After training the square of the sum is more than twice
+# the sum of squares: paths of different length *point the same way*, and the formula for independent paths is
+# off. Short paths carry the gradient; they do not act alone. Nor does any of this say that the long paths are
+# useless: the forward pass needs what they compute.
 #
 # ## 4 · Operating on a trained network
 #
-# If a residual network is a crowd of paths, then deleting one block halves the crowd and leaves the rest intact. In a plain network there is one path, and every deletion cuts it.
+# If a residual network is a crowd of paths, then deleting one block halves the crowd and leaves the rest
+# intact. In a plain network there is one path, and every deletion cuts it.
 #
-# *Predict:* accuracy on the test digits after deleting one block, plain and residual.
+# **Predict.** Accuracy on the test digits after deleting one block, plain and residual.
 #
 # ### Exercise 3 · Deleting blocks (4 points, about 10 minutes)
 #
-# Write `delete_blocks(net, drop, x)`: what the network answers when the blocks in `drop` let the stream through unchanged. A network of this lesson has `net.embed(x)` for the start of the stream $h_0$, `net.branches` with
-# the functions $F_i$, `net.residual` that tells the kind, and `net.classify(h)` for the end. The network itself has to stay whole.
+# Write `delete_blocks(net, drop, x)`: what the network answers when the blocks in `drop` let the stream
+# through unchanged. A network of this lesson has `net.embed(x)` for the start of the stream $h_0$,
+# `net.branches` with the functions $F_i$, `net.residual` that tells the kind, and `net.classify(h)` for the
+# end. The network itself has to stay whole.
 
 
 # %% answer="delete_blocks"
@@ -507,13 +547,15 @@ figures.show(
 )
 
 # %% [markdown]
-# Not all blocks are equal. The first is the dearest in the residual net, and it is also the one with the largest gain: where the stream is short, a branch weighs more. So "a crowd" hides an order of
-# rank.
+# Not all blocks are equal. The first is the dearest in the residual net, and it is also the one with the
+# largest gain: where the stream is short, a branch weighs more. So "a crowd" hides an order of rank.
 #
-# The rival explanation says: a residual block *refines*. It moves the estimate in the stream a little, and the next block moves it further (Greff et al. 2017). Then we should be able to read out the network early.
+# The rival explanation says: a residual block *refines*. It moves the estimate in the stream a little, and
+# the next block moves it further (Greff et al. 2017). Then we should be able to read out the network early.
 # That needs no new tool: reading out after block $l$ is deleting all blocks behind it.
 #
-# *Predict:* which costs more, deleting the last five blocks, or five at random? And what will it cost to let neighbours swap places, or any two?
+# **Predict.** Which costs more, deleting the last five blocks, or five at random? And what will it cost to
+# let neighbours swap places, or any two?
 
 # %%
 rng = np.random.default_rng(4)
@@ -579,52 +621,68 @@ assert (swapped[True, 4][1] > 0.93).all() and (swapped[True, 4][1] > swapped[Fal
 assert (swapped[False, 4][1] > 0.75).all()
 
 # %% [markdown]
-# A crowd of independent voters would not care who speaks first. These blocks do not mind changing places with a neighbour, and they mind being sent far away. Steps of a refinement would behave
-# like that.
+# A crowd of independent voters would not care who speaks first. These blocks do not mind changing places with
+# a neighbour, and they mind being sent far away. Steps of a refinement would behave like that.
 #
-# What all this does not show: *why* such a network trains well. We operated on networks that had trained already. And a plain network that survives no deletion is not thereby a worse network:
-# it was never asked to, and at ten blocks it is only a little less accurate (section 3).
+# **What it does not show.** *Why* such a network trains well. We operated on networks that had trained
+# already. And a plain network that survives no deletion is not thereby a worse network: it was never asked
+# to, and at ten blocks it is only a little less accurate (section 3).
 
 # %% [markdown] question="ensemble"
-# ### Question 1 · Ensemble or iterative refinement? (4 points)
+# ### Question · Ensemble or iterative refinement? (4 points, about 8 minutes)
 #
-# Two readings of a residual network: an *ensemble* of many short paths (Veit et al. 2016), or an *iterative refinement* of one estimate (Greff et al. 2017). Use at least three of our measurements (path lengths,
-# coherence, deleting, reading out early, swapping). Say for each which reading it favours and why, whether the two readings exclude each other, and name one experiment that could decide further.
+# Two readings of a residual network: an *ensemble* of many short paths (Veit et al. 2016), or an *iterative
+# refinement* of one estimate (Greff et al. 2017). Use at least three of our measurements (path lengths,
+# coherence, deleting, reading out early, swapping). Say for each which reading it favours and why, whether
+# the two readings exclude each other, and name one experiment that could decide further.
 #
 # === BEGIN MARK SCHEME ===
-# **4** - Three or more measurements, each with the reading it favours and a reason (for example: single deletions cost little - both; short paths carry the gradient - ensemble; trained paths add coherently instead of
-# independently - against an ensemble of independent members; reading out early improves step by step, neighbours may swap and distant blocks may not - refinement; the first block matters most - against interchangeable members).
-# Says that the readings are not exclusive (the sum over paths is an identity; the question is how the terms depend on each other) and proposes a test with an outcome that would differ.
+# - 0: A choice without evidence.
+# - 1: One reading chosen with one measurement.
+# - 2: Two measurements rightly read, or three without reasons.
+# - 3: Three measurements rightly read, but either the relation of the readings or the further experiment is
+#   missing.
+# - 4: Three or more measurements, each with the reading it favours and a reason (for example: single
+#   deletions cost little - both; short paths carry the gradient - ensemble; trained paths add coherently
+#   instead of independently - against an ensemble of independent members; reading out early improves step by
+#   step, neighbours may swap and distant blocks may not - refinement; the first block matters most - against
+#   interchangeable members). Says that the readings are not exclusive (the sum over paths is an identity; the
+#   question is how the terms depend on each other) and proposes a test with an outcome that would differ.
 #
-# **3** - Three measurements rightly read, but either the relation of the readings or the further experiment is missing.
-#
-# **2** - Two measurements rightly read, or three without reasons.
-#
-# **1** - One reading chosen with one measurement.
-#
-# **0** - A choice without evidence.
-#
-# Misconceptions: "2^n paths, so 2^n networks were trained" (they share all weights and are not trained apart); "deleting a block is harmless, so the block is useless"; "an ensemble explains why training works" (the deletions are done after
-# training); "short paths carry most gradient, so the long ones could be removed from the forward pass".
+# Misconceptions: "2^n paths, so 2^n networks were trained" (they share all weights and are not trained
+# apart); "deleting a block is harmless, so the block is useless"; "an ensemble explains why training works"
+# (the deletions are done after training); "short paths carry most gradient, so the long ones could be removed
+# from the forward pass".
 # === END MARK SCHEME ===
 
 # %% [markdown] response="ensemble" points=4
 # ### BEGIN SOLUTION
-# Deleting one block costs a few per cent at most: both readings predict it, a crowd loses half its members but keeps as many, a refinement loses one small step. The gradient runs along paths of one or two branches, as the ensemble reading says. But after training the paths
-# point the same way (the square of the sum is twice the sum of squares), so their contributions are not those of independent members. Reading out early shows accuracy rising from block to block, neighbours can be swapped almost for free, while distant
-# swaps hurt: order matters as in a refinement; voters have no order. The first block being the dearest also speaks against members that can replace each other.
+# Deleting one block costs a few per cent at most: both readings predict it, a crowd loses half its members
+# but keeps as many, a refinement loses one small step. The gradient runs along paths of one or two branches,
+# as the ensemble reading says. But after training the paths point the same way (the square of the sum is
+# twice the sum of squares), so their contributions are not those of independent members. Reading out early
+# shows accuracy rising from block to block, neighbours can be swapped almost for free, while distant swaps
+# hurt: order matters as in a refinement; voters have no order. The first block being the dearest also speaks
+# against members that can replace each other.
 #
-# The readings do not exclude each other. That the output is a sum over paths is algebra, true for any residual network; refinement is a statement on how these terms are related. I would test it by training blocks in a random order in every batch: if order is of no
-# use, nothing is lost; if the blocks refine, accuracy suffers. Or compare with a true ensemble: average ten networks that were trained apart and delete members.
+# The readings do not exclude each other. That the output is a sum over paths is algebra, true for any
+# residual network; refinement is a statement on how these terms are related. I would test it by training
+# blocks in a random order in every batch: if order is of no use, nothing is lost; if the blocks refine,
+# accuracy suffers. Or compare with a true ensemble: average ten networks that were trained apart and delete
+# members.
 # ### END SOLUTION
 
 # %% [markdown]
 # ## 5 · The shape of the loss
 #
-# The last suspect is the loss surface. Li et al. (2018) drew it: take the trained weights $w$, two random directions $d$ and $e$, and plot the loss at $w + a\,d + b\,e$. With skips the pictures look like a bowl, without like a mountain range.
+# The last suspect is the loss surface. Li et al. (2018) drew it: take the trained weights $w$, two random
+# directions $d$ and $e$, and plot the loss at $w + a\,d + b\,e$. With skips the pictures look like a bowl,
+# without like a mountain range.
 #
-# A random direction alone means little. A unit with large weights hardly feels a step of length one, a unit with small weights is destroyed by it; and with batch norm behind it the scale of a unit's weights is arbitrary.
-# So each direction is **filter-normalised**: the part of $d$ that belongs to one unit is scaled to the length of the weights *into* that unit,
+# A random direction alone means little. A unit with large weights hardly feels a step of length one, a unit
+# with small weights is destroyed by it; and with batch norm behind it the scale of a unit's weights is
+# arbitrary. So each direction is **filter-normalised**: the part of $d$ that belongs to one unit is scaled to
+# the length of the weights *into* that unit,
 #
 # $$ d_{u} \leftarrow \frac{d_{u}}{|d_{u}|}\,|w_{u}| . $$
 #
@@ -632,8 +690,11 @@ assert (swapped[False, 4][1] > 0.75).all()
 #
 # ### Exercise 4 · A slice through the loss (5 points, about 15 minutes)
 #
-# Write `landscape_slice(net, direction, steps, x, y)`: the mean cross-entropy of every network of the stack at $w + a\,d$ for each step $a$, with $d$ filter-normalised. `torch.func.functional_call(net, weights, (x,))` computes
-# with other weights than the net's own, and `training.stacked_loss(logits, labels)` gives one mean loss a network for logits (S, batch, classes) and labels (S, batch). The network must come out as it went in.
+# Write `landscape_slice(net, direction, steps, x, y)`: the mean cross-entropy of every network of the stack
+# at $w + a\,d$ for each step $a$, with $d$ filter-normalised.
+# `torch.func.functional_call(net, weights, (x,))` computes with other weights than the net's own, and
+# `training.stacked_loss(logits, labels)` gives one mean loss a network for logits (S, batch, classes) and
+# labels (S, batch). The network must come out as it went in.
 
 
 # %% answer="landscape_slice"
@@ -734,9 +795,11 @@ figures.show(
 )
 
 # %% [markdown]
-# Now two directions, a grid of 21 × 21 points, and a number beside the picture. At every inner point we take the Hessian of the slice by central differences; where its smaller eigenvalue is negative, the surface is **not convex**.
+# Now two directions, a grid of 21 × 21 points, and a number beside the picture. At every inner point we take
+# the Hessian of the slice by central differences; its eigenvalues are the **principal curvatures**. Where the
+# smaller one is negative, the surface is **not convex**.
 #
-# *Predict:* the share of points that are not convex, plain and residual.
+# **Predict.** The share of points that are not convex, plain and residual.
 
 # %%
 RADIUS, POINTS = 1.0, 21
@@ -791,11 +854,16 @@ figures.show(
 )
 
 # %% [markdown]
-# In all five seeds the residual surface is the smoother one. What it does not show:
+# In all five seeds the residual surface is the smoother one.
 #
-# - Two directions out of thousands. A slice that is bent downwards proves that the whole surface is (its curvature is a weighted mean of the true ones); a slice that looks like a bowl proves nothing.
-# - The plain nets sit at a higher loss to begin with. Is the surface rough because training went less well, or the other way round? A picture of the end cannot tell.
-# - The numbers depend on the radius, as the last output shows, and on depth and data as well. Take them as a comparison under equal conditions, not as a property of "skip connections".
+# **What it does not show.**
+#
+# - Two directions out of thousands. A slice that is bent downwards proves that the whole surface is (its
+#   curvature is a weighted mean of the true ones); a slice that looks like a bowl proves nothing.
+# - The plain nets sit at a higher loss to begin with. Is the surface rough because training went less well,
+#   or the other way round? A picture of the end cannot tell.
+# - The numbers depend on the radius, as the last output shows, and on depth and data as well. Take them as a
+#   comparison under equal conditions, not as a property of "skip connections".
 #
 # ## 6 · The verdict
 #
@@ -808,8 +876,10 @@ figures.show(
 # | near identity (De and Smith 2020) | batch norm shrinks branches | gains fall with the block's number | remedies without norm work too (lesson 7) |
 # | smoother loss (Li et al. 2018) | skips make the surface convex more widely | yes, in our slices | cause or effect |
 #
-# The paper itself (He et al. 2015) claimed less than is told of it: plain networks get *harder to optimise* with depth, a block that starts near the identity is easier, and the effect survives where gradients are healthy.
-# The follow-up (He et al. 2016) adds why the identity should stay clean: any factor $\lambda \ne 1$ on the shortcut becomes $\lambda^n$ over $n$ blocks.
+# The paper itself (He et al. 2015) claimed less than is told of it: plain networks get *harder to optimise*
+# with depth, a block that starts near the identity is easier, and the effect survives where gradients are
+# healthy. The follow-up (He et al. 2016) adds why the identity should stay clean: any factor $\beta \ne 1$ on
+# the shortcut becomes $\beta^n$ over $n$ blocks (lesson 6).
 
 # %%
 for factor in (0.8, 1.0, 1.2):
@@ -856,58 +926,77 @@ assert not np.allclose((eye + J).T @ np.ones(3), np.ones(3))  # "multiplied by o
 # | **chapter and exercise** | extra paths for the gradient (1024 of them for ten blocks); concatenation keeps early features | the update rule's derivative; "multiplied by one" is $I + J$; its ReLU lets the stream only grow; its block fits two sizes; a stalled loss has many causes; dense connections end at the block | 3, 5, 8 |
 # | **shortcut layer** | it names the degradation problem, on the *training* set; a weighted sum, strides, and the transpose backward | `is (None, None, None)` never holds, so no unequal shapes; swapped indices; weights that forward and backward do not share; gradients that start as noise; "no extra parameters" only for identity and option A | 6 |
 #
-# A fair reading: the documents' *code* was mostly honest, it printed what it computed. It was the sentences around the code that said more than the code showed. That is the temptation of any
-# notebook, and ours is no exception.
+# A fair reading: the documents' *code* was mostly honest, it printed what it computed. It was the sentences
+# around the code that said more than the code showed. That is the temptation of any notebook, and ours is no
+# exception.
 
 # %% [markdown] question="criticism"
-# ### Question 2 · Criticise this course (4 points)
+# ### Question · Criticise this course (4 points, about 10 minutes)
 #
-# Our own experiments used 1437 images of 8 × 8 pixels, networks of width 32, minutes of training, five to ten seeds. Pick **two** claims of the course that rest on training (lessons 7 to 9). For each: what exactly was shown, what may not carry over to
-# a convolutional network on a million photographs, and why. Then design **one** experiment that you could run on one graphics card in a day and that would test one of the two: what varies, what is held equal, how many runs,
-# and which outcome would make you give up the claim.
+# Our own experiments used 1437 images of 8 × 8 pixels, networks of width 32, minutes of training, five to ten
+# seeds. Pick **two** claims of the course that rest on training (lessons 7 to 9). For each: what exactly was
+# shown, what may not carry over to a convolutional network on a million photographs, and why. Then design
+# **one** experiment that you could run on one graphics card in a day and that would test one of the two: what
+# varies, what is held equal, how many runs, and which outcome would make you give up the claim.
 #
 # === BEGIN MARK SCHEME ===
-# **4** - Two claims stated with their conditions (data, width, depth, optimiser, number of seeds). For each a specific reason why scale might change it (for example: a saturated data set, where accuracy .97 leaves no room for differences; width 32, where theory is
-# for infinite width; full knowledge of the test set while choosing settings; one learning rate for both kinds; five seeds estimate a spread poorly; only one architecture family; slices at the end of training). An experiment with a
-# control, an equal budget for both kinds, repetitions and an outcome that would refute the claim.
+# - 0: No criticism, or the claims are merely repeated.
+# - 1: General remarks ("small data, small nets") without a mechanism.
+# - 2: Two claims with reasons but no usable experiment, or one claim treated fully.
+# - 3: As for 4, but the experiment lacks one of control, repetitions, refuting outcome.
+# - 4: Two claims stated with their conditions (data, width, depth, optimiser, number of seeds). For each a
+#   specific reason why scale might change it (for example: a saturated data set, where accuracy .97 leaves no
+#   room for differences; width 32, where theory is for infinite width; full knowledge of the test set while
+#   choosing settings; one learning rate for both kinds; five seeds estimate a spread poorly; only one
+#   architecture family; slices at the end of training). An experiment with a control, an equal budget for
+#   both kinds, repetitions and an outcome that would refute the claim.
 #
-# **3** - As above, but the experiment lacks one of control, repetitions, refuting outcome.
-#
-# **2** - Two claims with reasons but no usable experiment, or one claim treated fully.
-#
-# **1** - General remarks ("small data, small nets") without a mechanism.
-#
-# **0** - No criticism, or the claims are merely repeated.
-#
-# Misconceptions: "more seeds repair a wrong comparison" (they make a bias more certain); "small experiments prove nothing" (they can refute a general claim: one counterexample is enough); "five seeds agree, so it is true of all networks" (the seeds vary the
-# start and the batches, not data, width or task).
+# Misconceptions: "more seeds repair a wrong comparison" (they make a bias more certain); "small experiments
+# prove nothing" (they can refute a general claim: one counterexample is enough); "five seeds agree, so it is
+# true of all networks" (the seeds vary the start and the batches, not data, width or task).
 # === END MARK SCHEME ===
 
 # %% [markdown] response="criticism" points=4
 # ### BEGIN SOLUTION
-# *Claim 1, lesson 9:* "deleting one block of a residual net costs little". Shown for ten one-layer blocks of width 32 on digits. These are nearly solved by a linear model, so a network can afford to lose a block; on a hard task each block may be needed. Real
-# networks also have blocks that change size, and those cannot simply be deleted. *Claim 2, lesson 9:* "the residual loss surface is smoother". Shown for two random directions, one radius, the end of training, and plain nets whose training loss was several times higher: roughness and bad training are confounded.
+# *Claim 1, lesson 9:* "deleting one block of a residual net costs little". Shown for ten one-layer blocks of
+# width 32 on digits. These are nearly solved by a linear model, so a network can afford to lose a block; on a
+# hard task each block may be needed. Real networks also have blocks that change size, and those cannot simply
+# be deleted. *Claim 2, lesson 9:* "the residual loss surface is smoother". Shown for two random directions,
+# one radius, the end of training, and plain nets whose training loss was several times higher: roughness and
+# bad training are confounded.
 #
-# *Experiment for claim 2:* CIFAR-10, a 20-layer network with and without skips, 10 seeds each. Tune the learning rate for each kind with the same number of trials on a validation set, stop both kinds at the same training loss, and compare the share of non-convex points in five pairs of directions at three radii,
-# also at checkpoints during training. If at equal training loss the shares overlap, I give up "skips make the surface smooth" and keep only "badly trained nets sit in rough places".
+# *Experiment for claim 2:* CIFAR-10, a 20-layer network with and without skips, 10 seeds each. Tune the
+# learning rate for each kind with the same number of trials on a validation set, stop both kinds at the same
+# training loss, and compare the share of non-convex points in five pairs of directions at three radii, also
+# at checkpoints during training. If at equal training loss the shares overlap, I give up "skips make the
+# surface smooth" and keep only "badly trained nets sit in rough places".
 # ### END SOLUTION
-
-# %% [markdown]
-# ## Where we stand
 
 # %%
 progress(check, globals())
 
 # %% [markdown]
-# **The next question is yours.** We began with a signal that dies after 362 convolutions, and end with six explanations, each of them half tested. Here is one that we cannot answer: transformers add a skip around every
-# block too, a hundred layers and more, with another norm and on another kind of data. *Which of the six explanations would you expect to survive there, and what would you measure first?*
+# ## The next question is yours
+#
+# We began with a signal that dies after 362 convolutions, and end with six explanations, each of them half
+# tested. Here is one that we cannot answer: transformers add a skip around every block too, a hundred layers
+# and more, with another norm and on another kind of data. *Which of the six explanations would you expect to
+# survive there, and what would you measure first?*
 #
 # ## References
 #
-# - K. He, X. Zhang, S. Ren, J. Sun, *Deep residual learning for image recognition*, 2015. arXiv [1512.03385](https://arxiv.org/abs/1512.03385)
-# - K. He, X. Zhang, S. Ren, J. Sun, *Identity mappings in deep residual networks*, 2016. arXiv [1603.05027](https://arxiv.org/abs/1603.05027)
-# - A. Veit, M. Wilber, S. Belongie, *Residual networks behave like ensembles of relatively shallow networks*, 2016. arXiv [1605.06431](https://arxiv.org/abs/1605.06431)
-# - K. Greff, R. K. Srivastava, J. Schmidhuber, *Highway and residual networks learn unrolled iterative estimation*, 2017. arXiv [1612.07771](https://arxiv.org/abs/1612.07771)
-# - D. Balduzzi, M. Frean, L. Leary, J. P. Lewis, K. W.-D. Ma, B. McWilliams, *The shattered gradients problem: if ResNets are the answer, then what is the question?*, 2017. arXiv [1702.08591](https://arxiv.org/abs/1702.08591)
-# - H. Li, Z. Xu, G. Taylor, C. Studer, T. Goldstein, *Visualizing the loss landscape of neural nets*, 2018. arXiv [1712.09913](https://arxiv.org/abs/1712.09913)
-# - S. De, S. L. Smith, *Batch normalization biases residual blocks towards the identity function in deep networks*, 2020. arXiv [2002.10444](https://arxiv.org/abs/2002.10444)
+# - K. He, X. Zhang, S. Ren, J. Sun, *Deep residual learning for image recognition* (2015).
+#   [arXiv:1512.03385](https://arxiv.org/abs/1512.03385)
+# - K. He, X. Zhang, S. Ren, J. Sun, *Identity mappings in deep residual networks* (2016).
+#   [arXiv:1603.05027](https://arxiv.org/abs/1603.05027)
+# - A. Veit, M. Wilber, S. Belongie, *Residual networks behave like ensembles of relatively shallow networks*
+#   (2016). [arXiv:1605.06431](https://arxiv.org/abs/1605.06431)
+# - K. Greff, R. K. Srivastava, J. Schmidhuber, *Highway and residual networks learn unrolled iterative
+#   estimation* (2017). [arXiv:1612.07771](https://arxiv.org/abs/1612.07771)
+# - D. Balduzzi, M. Frean, L. Leary, J. P. Lewis, K. W.-D. Ma, B. McWilliams, *The shattered gradients
+#   problem: if ResNets are the answer, then what is the question?* (2017).
+#   [arXiv:1702.08591](https://arxiv.org/abs/1702.08591)
+# - H. Li, Z. Xu, G. Taylor, C. Studer, T. Goldstein, *Visualizing the loss landscape of neural nets* (2018).
+#   [arXiv:1712.09913](https://arxiv.org/abs/1712.09913)
+# - S. De, S. L. Smith, *Batch normalization biases residual blocks towards the identity function in deep
+#   networks* (2020). [arXiv:2002.10444](https://arxiv.org/abs/2002.10444)
