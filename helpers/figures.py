@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import textwrap
+from functools import partial
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -21,6 +23,7 @@ STYLE = {
     "figure.dpi": 100,
     "figure.constrained_layout.use": True,
     "font.size": 11,
+    "text.hinting": "none",  # hinted, the bars of = and + come out bold
     "axes.titlesize": 12,
     "axes.titlelocation": "left",
     "axes.spines.top": False,
@@ -62,7 +65,7 @@ def canvas(title: str, xlabel: str, ylabel: str, **axes: Any) -> tuple[Figure, A
     """
     with plt.rc_context(STYLE):
         figure, axis = plt.subplots()
-        axis.set_title(textwrap.fill(title, TITLE_WIDTH))
+        axis.set_title(_wrapped(title, TITLE_WIDTH))
         axis.set(xlabel=xlabel, ylabel=ylabel, **axes)
     return figure, axis
 
@@ -85,8 +88,17 @@ def panels(titles: list[str], title: str = "", height: float = 3.2, **axes: Any)
             axis.set_title(name)
             axis.set(**axes)
     if title:
-        figure.suptitle(textwrap.fill(title, TITLE_WIDTH + 8), x=0.01, ha="left", fontsize=12)
+        figure.suptitle(_wrapped(title, TITLE_WIDTH + 8), x=0.01, ha="left", fontsize=12)
     return figure, list(row[0])
+
+
+def _wrapped(title: str, width: int) -> str:
+    """Break a title into as few lines as it needs, of about the same length: no word is left alone."""
+    wrap = partial(textwrap.wrap, title, break_long_words=False, break_on_hyphens=False)
+    lines = len(wrap(width))
+    while width > 1 and len(wrap(width - 1)) == lines:
+        width -= 1
+    return "\n".join(wrap(width))
 
 
 def png(figure: Figure) -> bytes:
@@ -116,10 +128,11 @@ def show(figure: Figure, alt: str) -> None:
 
 
 def explore(draw: Any, **controls: Any) -> Any:
-    """Put sliders and menus under a drawing function: the live form of a lesson's figure.
+    """Put sliders and menus above a drawing: the live form of a lesson's figure.
 
     Args:
-        draw: takes the controls' values by name, returns a Figure.
+        draw: takes the controls' values by name, returns a Figure. A control starts at the
+            default that `draw` gives it, else at `low` or the first choice.
         **controls: name -> (low, high, step) for a slider, or a list of choices for a menu.
 
     Returns:
@@ -130,8 +143,10 @@ def explore(draw: Any, **controls: Any) -> Any:
         import ipywidgets as widgets
     except ModuleNotFoundError:
         return "ipywidgets is not installed here: the figure above is this panel, standing still."
-    knobs = {name: _knob(widgets, name, spec) for name, spec in controls.items()}
-    screen = widgets.Image(format="png")
+    starts = {name: parameter.default for name, parameter in inspect.signature(draw).parameters.items()}
+    knobs = {name: _knob(widgets, name, spec, starts.get(name)) for name, spec in controls.items()}
+    # Neither stretched to the width of the page nor wider than it.
+    screen = widgets.Image(format="png", layout={"align_self": "flex-start", "max_width": "100%"})
 
     def refresh(_change: Any = None) -> None:
         screen.value = png(draw(**{name: knob.value for name, knob in knobs.items()}))
@@ -142,10 +157,13 @@ def explore(draw: Any, **controls: Any) -> Any:
     return widgets.VBox([*knobs.values(), screen])
 
 
-def _knob(widgets: Any, name: str, spec: Any) -> Any:
-    """A menu for a list, a whole-number or a float slider for (low, high, step)."""
+def _knob(widgets: Any, name: str, spec: Any, start: Any) -> Any:
+    """A menu for a list, a whole-number or a float slider for (low, high, step); `start` counts where it fits."""
     if isinstance(spec, list):
-        return widgets.Dropdown(description=name, options=spec, value=spec[0])
+        return widgets.Dropdown(description=name, options=spec, value=start if start in spec else spec[0])
     low, high, step = spec
     slider = widgets.IntSlider if all(isinstance(x, int) for x in spec) else widgets.FloatSlider
-    return slider(description=name, min=low, max=high, step=step, value=low, continuous_update=False)
+    fits = isinstance(start, (int, float)) and low <= start <= high
+    return slider(
+        description=name, min=low, max=high, step=step, value=start if fits else low, continuous_update=False
+    )

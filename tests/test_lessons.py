@@ -224,3 +224,46 @@ def test_checks_of_gradients_and_of_in_place_changes():
 def test_a_hint_is_all_that_a_notebook_shows():
     failure = core.CheckFailed("Look at the sign.")
     assert failure._render_traceback_() == ["Not yet. Look at the sign."]
+
+
+def test_a_long_hint_breaks_between_words():
+    lines = core.CheckFailed("word " * 60)._render_traceback_()
+    assert len(lines) > 1 and max(map(len, lines)) <= core.LINE
+    assert {word for line in lines for word in line.split()} == {"Not", "yet.", "word"}
+
+
+def test_a_failing_call_is_shown_with_its_arguments():
+    def broken(image, n):
+        raise ValueError("no")
+
+    with pytest.raises(
+        core.CheckFailed, match=r"broken\(<ndarray of shape \(9, 9\)>, 3\) raised ValueError: no"
+    ):
+        core.call(broken, np.ones((9, 9)), 3)
+
+
+def test_progress_is_a_table_that_shows_hints_as_text():
+    shown = core.Progress({"f": "", "longer_name": "n < 3 & " + "word " * 30})
+    assert "<td>✓</td>" in shown._repr_html_() and "n &lt; 3 &amp;" in shown._repr_html_()
+    assert repr(shown).startswith("✓ f            passes\n· longer_name  n < 3 & word")
+    assert repr(shown).endswith("1 of 2 exercises pass their visible checks.")
+    assert max(map(len, repr(shown).splitlines())) <= core.LINE
+
+
+def test_a_panel_starts_where_its_drawing_does():
+    def draw(n=3, scale=0.5, kind="b", far=99):
+        from helpers.figures import canvas
+
+        return canvas("t" * 70, "x", "y")[0]
+
+    knobs = explore(draw, n=(1, 5, 1), scale=(0.1, 1.0, 0.1), kind=["a", "b"], far=(0, 5, 1)).children[:-1]
+    assert [knob.value for knob in knobs] == [3, 0.5, "b", 0]
+
+
+def test_a_long_title_breaks_into_even_lines():
+    from helpers.figures import canvas
+
+    figure, axis = canvas("The title of a figure that is just a little too long for its line", "x", "y")
+    lines = axis.get_title("left").splitlines()
+    plt.close(figure)
+    assert len(lines) == 2 and abs(len(lines[0]) - len(lines[1])) < 10

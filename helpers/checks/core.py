@@ -13,7 +13,9 @@ through `beside`, `gradient` and `after_call`.
 from __future__ import annotations
 
 import functools
+import html
 import math
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import Any
@@ -21,6 +23,7 @@ from typing import Any
 import numpy as np
 
 Mistakes = Sequence[tuple[Any, str]]
+LINE = 80  # characters; JupyterLab breaks longer lines in the middle of a word
 
 
 class CheckFailed(AssertionError):
@@ -28,7 +31,7 @@ class CheckFailed(AssertionError):
 
     def _render_traceback_(self) -> list[str]:
         """Show the hint alone in a notebook, without the frames of the checks."""
-        return [f"Not yet. {self}"]
+        return _lines(f"Not yet. {self}")
 
 
 def exercise(check: Callable[[Any], None]) -> Callable[[Any], None]:
@@ -60,6 +63,15 @@ def _say(text: str) -> None:
     from IPython.display import display
 
     display({"text/plain": text}, raw=True)
+
+
+def _lines(text: str, indent: str = "") -> list[str]:
+    """Break text at spaces into lines that fit a notebook; further lines are indented."""
+    return [
+        line
+        for part in text.splitlines()
+        for line in textwrap.wrap(part, LINE, subsequent_indent=indent, break_long_words=False)
+    ]
 
 
 def shown(value: Any, limit: int = 120) -> str:
@@ -97,12 +109,20 @@ def call(function: Callable, *args: Any, **kwargs: Any) -> Any:
             "run that cell, then this one."
         ) from error
     except Exception as error:
-        words = [shown(a, 40) for a in args] + [f"{k}={shown(v, 40)}" for k, v in kwargs.items()]
+        words = [*map(_argument, args), *(f"{k}={_argument(v)}" for k, v in kwargs.items())]
         name = getattr(function, "__name__", type(function).__name__)
         raise CheckFailed(
             f"{name}({', '.join(words)}) raised {type(error).__name__}: {error}. "
-            "Try this very call in a cell of your own and read the traceback from the bottom."
+            "Make such a call in a cell of your own and read its traceback from the bottom."
         ) from error
+
+
+def _argument(value: Any) -> str:
+    """Write an argument of a call; a large array by its shape."""
+    text = shown(value, 40)
+    if text.endswith("…") and hasattr(value, "shape"):
+        return f"<{type(value).__name__} of shape {tuple(value.shape)}>"
+    return text
 
 
 def raises(error: type[Exception], function: Callable, *args: Any, hint: str) -> None:
@@ -318,15 +338,30 @@ class Progress:
 
     def __init__(self, results: Mapping[str, str]):
         self.results = dict(results)
+        done = sum(not hint for hint in self.results.values())
+        self.summary = f"{done} of {len(self.results)} exercises pass their visible checks."
 
     def __repr__(self) -> str:
-        done = sum(not hint for hint in self.results.values())
         width = max(map(len, self.results))
         lines = [
-            f"{'✓' if not hint else '·'} {name:<{width}}  {hint or 'passes'}"
+            line
             for name, hint in self.results.items()
+            for line in _lines(f"{_mark(hint)} {name:<{width}}  {hint or 'passes'}", " " * (width + 4))
         ]
-        return "\n".join([*lines, f"{done} of {len(self.results)} exercises pass their visible checks."])
+        return "\n".join([*lines, self.summary])
+
+    def _repr_html_(self) -> str:
+        left = '<td style="text-align: left">'
+        rows = "".join(
+            f"<tr><td>{_mark(hint)}</td>{left}<code>{html.escape(name)}</code></td>"
+            f"{left}{html.escape(hint) or 'passes'}</td></tr>"
+            for name, hint in self.results.items()
+        )
+        return f"<table><tbody>{rows}</tbody></table><p>{self.summary}</p>"
+
+
+def _mark(hint: str) -> str:
+    return "·" if hint else "✓"
 
 
 def progress(check: ModuleType, names: Mapping[str, Any]) -> Progress:
