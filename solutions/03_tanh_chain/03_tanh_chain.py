@@ -635,7 +635,9 @@ for exponent in np.random.default_rng(35).uniform(-17, 2, 8):
 
 # %%
 step = adam_first_step(1e-15, 1e-4)
-print(f"gradient {1e-15:g}, learning rate {1e-4:g}: Adam {step:.1e}, gradient descent {-1e-4 * 1e-15:.1e}")
+print(
+    f"gradient {1e-15:.0e}, learning rate {1e-4:.0e}: Adam {step:.1e}, gradient descent {-1e-4 * 1e-15:.1e}"
+)
 for w in (1.0, 1e-4, 1e-6):
     print(f"at w = {w:g} Adam's step is", "seen" if update_survives(w, step, "float32") else "lost")
 assert math.isclose(step, -1e-11, rel_tol=1e-6)

@@ -498,11 +498,15 @@ print(
 assert tall == "IndexError"
 # 0 and 1 is right: the spatial stride was used on channels.
 assert np.unique(np.nonzero(deep)[3]).tolist() == [0, 2]
+assert max((1, 4, 4, 3), (1, 4, 4, 8)) == (1, 4, 4, 8)
 assert light[0, 1, 1, 0] == 1.0  # 0.5 is right, and its backward does use 0.5 there
 right = Shortcut(alpha=0.5).forward(ones(1, 4, 4, 1), ones(1, 2, 2, 1))
 assert right[0, 1, 1, 0] == 0.5
 
 # %% [markdown]
+# So the second side is ranged over the first, the spatial stride is used on channels, $\alpha$ is missing off
+# the overlap, and the output's shape is found by comparing tuples.
+#
 # Now backward. On unequal shapes the two index sets are swapped, so that it raises. Where it does run, on
 # equal shapes, it does harm in other ways. Worst is the last line: after *one* batch of another shape the old
 # indices stay, and all later gradients are silently wrong.
