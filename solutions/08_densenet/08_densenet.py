@@ -15,13 +15,15 @@
 #
 # {{badge}}
 #
-# Lesson 7 kept very deep networks trainable by *adding* each block's output to the stream. An addition cannot be undone: once two maps are summed, no later
-# layer can tell them apart. So a question was left: **what if we keep both, side by side?** That is the second kind of skip connection, and the
-# chapter that gave us lesson 5's exercise praises it highly. It says that concatenation leads to
+# Lesson 7 kept very deep networks trainable by *adding* each block's output to the stream. An addition
+# cannot be undone: once two maps are summed, no later layer can tell them apart. So a question was left:
+# **what if we keep both, side by side?** That is the second kind of skip connection, and the chapter that
+# gave us lesson 5's exercise praises it highly. It says that concatenation leads to
 #
 # > a) an **enormous amount of feature channels** on the last layers of the network; b) more **compact** models; c) extreme **feature reusability**,
 #
-# and that it works by *connecting all layers directly with each other*. Four claims. We test them one by one.
+# and that it works by *connecting all layers directly with each other*. Four claims. We test them one by
+# one.
 #
 # **Objectives** - after this lesson you can
 # - write a dense block and a transition layer, and say how wide each layer of them is;
@@ -53,13 +55,15 @@ SEEDS = range(5)
 # %% [markdown]
 # ## 1 · Beside, not on top
 #
-# One of our four documents has a cell that it introduces as a DenseNet: *the concatenation of all outputs so far*. This is its core (lesson 2 looks at what it computes):
+# One of our four documents has a cell that it introduces as a DenseNet: *the concatenation of all outputs so
+# far*. This is its core (lesson 2 looks at what it computes):
 #
 # ```python
 # concatenated = np.stack(features, axis=0).sum(axis=0)
 # ```
 #
-# *Predict:* after three steps, `features` holds four 8 × 8 images. What is the shape of `concatenated`? What should it be, if the name is right?
+# *Predict:* after three steps, `features` holds four 8 × 8 images. What is the shape of `concatenated`? What
+# should it be, if the name is right?
 
 # %%
 features = [np.full((8, 8), value) for value in (1.0, 2.0, 4.0, 8.0)]
@@ -71,14 +75,17 @@ print(
 assert concatenated.shape == (8, 8) and really.shape == (4, 8, 8)
 
 # %% [markdown]
-# The stack lives for a moment, then `.sum` flattens it: 15 might be 1 + 2 + 4 + 8 or anything else. Nothing is concatenated; it is a residual stream.
+# The stack lives for a moment, then `.sum` flattens it: 15 might be 1 + 2 + 4 + 8 or anything else. Nothing
+# is concatenated; it is a residual stream.
 #
-# How far apart are the two ideas? Let a convolution read two maps $a$ and $b$ side by side. It has one block of weights for each:
+# How far apart are the two ideas? Let a convolution read two maps $a$ and $b$ side by side. It has one block
+# of weights for each:
 #
 # $$W \begin{pmatrix} a \\ b \end{pmatrix} = W_a\, a + W_b\, b .$$
 #
-# With $W_a = W_b$ this is $W_a (a + b)$: **an addition is a concatenation with tied weights.** So a layer that reads a concatenation can do all that a layer behind an
-# addition can do, and more. It pays with weights: twice as many here.
+# With $W_a = W_b$ this is $W_a (a + b)$: **an addition is a concatenation with tied weights.** So a layer
+# that reads a concatenation can do all that a layer behind an addition can do, and more. It pays with
+# weights: twice as many here.
 
 # %%
 rng = torch.Generator().manual_seed(8)
@@ -92,7 +99,8 @@ assert torch.allclose(beside, on_top, rtol=0, atol=1e-12)
 # %% [markdown]
 # ## 2 · How wide does it get?
 #
-# A **dense block** starts with $k_0$ channels. Each of its $L$ layers reads everything that is there and appends $k$ channels of its own; $k$ is the **growth rate**.
+# A **dense block** starts with $k_0$ channels. Each of its $L$ layers reads everything that is there and
+# appends $k$ channels of its own; $k$ is the **growth rate**.
 #
 # ```
 #  k0 ──┬──────────────┬──────────────┬─────────
@@ -103,7 +111,8 @@ assert torch.allclose(beside, on_top, rtol=0, atol=1e-12)
 #
 # ### Exercise 1 · Channels (2 points, about 4 minutes)
 #
-# Write `channels(k0, k, L)`: the channels that enter each of the layers $l = 0, \dots, L-1$, and, as the last number, those that leave the block.
+# Write `channels(k0, k, L)`: the channels that enter each of the layers $l = 0, \dots, L-1$, and, as the
+# last number, those that leave the block.
 
 
 # %% answer="channels"
@@ -131,8 +140,8 @@ for start, growth, depth in np.random.default_rng(81).integers(2, 20, (4, 3)).to
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# The chapter's claim (a) is an *enormous* number of channels on the last layers. DenseNet-121 has 58 layers in four dense blocks, with $k = 32$; between the blocks,
-# transitions halve the number of channels.
+# The chapter's claim (a) is an *enormous* number of channels on the last layers. DenseNet-121 has 58 layers
+# in four dense blocks, with $k = 32$; between the blocks, transitions halve the number of channels.
 #
 # *Predict:* how many channels reach its classifier? More or fewer than in ResNet-50?
 #
@@ -165,14 +174,16 @@ figures.show(
 )
 
 # %% [markdown]
-# **What we see.** Within a block the stream grows in a straight line, not explosively, and a transition cuts it down. At the classifier there are 1,024 channels, *half* of
-# ResNet-50's 2,048. So (a) is a matter of what we look at: the stream is wide, but each layer is very narrow. It computes 32 channels where a ResNet's layers compute
-# hundreds. That is what makes the next claim possible.
+# **What we see.** Within a block the stream grows in a straight line, not explosively, and a transition cuts
+# it down. At the classifier there are 1,024 channels, *half* of ResNet-50's 2,048. So (a) is a matter of
+# what we look at: the stream is wide, but each layer is very narrow. It computes 32 channels where a
+# ResNet's layers compute hundreds. That is what makes the next claim possible.
 #
 # ## 3 · "All layers are connected with each other"
 #
-# Each layer of a block of $L$ reads all its predecessors and the block's input: $1 + 2 + \dots + L = L(L+1)/2$ connections, where a plain chain has $L$. But a concatenation needs maps of the
-# same side, and a network that looks at larger and larger parts of an image has to shrink its maps somewhere.
+# Each layer of a block of $L$ reads all its predecessors and the block's input: $1 + 2 + \dots + L =
+# L(L+1)/2$ connections, where a plain chain has $L$. But a concatenation needs maps of the same side, and a
+# network that looks at larger and larger parts of an image has to shrink its maps somewhere.
 
 # %%
 connections = [depth * (depth + 1) // 2 for depth in architectures.densenet_spec(121).layers]
@@ -188,18 +199,21 @@ except RuntimeError as error:
 assert sum(connections) == 535 and round(share, 2) == 0.31
 
 # %% [markdown]
-# So the claim is true *within a block* only. Over the whole of DenseNet-121 three connections in ten exist; what a later block learns of an earlier one has passed
-# the transition's 1 × 1 convolution, with weights, like everything else.
+# So the claim is true *within a block* only. Over the whole of DenseNet-121 three connections in ten exist;
+# what a later block learns of an earlier one has passed the transition's 1 × 1 convolution, with weights,
+# like everything else.
 #
 # ## 4 · The dense block
 #
-# In a DenseNet a layer is BN, ReLU, 3 × 3 convolution, in that order (pre-activation). To keep the code plain, we leave batch norm out in this exercise and the next; it changes no
-# shape, and comes back when we count.
+# In a DenseNet a layer is BN, ReLU, 3 × 3 convolution, in that order (pre-activation). To keep the code
+# plain, we leave batch norm out in this exercise and the next; it changes no shape, and comes back when we
+# count.
 #
 # ### Exercise 2 · A dense block (4 points, about 10 minutes)
 #
-# Write `dense_block(x, weights)`. Layer $l$ computes `conv(relu(everything so far))` with `weights[l]`, zero-padded so that the side stays. The block returns everything: the input's channels
-# first, untouched, then layer 0's, then layer 1's, and so on.
+# Write `dense_block(x, weights)`. Layer $l$ computes `conv(relu(everything so far))` with `weights[l]`,
+# zero-padded so that the side stays. The block returns everything: the input's channels first, untouched,
+# then layer 0's, then layer 1's, and so on.
 
 
 # %% answer="dense_block"
@@ -229,12 +243,13 @@ for start, growth, depth, seed in [(5, 2, 3, 811), (2, 4, 2, 812), (6, 6, 1, 813
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# What happens to gradients? The chapter says of the residual skip that the gradient is "simply multiplied by one"; the truth was $I + J_F$ (lesson 5). A dense layer $x \mapsto (x, F(x))$ has
-# the Jacobian
+# What happens to gradients? The chapter says of the residual skip that the gradient is "simply multiplied by
+# one"; the truth was $I + J_F$ (lesson 5). A dense layer $x \mapsto (x, F(x))$ has the Jacobian
 #
 # $$J = \begin{pmatrix} I \\ J_F \end{pmatrix}, \qquad J^\top J = I + J_F^\top J_F .$$
 #
-# The identity stands *above* the branch instead of being added to it, so the two can never cancel. *Predict:* how small can a singular value of $J$ become?
+# The identity stands *above* the branch instead of being added to it, so the two can never cancel.
+# *Predict:* how small can a singular value of $J$ become?
 
 # %%
 with torch.random.fork_rng(devices=[]):
@@ -252,13 +267,15 @@ assert values.min() >= 1 - 1e-12
 assert torch.allclose(values.square(), 1 + torch.linalg.eigvalsh(lower.T @ lower).flip(0))
 
 # %% [markdown]
-# Never below 1: inside a block no direction of the input is lost, whatever the weights are. A residual block has no such guarantee ($F = -x$ wipes everything out).
-# But mind the direction. Backwards we apply $J^\top$, which is *wider* than tall: a gradient that arrives at the new channels only, and is orthogonal to the columns of $J_F$, still vanishes. And between two
-# blocks there is no identity at all.
+# Never below 1: inside a block no direction of the input is lost, whatever the weights are. A residual block
+# has no such guarantee ($F = -x$ wipes everything out). But mind the direction. Backwards we apply $J^\top$,
+# which is *wider* than tall: a gradient that arrives at the new channels only, and is orthogonal to the
+# columns of $J_F$, still vanishes. And between two blocks there is no identity at all.
 #
 # ## 5 · The transition layer
 #
-# Between two blocks stands: BN, ReLU, a 1 × 1 convolution that passes on $\lfloor \theta\, m \rfloor$ of $m$ channels ($\theta$ is the **compression**, 1/2 in most DenseNets), and an average pooling 2 × 2.
+# Between two blocks stands: BN, ReLU, a 1 × 1 convolution that passes on $\lfloor \theta\, m \rfloor$ of $m$
+# channels ($\theta$ is the **compression**, 1/2 in most DenseNets), and an average pooling 2 × 2.
 #
 # ### Exercise 3 · A transition (3 points, about 6 minutes)
 #
@@ -289,7 +306,8 @@ for shape, outputs, seed in [((3, 6, 4, 4), 3, 821), ((1, 2, 8, 2), 2, 822), ((2
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# The published order is convolution, then pooling. Both are linear and act on different axes, so they commute. *Predict:* what do we save if we pool first?
+# The published order is convolution, then pooling. Both are linear and act on different axes, so they
+# commute. *Predict:* what do we save if we pool first?
 
 # %%
 x = torch.randn(1, 64, 8, 8, generator=rng, dtype=torch.float64).relu()
@@ -309,12 +327,14 @@ assert round(spent / total, 2) == 0.11
 # %% [markdown]
 # ## 6 · Compact in parameters
 #
-# Now we count. A dense layer's 3 × 3 convolution has $9 \cdot (\text{channels in}) \cdot k$ weights, so a whole basic block has
+# Now we count. A dense layer's 3 × 3 convolution has $9 \cdot (\text{channels in}) \cdot k$ weights, so a
+# whole basic block has
 #
 # $$\sum_{l=0}^{L-1} 9\,k\,(k_0 + k\,l) \;=\; 9\,k \left( L\,k_0 + k\,\frac{L(L-1)}{2} \right).$$
 #
-# The square of $L$ is the price of connecting everything. Two remedies make the "BC" of DenseNet-BC: a **bottleneck** (a 1 × 1 convolution to $4k$ channels in front of
-# each 3 × 3) and the **compression** in the transitions.
+# The square of $L$ is the price of connecting everything. Two remedies make the "BC" of DenseNet-BC: a
+# **bottleneck** (a 1 × 1 convolution to $4k$ channels in front of each 3 × 3) and the **compression** in the
+# transitions.
 
 # %%
 k0, k, L = 16, 12, 12  # the first block of the basic DenseNet with depth 40
@@ -328,8 +348,9 @@ assert weights_in_block == 9 * k * (L * k0 + k * L * (L - 1) // 2)
 # %% [markdown]
 # ### Exercise 4 · Count a DenseNet (5 points, about 14 minutes)
 #
-# Write `count_parameters(spec)`, in plain arithmetic, for a spec like the one below. This is everything that a DenseNet consists of; convolutions have no bias, a batch norm has two trainable
-# numbers a channel (scale and shift), images have 3 channels:
+# Write `count_parameters(spec)`, in plain arithmetic, for a spec like the one below. This is everything that
+# a DenseNet consists of; convolutions have no bias, a batch norm has two trainable numbers a channel (scale
+# and shift), images have 3 channels:
 #
 # | part | layers |
 # |---|---|
@@ -390,7 +411,8 @@ for first, second, growth, start in np.random.default_rng(84).integers(1, 8, (4,
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# The networks of the two papers, built and counted. Compare the numbers with the tables that you find in papers and model zoos.
+# The networks of the two papers, built and counted. Compare the numbers with the tables that you find in
+# papers and model zoos.
 
 # %%
 family = {f"ResNet-{d}": architectures.resnet_spec(d) for d in (18, 34, 50, 101, 152)}
@@ -421,10 +443,13 @@ assert list(small.values())[:4] == [1_019_722, 769_162, 15_324_406, 25_624_430]
 assert list(small.values())[4:] == [269_722, 464_154, 658_586, 853_018, 1_727_962]
 
 # %% [markdown]
-# Note how the bottleneck and the compression work: with 100 layers DenseNet-BC is *smaller* than the basic form with 40. And DenseNet-121 has fewer parameters than ResNet-18.
+# Note how the bottleneck and the compression work: with 100 layers DenseNet-BC is *smaller* than the basic
+# form with 40. And DenseNet-121 has fewer parameters than ResNet-18.
 #
-# Claim (b) is thus true, of parameters. But a parameter of a convolution is used at every pixel, and what a layer computes must be stored until the backward pass has used it. How
-# do arithmetic and memory compare? *Predict:* DenseNet-121 has less than a third of ResNet-50's parameters. What share of its multiply-accumulates? Of its memory for training?
+# Claim (b) is thus true, of parameters. But a parameter of a convolution is used at every pixel, and what a
+# layer computes must be stored until the backward pass has used it. How do arithmetic and memory compare?
+# *Predict:* DenseNet-121 has less than a third of ResNet-50's parameters. What share of its
+# multiply-accumulates? Of its memory for training?
 
 # %%
 rivals = ["ResNet-50", "DenseNet-121", "DenseNet-169", "DenseNet-201", "DenseNet-161"]
@@ -468,21 +493,23 @@ figures.show(
 )
 
 # %% [markdown]
-# **What we see.** DenseNet-121 has 0.31 of ResNet-50's parameters, 0.69 of its multiply-accumulates, and keeps *one and a half times* as many bytes for the backward pass.
-# "Compact" is three different words.
+# **What we see.** DenseNet-121 has 0.31 of ResNet-50's parameters, 0.69 of its multiply-accumulates, and
+# keeps *one and a half times* as many bytes for the backward pass. "Compact" is three different words.
 #
-# **What it does not show:** how good the networks are. The DenseNet paper reports that DenseNet-201, with 20 million parameters, has about the validation error of ResNet-101 with more than
-# 40 million. We cannot train on ImageNet here; a small experiment of our own follows in section 8.
+# **What it does not show:** how good the networks are. The DenseNet paper reports that DenseNet-201, with 20
+# million parameters, has about the validation error of ResNet-101 with more than 40 million. We cannot train
+# on ImageNet here; a small experiment of our own follows in section 8.
 #
 # ## 7 · Where the memory goes
 #
-# Why so much? Look at what `torch.cat` does: it allocates a *new* tensor and copies everything into it, the old channels too. Autograd keeps them all, because each layer needs
-# its input when gradients are computed.
+# Why so much? Look at what `torch.cat` does: it allocates a *new* tensor and copies everything into it, the
+# old channels too. Autograd keeps them all, because each layer needs its input when gradients are computed.
 #
 # ### Exercise 5 · The price of a naive concatenation (3 points, about 6 minutes)
 #
-# A block of $L$ layers is written as in exercise 2: behind each layer, one `torch.cat` makes a new float32 tensor. Write `concat_bytes(k0, k, L, pixels)`: how many bytes do these $L$ tensors take
-# for one image with `pixels` pixels?
+# A block of $L$ layers is written as in exercise 2: behind each layer, one `torch.cat` makes a new float32
+# tensor. Write `concat_bytes(k0, k, L, pixels)`: how many bytes do these $L$ tensors take for one image with
+# `pixels` pixels?
 
 
 # %% answer="concat_bytes"
@@ -511,8 +538,10 @@ for start, growth, depth, pixels in np.random.default_rng(85).integers(1, 40, (5
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# The features themselves take $k_0 + kL$ channels: linear in $L$. The copies take $L k_0 + k L(L+1)/2$: quadratic. An implementation that lets all layers share one piece of memory, and computes batch norm again in
-# the backward pass, gets back to linear, for some extra time (Pleiss et al. 2017). The figure measures the copies with a counter on `torch.cat`.
+# The features themselves take $k_0 + kL$ channels: linear in $L$. The copies take $L k_0 + k L(L+1)/2$:
+# quadratic. An implementation that lets all layers share one piece of memory, and computes batch norm again
+# in the backward pass, gets back to linear, for some extra time (Pleiss et al. 2017). The figure measures
+# the copies with a counter on `torch.cat`.
 
 
 # %%
@@ -547,8 +576,9 @@ figures.explore(draw_block, growth=(4, 48, 4), layers=(2, 40, 1), start=(16, 512
 # %% [markdown]
 # ## 8 · Does it learn better?
 #
-# Counting is not training. MNIST-1D is made for questions like ours: ten classes of curves on 40 points, derived from digits, shifted, sheared and noisy. It is generated on the spot;
-# we take 2,500 curves, 2,000 of them to train on.
+# Counting is not training. MNIST-1D is made for questions like ours: ten classes of curves on 40 points,
+# derived from digits, shifted, sheared and noisy. It is generated on the spot; we take 2,500 curves, 2,000
+# of them to train on.
 
 # %%
 data = datasets.mnist1d(examples=2500)
@@ -564,8 +594,9 @@ figures.show(
 )
 
 # %% [markdown]
-# We need a fair comparison. Our networks are those of the papers in one dimension: three stages (or blocks), the length halved between them, convolutions of 3 points, batch norm, the same training for all.
-# Two have *nearly the same number of parameters*; the third is a wider ResNet.
+# We need a fair comparison. Our networks are those of the papers in one dimension: three stages (or blocks),
+# the length halved between them, convolutions of 3 points, batch norm, the same training for all. Two have
+# *nearly the same number of parameters*; the third is a wider ResNet.
 #
 # The formulas of section 2 tell us the sizes; arithmetic and memory are measured on one seed.
 
@@ -585,7 +616,8 @@ for name, make in makers.items():
     )
 
 # %% [markdown]
-# *Predict* for the two networks of about 1,380 parameters, after 4 passes over the training curves: which one has the better test accuracy, and is the difference larger than the spread between seeds?
+# *Predict* for the two networks of about 1,380 parameters, after 4 passes over the training curves: which
+# one has the better test accuracy, and is the difference larger than the spread between seeds?
 #
 # All five seeds of a network train at once, with stacked weights; no seed sees another (lesson 7).
 
@@ -635,14 +667,21 @@ assert gap > spread and line - dense.mean() > dense.std(ddof=1)
 assert wide.min() > max(narrow.max(), dense.max())
 
 # %% [markdown]
-# **What we see.** At equal parameters the DenseNet is ahead, by more than the seeds spread. But it keeps 1.6 times as many bytes, and by memory it lies *below* the line between the two ResNets: who spends the
-# memory on a wider ResNet gets more for it. (That one needs four times the multiply-accumulates. Each meaning of "compact" has its own winner.)
+# **What we see.** At equal parameters the DenseNet is ahead, by more than the seeds spread. But it keeps 1.6
+# times as many bytes, and by memory it lies *below* the line between the two ResNets: who spends the memory
+# on a wider ResNet gets more for it. (That one needs four times the multiply-accumulates. Each meaning of
+# "compact" has its own winner.)
 #
-# **What it does not show.** Four passes are not a finished training (a loss that has not come down yet has many causes, vanishing gradients being one of them; here it is simply early), and networks of this
-# size are toys. The gap at equal parameters also depends on how long we train: while writing we saw it shrink with more steps and more curves, in one setting to nothing. Try `examples=5000` and `steps=187`. One setting is one experiment, however many seeds it has.
+# **What it does not show.** Four passes are not a finished training (a loss that has not come down yet has
+# many causes, vanishing gradients being one of them; here it is simply early), and networks of this size are
+# toys. The gap at equal parameters also depends on how long we train: while writing we saw it shrink with
+# more steps and more curves, in one setting to nothing. Try `examples=5000` and `steps=187`. One setting is
+# one experiment, however many seeds it has.
 #
-# `python -m tests.reproduce_densenet`, in the course's folder, trains five larger networks for 10 passes over all 4,000 curves, with two learning rates, and takes about ten minutes. There, too, the spread decides what can be said:
-# compare its last two networks, of which one has 2.7 times the parameters of the other, in accuracy *and* in CPU time. These are their sizes:
+# `python -m tests.reproduce_densenet`, in the course's folder, trains five larger networks for 10 passes
+# over all 4,000 curves, with two learning rates, and takes about ten minutes. There, too, the spread decides
+# what can be said: compare its last two networks, of which one has 2.7 times the parameters of the other, in
+# accuracy *and* in CPU time. These are their sizes:
 
 # %%
 larger = {
@@ -661,8 +700,8 @@ sizes = [architectures.parameter_count(network) for network in larger.values()]
 assert sizes == [9_850, 4_090, 8_942, 21_454, 56_938] and round(sizes[4] / sizes[3], 1) == 2.7
 
 # %% [markdown]
-# Clocks do not repeat, so no time is printed here. Measure your own: the next cell compares one training step of the two equal-sized networks. By their multiply-accumulates the DenseNet should
-# be the faster one.
+# Clocks do not repeat, so no time is printed here. Measure your own: the next cell compares one training
+# step of the two equal-sized networks. By their multiply-accumulates the DenseNet should be the faster one.
 
 # %% live=true
 import time
@@ -677,10 +716,13 @@ for name, make in makers.items():
 # %% [markdown]
 # ## 9 · Are old features used again?
 #
-# Claim (c) is *extreme feature reusability*. It can be tested with a scalpel. In our trained DenseNet each block ends with 16 channels: 8 that entered it, then 4 of layer 0, then 4 of layer 1. What stands behind the block
-# (the transition, or the classifier) reads them all. We blind it to four channels of one age at a time, in all three blocks, and look at the accuracy. The layers inside the blocks still see everything.
+# Claim (c) is *extreme feature reusability*. It can be tested with a scalpel. In our trained DenseNet each
+# block ends with 16 channels: 8 that entered it, then 4 of layer 0, then 4 of layer 1. What stands behind
+# the block (the transition, or the classifier) reads them all. We blind it to four channels of one age at a
+# time, in all three blocks, and look at the accuracy. The layers inside the blocks still see everything.
 #
-# *Predict:* if old features were just carried along, blinding the exits to them would cost nothing. What do you expect for the oldest four, what for the newest?
+# *Predict:* if old features were just carried along, blinding the exits to them would cost nothing. What do
+# you expect for the oldest four, what for the newest?
 
 # %%
 ages = {"entered\n(first 4)": 0, "entered\n(last 4)": 4, "layer 0": 8, "layer 1": 12}
@@ -710,10 +752,13 @@ figures.show(
 )
 
 # %% [markdown]
-# **What we see.** Every age counts: even without the oldest four channels most of the accuracy is gone. So reuse is real. It is not *extreme*: the newest channels matter most.
+# **What we see.** Every age counts: even without the oldest four channels most of the accuracy is gone. So
+# reuse is real. It is not *extreme*: the newest channels matter most.
 #
-# **What it does not show.** A network that was trained with these channels and then loses them is out of its depth for two reasons: what they told it is missing, and everything behind them gets
-# unusual inputs. Networks retrained without them would lose less. And our blocks have two layers; the paper's figure of weights, for blocks of 12, shows reuse over longer distances.
+# **What it does not show.** A network that was trained with these channels and then loses them is out of its
+# depth for two reasons: what they told it is missing, and everything behind them gets unusual inputs.
+# Networks retrained without them would lose less. And our blocks have two layers; the paper's figure of
+# weights, for blocks of 12, shows reuse over longer distances.
 #
 # ## 10 · What is left of the claims
 #
@@ -726,41 +771,56 @@ figures.show(
 # | the other document's "DenseNet": "the concatenation of all outputs so far" | a sum (section 1) |
 
 # %% [markdown] question="compact"
-# ### Question · Compact in what? (3 points)
+# ### Question · Compact in what? (3 points, about 7 minutes)
 #
-# A colleague wants to put an image classifier on a phone and says: "Let us take DenseNet-121, it is three times as compact as ResNet-50." Answer in five to eight sentences: compact in what - parameters, memory or time? What does
-# the phone need, when it only runs the network, and what would a machine need that trains it? Use numbers from this lesson.
+# A colleague wants to put an image classifier on a phone and says: "Let us take DenseNet-121, it is three
+# times as compact as ResNet-50." Answer in five to eight sentences: compact in what - parameters, memory or
+# time? What does the phone need, when it only runs the network, and what would a machine need that trains
+# it? Use numbers from this lesson.
 #
 # === BEGIN MARK SCHEME ===
-# **3** - Keeps apart parameters (0.31), arithmetic (0.69) and activation memory (1.5 times, in training), with numbers; says why they differ (weights are shared by all pixels, concatenations are copied and kept, narrow layers move much memory for little arithmetic); and draws the
-# consequence: storage or download of the model gains threefold, running time less or not at all, training memory loses; kept activations matter in training only, at run time a phone needs the widest part, not the sum.
+# **3** - Keeps apart parameters (0.31), arithmetic (0.69) and activation memory (1.5 times, in training),
+# with numbers; says why they differ (weights are shared by all pixels, concatenations are copied and kept,
+# narrow layers move much memory for little arithmetic); and draws the consequence: storage or download of
+# the model gains threefold, running time less or not at all, training memory loses; kept activations matter
+# in training only, at run time a phone needs the widest part, not the sum.
 #
 # **2** - Keeps the three apart with numbers, but without a reason, or without telling training from running.
 #
-# **1** - Says that fewer parameters need not mean less memory or time, without numbers or with one of the three only.
+# **1** - Says that fewer parameters need not mean less memory or time, without numbers or with one of the
+# three only.
 #
 # **0** - Takes the number of parameters for size, memory and speed alike.
 #
-# Misconceptions: "fewer parameters run faster"; "multiply-accumulates are time"; "concatenation costs nothing because it computes nothing"; "activation memory is the same when running as when training"; "DenseNet has more parameters because it has more connections".
+# Misconceptions: "fewer parameters run faster"; "multiply-accumulates are time"; "concatenation costs
+# nothing because it computes nothing"; "activation memory is the same when running as when training";
+# "DenseNet has more parameters because it has more connections".
 # === END MARK SCHEME ===
 
 # %% [markdown] response="compact" points=3
 # ### BEGIN SOLUTION
-# In parameters it is: 8.0 million against 25.6, so the file to download is about three times smaller. In arithmetic the gain is smaller, 2.8 against 4.1 GMACs, because a convolution's weight is used at every pixel and DenseNet works with
-# many layers on large maps. In memory for training it is the reverse: 131 MB of kept activations an image against 86, because every layer reads a concatenation, and each concatenation is a new copy that must be kept for the backward pass. The phone only
-# runs the network: it may throw each map away once it was read, so it needs the parameters and the widest part of the stream, not the sum. Time we should measure on the phone: our small DenseNet had fewer
-# multiply-accumulates than the ResNet of its size, but narrow layers and copies move much memory for little arithmetic, and it was not faster. So: a good choice if the download counts, an open one for speed, a
-# poor one for a training machine with little memory, unless its implementation shares memory between the layers.
+# In parameters it is: 8.0 million against 25.6, so the file to download is about three times smaller. In
+# arithmetic the gain is smaller, 2.8 against 4.1 GMACs, because a convolution's weight is used at every
+# pixel and DenseNet works with many layers on large maps. In memory for training it is the reverse: 131 MB
+# of kept activations an image against 86, because every layer reads a concatenation, and each concatenation
+# is a new copy that must be kept for the backward pass. The phone only runs the network: it may throw each
+# map away once it was read, so it needs the parameters and the widest part of the stream, not the sum. Time
+# we should measure on the phone: our small DenseNet had fewer multiply-accumulates than the ResNet of its
+# size, but narrow layers and copies move much memory for little arithmetic, and it was not faster. So: a
+# good choice if the download counts, an open one for speed, a poor one for a training machine with little
+# memory, unless its implementation shares memory between the layers.
 # ### END SOLUTION
 
 # %%
 progress(check, globals())
 
 # %% [markdown]
-# ## Where we go from here
+# ## The question for the next lesson
 #
-# Lesson 7 added, this lesson concatenated, and both get their information and their gradients around the layers in between. Both work. We can say *what* they cost and *that* they train - but not
-# **why they work**. Because gradients survive? Because a deep network with skips is really many shallow ones? Because its loss is smoother? Lesson 9 takes trained networks apart, block by block and path by path, to find out.
+# Lesson 7 added, this lesson concatenated, and both get their information and their gradients around the
+# layers in between. Both work. We can say *what* they cost and *that* they train - but not **why they
+# work**. Because gradients survive? Because a deep network with skips is really many shallow ones? Because
+# its loss is smoother? Lesson 9 takes trained networks apart, block by block and path by path, to find out.
 #
 # ## References
 #
