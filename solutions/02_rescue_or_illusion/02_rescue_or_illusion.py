@@ -15,9 +15,9 @@
 #
 # {{badge}}
 #
-# In lesson 1 an image died after 362 convolutions, and we could say why to the last unit. The notebook that
-# we took it from goes on to repair the loop: once with a *skip connection* and a softmax, once with a
-# *DenseNet*. After a thousand iterations both are alive.
+# In lesson 1 an image died at iteration 362, and we could say why to the last unit. The notebook that we took
+# it from goes on to repair the loop: once with a *skip connection* and a softmax, once with a *DenseNet*.
+# After a thousand iterations both are alive.
 #
 # Two questions were left open. Does the skip do that? And is what stays alive worth having?
 #

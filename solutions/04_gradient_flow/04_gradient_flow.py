@@ -833,8 +833,8 @@ figures.explore(
 #   $\sqrt{1 + g\,\mathbb{E}[\varphi'^2]}$. It can be computed and measured, and should be both.
 # - Zero padding costs a few per cent a layer; batch norm alone makes gradients explode; a skip needs a small
 #   branch.
-# - In a bias-free ReLU network $\langle W_l, \partial L / \partial W_l\rangle$ is the same in every layer: if
-#   gradients vanish, they vanish everywhere.
+# - In a bias-free ReLU network $\langle W_l, \partial L / \partial W_l\rangle$ is the same in every layer: in
+#   this measure none vanishes alone.
 # - Norms are not all. Gradients can have the right size and nothing in common.
 
 # %%

@@ -978,9 +978,9 @@ progress(check, globals())
 # %% [markdown]
 # ## The next question is yours
 #
-# We began with a signal that dies after 362 convolutions, and end with six explanations, each of them half
-# tested. Here is one that we cannot answer: transformers add a skip around every block too, a hundred layers
-# and more, with another norm and on another kind of data. *Which of the six explanations would you expect to
+# We began with a signal that dies at iteration 362, and end with six explanations, each of them half tested.
+# Here is one that we cannot answer: transformers add a skip around every block too, a hundred layers and
+# more, with another norm and on another kind of data. *Which of the six explanations would you expect to
 # survive there, and what would you measure first?*
 #
 # ## References
