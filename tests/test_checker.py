@@ -411,7 +411,7 @@ def test_what_a_check_displays_is_kept_and_stderr_is_not():
 
 # --- whole notebooks --------------------------------------------------------------------------------------------------
 
-QUICK = Limits(cell_cpu=2, cell_wall=6, notebook_wall=60, interrupted=1, restarts=2, memory=600 << 20)
+QUICK = Limits(cell_cpu=2, cell_wall=40, notebook_wall=200, interrupted=1, restarts=2, memory=600 << 20)
 
 
 def lesson(**answers: str) -> NotebookNode:
@@ -533,3 +533,12 @@ def test_data_files_lie_in_the_work_folder(tmp_path: Path):
         files=[tmp_path / "data.csv"],
     )
     assert report.checks["f_check"] == "passed"
+
+
+def test_when_the_notebooks_time_is_up_the_rest_is_zero_with_the_reason():
+    submission = lesson(slow="import time\ntime.sleep(60)", good="def good(): return 1")
+    executed, report = execute(submission, lesson(slow="", good=""), Limits(notebook_wall=4))
+    assert [determine_grade(c)[0] for c in executed.cells if c.metadata.nbgrader.grade] == [0, 0]
+    assert all("more than 4 seconds in all" in text for text in report.checks.values())
+    _, report = execute(submission, lesson(slow="", good=""), Limits(notebook_wall=0.01))
+    assert all("more than 0.01 seconds in all" in text for text in report.checks.values())

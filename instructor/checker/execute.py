@@ -26,7 +26,7 @@ from traitlets import Any, Instance, default
 from instructor.checker.trusted import LINE_BYTES, TrustedServer, Verdict
 from instructor.inside import wire
 from instructor.sandbox.choose import Confinement, confinement
-from instructor.sandbox.kernel import Budget, KernelGone, StudentKernel, TooSlow, student_kernel
+from instructor.sandbox.kernel import Budget, GradingError, KernelGone, StudentKernel, TooSlow, student_kernel
 from instructor.sandbox.limits import Limits, limits_in_force
 from instructor.sandbox.outputs import clean, error_output
 
@@ -154,10 +154,10 @@ class _Run:
             if time.monotonic() > self._deadline:
                 return None, why if self.report.kernels else "its time is up"
             self.report.kernels += 1
-            await stack.aclose()
-            kernel = await stack.enter_async_context(
-                student_kernel(self._walls, self._limits, self._files, self._deadline)
-            )
+            try:
+                kernel = await self._fresh(stack)
+            except KernelGone as gone:
+                return None, str(gone)
             for position, cell, source in self._steps:
                 if position in self.report.left_out:
                     continue
@@ -175,6 +175,25 @@ class _Run:
                 return kernel, ""
             self.report.cpu_seconds += kernel.cpu
         return None, why
+
+    async def _fresh(self, stack: AsyncExitStack) -> StudentKernel:
+        """Start a kernel in the place of the last one; a machine that fails once gets a second chance.
+
+        Raises:
+            GradingError: if it does not start.
+            KernelGone: if the notebook's time is up.
+        """
+        await stack.aclose()
+        again = True
+        while True:
+            try:
+                return await stack.enter_async_context(
+                    student_kernel(self._walls, self._limits, self._files, self._deadline)
+                )
+            except GradingError:
+                if not again:
+                    raise
+                again = False
 
     async def _snapshot(self, kernel: StudentKernel, check: NotebookNode) -> None:
         """Let the student's process keep what its names mean where a check stands: checks run after all other cells.

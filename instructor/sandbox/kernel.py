@@ -185,6 +185,7 @@ class StudentKernel:
 
         Raises:
             GradingError: if it does not.
+            KernelGone: if the notebook's time is up.
         """
         context = zmq.asyncio.Context()
         context.setsockopt(zmq.MAXMSGSIZE, self._limits.message)
@@ -209,6 +210,8 @@ class StudentKernel:
             self._client.shell_channel.send(request)
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._heard.wait(), PULSE)
+            if time.monotonic() > self._deadline:
+                raise KernelGone(self._late())
             if self._gone or time.monotonic() > end:
                 said = log.read_text(errors="replace").strip()[-2000:]
                 raise GradingError(f"the kernel did not start ({self._gone or 'no answer'}): {said}")
@@ -234,6 +237,9 @@ class StudentKernel:
             await provisioner.kill()
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(provisioner.wait(), 10)
+
+    def _late(self) -> str:
+        return f"the notebook took more than {self._limits.notebook_wall:g} seconds in all"
 
     async def _pump(self, receive: Callable, handle: Callable[[dict], None]) -> None:
         """Pass messages on; forged and malformed ones are dropped."""
@@ -275,7 +281,7 @@ class StudentKernel:
             elif reason:
                 await self._kill(reason)
             elif time.monotonic() > self._deadline:
-                await self._kill(f"the notebook took more than {self._limits.notebook_wall:g} seconds in all")
+                await self._kill(self._late())
             await asyncio.sleep(PULSE)
 
 

@@ -66,6 +66,7 @@ class Field:
     unix: str
     victim: subprocess.Popen
     heard: list[bytes] = field(default_factory=list)
+    reasons: dict[str, str] = field(default_factory=dict)
 
 
 @contextlib.contextmanager
@@ -196,7 +197,8 @@ def grade_all(ground: Field, jobs: int = 2) -> None:
     os.environ["COURSE_LIMITS"] = json.dumps(LIMITS)
     try:
         collect(ground.course.root / "handed", ground.course.root / "notebooks", ground.course.classroom)
-        grade(ground.course, list(ground.course.lessons), jobs=jobs)
+        for graded in grade(ground.course, list(ground.course.lessons), jobs=jobs):
+            ground.reasons[graded.student] = graded.reason
     finally:
         del os.environ["COURSE_LIMITS"]
 
@@ -219,7 +221,7 @@ def harm(ground: Field, student: str) -> list[str]:
     found = []
     score = score_of(ground, student)
     if score is None:
-        found.append("it is left ungraded")
+        found.append(f"it is left ungraded: {ground.reasons.get(student, 'no reason known')}")
     elif score > 0:
         found.append(f"it got {score:g} points")
     shown = json.dumps(outputs_of(ground, student))
