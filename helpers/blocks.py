@@ -85,15 +85,3 @@ def parameter_arrays(module: nn.Module) -> dict[str, np.ndarray]:
         name -> array of the parameter's shape and dtype, in the order of registration.
     """
     return {name: p.detach().cpu().numpy().copy() for name, p in module.named_parameters()}
-
-
-def count_parameters(module: nn.Module) -> int:
-    """Count the trainable numbers of a module.
-
-    Args:
-        module: any torch module.
-
-    Returns:
-        The total size of all parameters that require a gradient.
-    """
-    return sum(p.numel() for p in module.parameters() if p.requires_grad)

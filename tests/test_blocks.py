@@ -59,13 +59,6 @@ def test_parameter_arrays_are_named_copies():
     assert not (layer.weight == 7).any()
 
 
-def test_count_parameters_leaves_frozen_ones_out():
-    layer = nn.Conv2d(3, 6, 2)
-    assert blocks.count_parameters(layer) == 3 * 6 * 2 * 2 + 6
-    layer.bias.requires_grad_(False)
-    assert blocks.count_parameters(layer) == 3 * 6 * 2 * 2
-
-
 @pytest.mark.parametrize("geometry", [(2, 2, 2), (3, 1, 1), (3, 2, 2), (3, 1, 2)])
 @pytest.mark.parametrize("side", [1, 2, 3, 4, 6])
 def test_the_checks_own_count_of_positions_agrees_with_the_jacobian_of_a_linear_branch(geometry, side):

@@ -45,7 +45,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from helpers import blocks, figures
+from helpers import architectures, blocks, figures
 from helpers.checks import progress
 from helpers.checks import skip_connection as check
 
@@ -157,12 +157,12 @@ block = SkipConnection()
 ones = torch.ones(1, 3, 4, 4)
 output = block(ones).detach()
 
-print("seed:", SEED, "  parameters:", blocks.count_parameters(block))
+print("seed:", SEED, "  parameters:", architectures.parameter_count(block))
 print("smallest output:", round(output.min().item(), 4))
 print(output[0, 0].numpy().round(4))
 
 # %%
-assert blocks.count_parameters(block) == (3 * 6 * 2 * 2 + 6) + (6 * 3 * 2 * 2 + 3) == 153
+assert architectures.parameter_count(block) == (3 * 6 * 2 * 2 + 6) + (6 * 3 * 2 * 2 + 3) == 153
 assert torch.equal(output - ones, (output - ones).relu())
 
 # %% [markdown]
