@@ -730,14 +730,14 @@ for seed, (c_in, c_out, stride, side) in enumerate([(2, 7, 2, 9), (5, 3, 1, 6), 
 # %%
 torch.manual_seed(SEED)
 narrowing = ProjectionBlock(16, 32, 2)
-whole, projection = blocks.count_parameters(narrowing), blocks.count_parameters(narrowing.projection)
+whole, projection = architectures.parameter_count(narrowing), architectures.parameter_count(narrowing.projection)
 print(
-    f"identity block, 16 channels: {blocks.count_parameters(FixedBlock(16)):6} parameters, 0 of them in the shortcut"
+    f"identity block, 16 channels: {architectures.parameter_count(FixedBlock(16)):6} parameters, 0 of them in the shortcut"
 )
 print(
     f"projection block, 16 to 32:  {whole:6} parameters, {projection} of them in the shortcut ({projection / whole:.1%})"
 )
-assert projection == 16 * 32 + 32 and blocks.count_parameters(FixedBlock(16)) == 2 * (9 * 16 * 16 + 16)
+assert projection == 16 * 32 + 32 and architectures.parameter_count(FixedBlock(16)) == 2 * (9 * 16 * 16 + 16)
 
 # %% [markdown] question="parameters"
 # ### Question · What does a ResNet add? (2 points, about 4 minutes)
