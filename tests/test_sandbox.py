@@ -103,7 +103,7 @@ answers = {
         "ptrace": (101, 16, os.getppid(), 0, 0), "mount": (165, 0, 0, 0, 0, 0), "unshare": (272, 0x10000000), "bpf": (321, 0, 0, 0),
         "keyctl": (250, 0, 0, 0, 0), "io_uring": (425, 1, 0), "userfaultfd": (323, 0), "memfd": (319, 0, 0), "connect": (42, 0, 0, 0),
         "setsid": (112,), "shmget": (29, 0, 4096, 0o600), "pidfd": (434, 1, 0), "clone_newuser": (56, 0x10000011, 0, 0, 0, 0),
-        "process_vm_readv": (310, 1, 0, 0, 0, 0, 0), "perf": (298, 0, 0, 0, 0, 0), "setns": (308, 0, 0), "chroot": (161, 0),
+        "process_vm_readv": (310, 1, 0, 0, 0, 0, 0), "perf": (298, 0, 0, 0, 0, 0), "setns": (308, 0, 0), "setown": (72, 0, 8, 1), "tiocsti": (16, 0, 0x100005412, 0), "chroot": (161, 0),
     }.items()} if os.uname().machine == "x86_64" else {},
     "signal": outcome(os.kill, @PID@, signal.SIGCONT),
     "myself": outcome(os.kill, os.getpid(), 0),

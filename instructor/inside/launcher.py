@@ -55,6 +55,9 @@ UNGOVERNED = {
     errno.EPERM: "truncate",
 }
 CLONE_NEW = (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000)  # namespaces
+# Requests that make the kernel signal others (F_SETOWN, F_SETOWN_EX, FIOSETOWN, SIOCSPGRP) or type into a terminal (TIOCSTI,
+# TIOCLINUX). Linux reads 32 bits of them, so only those are compared.
+REQUESTS = {"fcntl": (8, 15), "ioctl": (0x8901, 0x8902, 0x5412, 0x541C)}
 AF_UNIX, SOCK_STREAM, SOCK_TYPE_MASK = 1, 1, 0xF
 
 ALLOW, ERRNO = 0x7FFF0000, 0x00050000
@@ -207,6 +210,9 @@ def refuse_system_calls(own_processes: bool) -> None:
         refuse(call, Argument(0, NE, AF_UNIX), code=errno.EOPNOTSUPP)
         for kind in (2, 3, 4, 5, 6, 10):  # datagrams could be sent to any socket of the host
             refuse(call, Argument(1, MASKED_EQ, SOCK_TYPE_MASK, kind), code=errno.EOPNOTSUPP)
+    for call, numbers in REQUESTS.items():
+        for number in numbers:
+            refuse(call, Argument(1, MASKED_EQ, 0xFFFFFFFF, number))
     for flag in CLONE_NEW:
         refuse("clone", Argument(0, MASKED_EQ, flag, flag))
     refuse("clone3", code=errno.ENOSYS)  # its flags are out of sight of a filter; libc falls back to clone

@@ -324,10 +324,10 @@ def gradient_death(step, cotangent, start):
     return depth
 
 
-deaths = {}
-for name, start in {"softmax": 21, "residual + softmax": 27}.items():  # 1 works as well, and takes longer
-    deaths[name] = [gradient_death(STEPS[name], v, start) for v in noise]
-    print(f"{name:19s} gradients die at depth {deaths[name]}")
+starts = {"softmax": 21, "residual + softmax": 27}  # 1 works as well, and takes longer
+deaths = {name: [gradient_death(STEPS[name], v, start) for v in noise] for name, start in starts.items()}
+for name, values in deaths.items():
+    print(f"{name:19s} gradients die at depth {values}")
 
 # %% [markdown]
 # For the plain convolution we need no autograd: $A^\top = A$, so pulling a cotangent back *is* convolving it.

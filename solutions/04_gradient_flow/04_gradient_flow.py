@@ -234,9 +234,9 @@ def measure_tanh(g, skip, depth=50, width=128):
     return np.array([gradient_flow.measure(net, 64, start, i).gradient[0] for i, net in enumerate(nets)])
 
 
-tanh = {}
-for g, skip in ((1 / 3, "none"), (1 / 3, "residual"), (1.0, "residual"), (2.0, "residual")):
-    predicted, measured = tanh[g, skip] = predict_tanh(g, skip), measure_tanh(g, skip)
+tanh_cases = ((1 / 3, "none"), (1 / 3, "residual"), (1.0, "residual"), (2.0, "residual"))
+tanh = {case: (predict_tanh(*case), measure_tanh(*case)) for case in tanh_cases}
+for (g, skip), (predicted, measured) in tanh.items():
     print(
         f"{skip:8} g = {g:.2f}: predicted {predicted:7.3g}   measured {measured.mean():7.3g} ± {measured.std(ddof=1):.1g}"
     )

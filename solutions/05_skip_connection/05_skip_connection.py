@@ -730,7 +730,10 @@ for seed, (c_in, c_out, stride, side) in enumerate([(2, 7, 2, 9), (5, 3, 1, 6), 
 # %%
 torch.manual_seed(SEED)
 narrowing = ProjectionBlock(16, 32, 2)
-whole, projection = architectures.parameter_count(narrowing), architectures.parameter_count(narrowing.projection)
+whole, projection = (
+    architectures.parameter_count(narrowing),
+    architectures.parameter_count(narrowing.projection),
+)
 print(
     f"identity block, 16 channels: {architectures.parameter_count(FixedBlock(16)):6} parameters, 0 of them in the shortcut"
 )

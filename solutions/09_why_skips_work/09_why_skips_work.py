@@ -373,9 +373,9 @@ def path_lengths(net, batch: int = 40) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return gains, by_length / by_length.sum(1, keepdims=True), whole_gradient / by_length.sum(1)
 
 
-gains, observed, coherence = {}, {}, {}
-for name, net in {"untrained": untrained, "trained": nets["residual"]}.items():
-    gains[name], observed[name], coherence[name] = path_lengths(net)
+both = {"untrained": path_lengths(untrained), "trained": path_lengths(nets["residual"])}
+gains, observed, coherence = ({name: found[i] for name, found in both.items()} for i in range(3))
+for name in both:
     print(f"{name:9} gains {gains[name].round(2)}")
     print(f"{'':9} |sum|² / sum of squares, by seed: {coherence[name].round(1)}")
 
