@@ -25,7 +25,16 @@ c.CourseDirectory.autograded_directory = str(classroom / "autograded")
 c.CourseDirectory.feedback_directory = str(classroom / "feedback")
 c.CourseDirectory.db_url = f"sqlite:///{classroom}/gradebook.db"
 # Siblings of a solution notebook are copied to every student: the text beside it holds the solutions.
-c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", "*.py", "*.tmp"]
+# What stands beside a graded notebook is for the instructor, not for the feedback.
+c.CourseDirectory.ignore = [
+    ".ipynb_checkpoints",
+    "*.pyc",
+    "__pycache__",
+    "*.py",
+    "*.tmp",
+    "execution.json",
+    "graded.json",
+]
 
 # The student edition.
 c.ClearSolutions.code_stub = {
@@ -51,3 +60,7 @@ c.Autograde.autograde_preprocessors = [
 # Feedback: escaped text, sanitised prose and small bitmaps on a page that loads nothing.
 c.GenerateFeedback.exporter_class = "instructor.feedback.FeedbackExporter"
 c.GenerateFeedback.preprocessors = ["instructor.feedback.GradesAndState"]
+
+# The Formgrader shows submissions in a page of the grader's own Jupyter server: no HTML of a learner's may act there.
+c.HTMLExporter.sanitize_html = True
+c.HTMLExporter.filters = {"markdown2html": "instructor.feedback.formgrader_prose"}

@@ -19,7 +19,7 @@ import nh3
 from jinja2 import Environment
 from markdown_it import MarkdownIt
 from nbconvert.exporters import Exporter
-from nbconvert.filters import strip_ansi
+from nbconvert.filters import markdown2html, strip_ansi
 from nbformat import NotebookNode
 from nbgrader.converters import GenerateFeedback
 from nbgrader.coursedir import CourseDirectory
@@ -99,8 +99,11 @@ def _shown_cells(notebook: NotebookNode, released: set[str]) -> Iterator[dict]:
         if not (graded or theirs or question) and cell.get("id") in released:
             continue
         source = without_regions(cell.source) if meta.get("locked") else cell.source
+        if question:  # no script, so no MathJax: formulas are shown as they are written
+            source = re.sub(r"\$([^$]+)\$", r"`\1`", source)
         yield {
             "id": meta.get("grade_id", ""),
+            "name": _name(str(meta.get("grade_id", ""))),
             "kind": "check"
             if graded and not theirs
             else "answer"
@@ -117,6 +120,11 @@ def _shown_cells(notebook: NotebookNode, released: set[str]) -> Iterator[dict]:
             "waiting": meta.get("waiting", False),
             "comment": prose(meta.get("comment") or ""),
         }
+
+
+def _name(grade_id: str) -> str:
+    """What a learner calls the exercise or question of this cell."""
+    return re.sub(r"_(check|question|response)$", "", grade_id).replace("_", " ")
 
 
 def without_regions(source: str) -> str:
@@ -143,6 +151,20 @@ def prose(markdown: str) -> str:
     return nh3.clean(
         html, tags=PROSE_TAGS, attributes={"a": {"href"}}, url_schemes={"http", "https", "mailto"}
     )
+
+
+def formgrader_prose(markdown: str) -> str:
+    """Render markdown for the Formgrader, which puts raw HTML into a page of the grader's own Jupyter server.
+
+    Formulas stay as they are for MathJax, but for its command that makes a link of anything.
+    """
+    html = nh3.clean(
+        markdown2html(markdown),
+        tags=PROSE_TAGS,
+        attributes={"a": {"href"}},
+        url_schemes={"http", "https", "mailto"},
+    )
+    return html.replace(r"\href", r"\ href")
 
 
 def code(source: str) -> str:

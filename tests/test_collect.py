@@ -792,7 +792,7 @@ def test_who_handed_in_nothing_is_in_every_report(release, classroom, roster, wo
     triage.write_html(tmp_path / "t.html")
     assert {"a09", "nothing"} <= set(read_csv(tmp_path / "t.csv")[-1].values())
     assert "nothing from Al Absent (a09)" in (tmp_path / "t.html").read_text(encoding="utf-8")
-    assert "1 handed in nothing" in triage.summary()
+    assert "1 missing" in triage.summary()
 
 
 def test_the_command(course, release, classroom, work, tmp_path, monkeypatch):

@@ -5,12 +5,16 @@ import re
 from html.parser import HTMLParser
 
 import pytest
+from nbconvert.exporters import HTMLExporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from nbgrader.server_extensions.formgrader import handlers
 
+from instructor.course import load_course
 from instructor.csvsafe import read_csv
-from instructor.feedback import hide_paths, page, prose, without_regions
+from instructor.feedback import formgrader_prose, hide_paths, page, prose, without_regions
 from instructor.grade import Score
 from instructor.report import export, grade_table
+from instructor.settings import grader_config
 
 GRADING = {"student": "ada, <b>countess</b>", "score": 3.0, "max_score": 4.0, "late_penalty": 0}
 PIXEL = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"0" * 20).decode()
@@ -170,3 +174,44 @@ def test_the_page_is_utf8_and_named():
     html = render(new_markdown_cell("Größe ∂L/∂x"))
     assert '<meta charset="utf-8">' in html and "Größe ∂L/∂x" in html
     assert "<title>Lesson 1 · A title: feedback</title>" in html
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_the_formgrader_runs_nothing_of_a_submission(text):
+    exporter = HTMLExporter(
+        config=grader_config(load_course()),
+        template_name="formgrade",
+        extra_template_basedirs=[handlers.template_path],
+    )
+    meta = {"grade": True, "solution": True, "locked": False, "grade_id": "why_response", "points": 3}
+    cells = [
+        new_markdown_cell(f"Mine: {text}"),
+        new_markdown_cell(f"Mine: {text}", metadata={"nbgrader": meta}),
+        extra(new_output("display_data", data={"text/html": text, "text/markdown": text}), source=text),
+    ]
+    resources = dict.fromkeys(("assignment_id", "notebook_id", "submission_id", "base_url", "student"), "")
+    html, _ = exporter.from_notebook_node(new_notebook(cells=cells), {**resources, "index": 0, "total": 1})
+    own = Elements(html[html.index("Mine:") :]).found
+    assert not {tag for tag, _ in own} & {"script", "iframe", "svg", "form", "style"}
+    for tag, attributes in own:
+        assert not [name for name in attributes if name.startswith("on")], (tag, attributes)
+        assert "evil.example" not in attributes.get("src", "")
+        assert not attributes.get("href", "").lower().startswith(("javascript", "data"))
+
+
+def test_the_formgrader_keeps_formulas_and_what_learners_write():
+    html = formgrader_prose(r"Because **two** ways: $x_1 < y_2$, $\href{javascript:alert(1)}{x}$")
+    assert "<strong>two</strong>" in html and "$x_1 &lt; y_2$" in html and r"\href" not in html
+
+
+def test_formulas_of_a_question_are_shown_as_written():
+    meta = {"grade": False, "solution": False, "locked": True, "grade_id": "why_question"}
+    assert "<code>2^{-150}</code>" in render(
+        new_markdown_cell("Why $2^{-150}$?", metadata={"nbgrader": meta})
+    )
+
+
+def test_notes_for_the_instructor_stay_out_of_the_feedback():
+    # nbgrader copies whatever stands beside the graded notebook; execution.json holds tracebacks of hidden tests.
+    ignored = set(grader_config(load_course()).CourseDirectory.ignore)
+    assert {"execution.json", "graded.json"} <= ignored

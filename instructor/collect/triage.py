@@ -132,7 +132,7 @@ class Triage:
         parts = [f"{counts[status]} {status}" for status in MEANING if counts[status]]
         nobody = sum(map(len, self.absent.values()))
         return f"{len(self.rows)} files: {', '.join(parts) or 'none'}" + (
-            f"; {nobody} handed in nothing" if nobody else ""
+            f"; {nobody} missing" if nobody else ""
         )
 
     def on_screen(self) -> Group:
