@@ -15,26 +15,30 @@
 #
 # {{badge}}
 #
-# Lesson 7 kept very deep networks trainable by *adding* each block's output to the stream. An addition
-# cannot be undone: once two maps are summed, no later layer can tell them apart. So a question was left:
-# **what if we keep both, side by side?** That is the second kind of skip connection, and the chapter that
-# gave us lesson 5's exercise praises it highly. It says that concatenation leads to
+# Lesson 7 kept very deep networks trainable by *adding* each block's output to the stream. An addition cannot
+# be undone: once two maps are summed, no later layer can tell them apart. So a question was left: **what if
+# we keep both, side by side?** That is the second kind of skip connection, and the chapter that gave us
+# lesson 5's exercise praises it highly. It says that concatenation leads to
 #
-# > a) an **enormous amount of feature channels** on the last layers of the network; b) more **compact** models; c) extreme **feature reusability**,
+# > a) an **enormous amount of feature channels** on the last layers of the network; b) more **compact**
+# > models; c) extreme **feature reusability**,
 #
-# and that it works by *connecting all layers directly with each other*. Four claims. We test them one by
-# one.
+# and that it works by *connecting all layers directly with each other*. Four claims. We test them one by one.
 #
-# **Objectives** - after this lesson you can
+# **Objectives.** After this lesson you can
+#
 # - write a dense block and a transition layer, and say how wide each layer of them is;
-# - count the parameters of a DenseNet from its spec, to the last one, and check them against the published networks;
+# - count the parameters of a DenseNet from its spec, to the last one, and check them against the published
+#   networks;
 # - tell apart three meanings of "compact" - parameters, arithmetic, memory - and measure each;
 # - compare two families of networks fairly: equal size, several seeds, a spread.
 #
-# **Prerequisites:** lessons 5 and 7; `torch.nn.functional.conv2d`.
+# **Prerequisites.** Lessons 5 and 7; `torch.nn.functional.conv2d`.
 #
 # **Time:** about {{minutes}} minutes, {{cpu_seconds}} CPU seconds. **Points:** {{points}}.
-# Symbols are on the [notation page](../../docs/notation.md), words in the [glossary](../../docs/glossary.md). In this lesson $k$ is the growth rate, not a kernel.
+#
+# Symbols are listed on the [notation page](../../docs/notation.md), terms in the
+# [glossary](../../docs/glossary.md). In this lesson $k$ is the growth rate, not a kernel.
 
 # %% bootstrap=true
 
@@ -62,8 +66,8 @@ SEEDS = range(5)
 # concatenated = np.stack(features, axis=0).sum(axis=0)
 # ```
 #
-# *Predict:* after three steps, `features` holds four 8 × 8 images. What is the shape of `concatenated`? What
-# should it be, if the name is right?
+# **Predict.** After three steps, `features` holds four 8 × 8 images. What is the shape of `concatenated`?
+# What should it be, if the name is right?
 
 # %%
 features = [np.full((8, 8), value) for value in (1.0, 2.0, 4.0, 8.0)]
@@ -111,8 +115,8 @@ assert torch.allclose(beside, on_top, rtol=0, atol=1e-12)
 #
 # ### Exercise 1 · Channels (2 points, about 4 minutes)
 #
-# Write `channels(k0, k, L)`: the channels that enter each of the layers $l = 0, \dots, L-1$, and, as the
-# last number, those that leave the block.
+# Write `channels(k0, k, L)`: the channels that enter each of the layers $l = 0, \dots, L-1$, and, as the last
+# number, those that leave the block.
 
 
 # %% answer="channels"
@@ -143,7 +147,7 @@ for start, growth, depth in np.random.default_rng(81).integers(2, 20, (4, 3)).to
 # The chapter's claim (a) is an *enormous* number of channels on the last layers. DenseNet-121 has 58 layers
 # in four dense blocks, with $k = 32$; between the blocks, transitions halve the number of channels.
 #
-# *Predict:* how many channels reach its classifier? More or fewer than in ResNet-50?
+# **Predict.** How many channels reach its classifier? More or fewer than in ResNet-50?
 #
 # We build both on torch's device `meta`: it knows shapes only, so that no network is too big.
 
@@ -174,16 +178,17 @@ figures.show(
 )
 
 # %% [markdown]
-# **What we see.** Within a block the stream grows in a straight line, not explosively, and a transition cuts
-# it down. At the classifier there are 1,024 channels, *half* of ResNet-50's 2,048. So (a) is a matter of
-# what we look at: the stream is wide, but each layer is very narrow. It computes 32 channels where a
-# ResNet's layers compute hundreds. That is what makes the next claim possible.
+# **What we should see.** Within a block the stream grows in a straight line, not explosively, and a
+# transition cuts it down. At the classifier there are 1,024 channels, *half* of ResNet-50's 2,048. So (a) is
+# a matter of what we look at: the stream is wide, but each layer is very narrow. It computes 32 channels
+# where a ResNet's layers compute hundreds. That is what makes the next claim possible.
 #
 # ## 3 · "All layers are connected with each other"
 #
-# Each layer of a block of $L$ reads all its predecessors and the block's input: $1 + 2 + \dots + L =
-# L(L+1)/2$ connections, where a plain chain has $L$. But a concatenation needs maps of the same side, and a
-# network that looks at larger and larger parts of an image has to shrink its maps somewhere.
+# Each layer of a block of $L$ reads all its predecessors and the block's input:
+# $1 + 2 + \dots + L = L(L+1)/2$ connections, where a plain chain has $L$. But a concatenation needs maps of
+# the same side, and a network that looks at larger and larger parts of an image has to shrink its maps
+# somewhere.
 
 # %%
 connections = [depth * (depth + 1) // 2 for depth in architectures.densenet_spec(121).layers]
@@ -249,7 +254,7 @@ for start, growth, depth, seed in [(5, 2, 3, 811), (2, 4, 2, 812), (6, 6, 1, 813
 # $$J = \begin{pmatrix} I \\ J_F \end{pmatrix}, \qquad J^\top J = I + J_F^\top J_F .$$
 #
 # The identity stands *above* the branch instead of being added to it, so the two can never cancel.
-# *Predict:* how small can a singular value of $J$ become?
+# **Predict.** How small can a singular value of $J$ become?
 
 # %%
 with torch.random.fork_rng(devices=[]):
@@ -307,7 +312,9 @@ for shape, outputs, seed in [((3, 6, 4, 4), 3, 821), ((1, 2, 8, 2), 2, 822), ((2
 
 # %% [markdown]
 # The published order is convolution, then pooling. Both are linear and act on different axes, so they
-# commute. *Predict:* what do we save if we pool first?
+# commute.
+#
+# **Predict.** What do we save if we pool first?
 
 # %%
 x = torch.randn(1, 64, 8, 8, generator=rng, dtype=torch.float64).relu()
@@ -448,7 +455,7 @@ assert list(small.values())[4:] == [269_722, 464_154, 658_586, 853_018, 1_727_96
 #
 # Claim (b) is thus true, of parameters. But a parameter of a convolution is used at every pixel, and what a
 # layer computes must be stored until the backward pass has used it. How do arithmetic and memory compare?
-# *Predict:* DenseNet-121 has less than a third of ResNet-50's parameters. What share of its
+# **Predict.** DenseNet-121 has less than a third of ResNet-50's parameters. What share of its
 # multiply-accumulates? Of its memory for training?
 
 # %%
@@ -493,10 +500,10 @@ figures.show(
 )
 
 # %% [markdown]
-# **What we see.** DenseNet-121 has 0.31 of ResNet-50's parameters, 0.69 of its multiply-accumulates, and
-# keeps *one and a half times* as many bytes for the backward pass. "Compact" is three different words.
+# **What we should see.** DenseNet-121 has 0.31 of ResNet-50's parameters, 0.69 of its multiply-accumulates,
+# and keeps *one and a half times* as many bytes for the backward pass. "Compact" is three different words.
 #
-# **What it does not show:** how good the networks are. The DenseNet paper reports that DenseNet-201, with 20
+# **What it does not show.** How good the networks are. The DenseNet paper reports that DenseNet-201, with 20
 # million parameters, has about the validation error of ResNet-101 with more than 40 million. We cannot train
 # on ImageNet here; a small experiment of our own follows in section 8.
 #
@@ -507,7 +514,7 @@ figures.show(
 #
 # ### Exercise 5 · The price of a naive concatenation (3 points, about 6 minutes)
 #
-# A block of $L$ layers is written as in exercise 2: behind each layer, one `torch.cat` makes a new float32
+# A block of $L$ layers is written as in Exercise 2: behind each layer, one `torch.cat` makes a new float32
 # tensor. Write `concat_bytes(k0, k, L, pixels)`: how many bytes do these $L$ tensors take for one image with
 # `pixels` pixels?
 
@@ -540,8 +547,8 @@ for start, growth, depth, pixels in np.random.default_rng(85).integers(1, 40, (5
 # %% [markdown]
 # The features themselves take $k_0 + kL$ channels: linear in $L$. The copies take $L k_0 + k L(L+1)/2$:
 # quadratic. An implementation that lets all layers share one piece of memory, and computes batch norm again
-# in the backward pass, gets back to linear, for some extra time (Pleiss et al. 2017). The figure measures
-# the copies with a counter on `torch.cat`.
+# in the backward pass, gets back to linear, for some extra time (Pleiss et al. 2017). The figure measures the
+# copies with a counter on `torch.cat`.
 
 
 # %%
@@ -577,8 +584,8 @@ figures.explore(draw_block, growth=(4, 48, 4), layers=(2, 40, 1), start=(16, 512
 # ## 8 · Does it learn better?
 #
 # Counting is not training. MNIST-1D is made for questions like ours: ten classes of curves on 40 points,
-# derived from digits, shifted, sheared and noisy. It is generated on the spot; we take 2,500 curves, 2,000
-# of them to train on.
+# derived from digits, shifted, sheared and noisy. It is generated on the spot; we take 2,500 curves, 2,000 of
+# them to train on.
 
 # %%
 data = datasets.mnist1d(examples=2500)
@@ -616,7 +623,7 @@ for name, make in makers.items():
     )
 
 # %% [markdown]
-# *Predict* for the two networks of about 1,380 parameters, after 4 passes over the training curves: which
+# **Predict** for the two networks of about 1,380 parameters, after 4 passes over the training curves: which
 # one has the better test accuracy, and is the difference larger than the spread between seeds?
 #
 # All five seeds of a network train at once, with stacked weights; no seed sees another (lesson 7).
@@ -667,8 +674,8 @@ assert gap > spread and line - dense.mean() > dense.std(ddof=1)
 assert wide.min() > max(narrow.max(), dense.max())
 
 # %% [markdown]
-# **What we see.** In this short training the DenseNet is ahead at equal parameters, by more than the seeds
-# spread. But it keeps 1.6 times as many bytes, and by memory it lies *below* the line between the two
+# **What we should see.** In this short training the DenseNet is ahead at equal parameters, by more than the
+# seeds spread. But it keeps 1.6 times as many bytes, and by memory it lies *below* the line between the two
 # ResNets: who spends the memory on a wider ResNet gets more for it. (That one needs four times the
 # multiply-accumulates. Each meaning of "compact" has its own winner.)
 #
@@ -681,10 +688,10 @@ assert wide.min() > max(narrow.max(), dense.max())
 # setting. They say nothing about the choice of the setting, and this is how honest people publish gaps that
 # are not there.
 #
-# Without the word `short` the script trains five larger networks for 10 passes
-# over all 4,000 curves, with two learning rates, and takes about ten minutes. There, too, the spread decides
-# what can be said: compare its last two networks, of which one has 2.7 times the parameters of the other, in
-# accuracy *and* in CPU time. These are their sizes:
+# Without the word `short` the script trains five larger networks for 10 passes over all 4,000 curves, with
+# two learning rates, and takes about ten minutes. There, too, the spread decides what can be said: compare
+# its last two networks, of which one has 2.7 times the parameters of the other, in accuracy *and* in CPU
+# time. These are their sizes:
 
 # %%
 larger = {
@@ -703,8 +710,8 @@ sizes = [architectures.parameter_count(network) for network in larger.values()]
 assert sizes == [9_850, 4_090, 8_942, 21_454, 56_938] and round(sizes[4] / sizes[3], 1) == 2.7
 
 # %% [markdown]
-# Clocks do not repeat, so no time is printed here. Measure your own: the next cell compares one training
-# step of the two equal-sized networks. By their multiply-accumulates the DenseNet should be the faster one.
+# Clocks do not repeat, so no time is printed here. Measure your own: the next cell compares one training step
+# of the two equal-sized networks. By their multiply-accumulates the DenseNet should be the faster one.
 
 # %% live=true
 import time
@@ -720,11 +727,11 @@ for name, make in makers.items():
 # ## 9 · Are old features used again?
 #
 # Claim (c) is *extreme feature reusability*. It can be tested with a scalpel. In our trained DenseNet each
-# block ends with 16 channels: 8 that entered it, then 4 of layer 0, then 4 of layer 1. What stands behind
-# the block (the transition, or the classifier) reads them all. We blind it to four channels of one age at a
-# time, in all three blocks, and look at the accuracy. The layers inside the blocks still see everything.
+# block ends with 16 channels: 8 that entered it, then 4 of layer 0, then 4 of layer 1. What stands behind the
+# block (the transition, or the classifier) reads them all. We blind it to four channels of one age at a time,
+# in all three blocks, and look at the accuracy. The layers inside the blocks still see everything.
 #
-# *Predict:* if old features were just carried along, blinding the exits to them would cost nothing. What do
+# **Predict.** If old features were just carried along, blinding the exits to them would cost nothing. What do
 # you expect for the oldest four, what for the newest?
 
 # %%
@@ -736,6 +743,7 @@ without = {
 }
 loss = {age: dense - scores for age, scores in without.items()}
 assert all((lost > 0.1).all() for lost in loss.values())
+assert loss["entered\n(first 4)"].mean() > dense.mean() / 2
 assert loss["layer 1"].mean() > max(loss[age].mean() for age in ages if age != "layer 1")
 
 # %%
@@ -755,8 +763,8 @@ figures.show(
 )
 
 # %% [markdown]
-# **What we see.** Every age counts: even without the oldest four channels most of the accuracy is gone. So
-# reuse is real. It is not *extreme*: the newest channels matter most.
+# **What we should see.** Every age counts: even without the oldest four channels most of the accuracy is
+# gone. So reuse is real. It is not *extreme*: the newest channels matter most.
 #
 # **What it does not show.** A network that was trained with these channels and then loses them is out of its
 # depth for two reasons: what they told it is missing, and everything behind them gets unusual inputs.
@@ -778,40 +786,37 @@ figures.show(
 #
 # A colleague wants to put an image classifier on a phone and says: "Let us take DenseNet-121, it is three
 # times as compact as ResNet-50." Answer in five to eight sentences: compact in what - parameters, memory or
-# time? What does the phone need, when it only runs the network, and what would a machine need that trains
-# it? Use numbers from this lesson.
+# time? What does the phone need, when it only runs the network, and what would a machine need that trains it?
+# Use numbers from this lesson.
 #
 # === BEGIN MARK SCHEME ===
-# **3** - Keeps apart parameters (0.31), arithmetic (0.69) and activation memory (1.5 times, in training),
-# with numbers; says why they differ (weights are shared by all pixels, concatenations are copied and kept,
-# narrow layers move much memory for little arithmetic); and draws the consequence: storage or download of
-# the model gains threefold, running time less or not at all, training memory loses; kept activations matter
-# in training only, at run time a phone needs the widest part, not the sum.
+# - 0: Takes the number of parameters for size, memory and speed alike.
+# - 1: Says that fewer parameters need not mean less memory or time, without numbers or with one of the three
+#   only.
+# - 2: Keeps the three apart with numbers, but without a reason, or without telling training from running.
+# - 3: Keeps apart parameters (0.31), arithmetic (0.69) and activation memory (1.5 times, in training), with
+#   numbers; says why they differ (weights are shared by all pixels, concatenations are copied and kept,
+#   narrow layers move much memory for little arithmetic); and draws the consequence: storage or download of
+#   the model gains threefold, running time less or not at all, training memory loses; kept activations matter
+#   in training only, at run time a phone needs the widest part, not the sum.
 #
-# **2** - Keeps the three apart with numbers, but without a reason, or without telling training from running.
-#
-# **1** - Says that fewer parameters need not mean less memory or time, without numbers or with one of the
-# three only.
-#
-# **0** - Takes the number of parameters for size, memory and speed alike.
-#
-# Misconceptions: "fewer parameters run faster"; "multiply-accumulates are time"; "concatenation costs
-# nothing because it computes nothing"; "activation memory is the same when running as when training";
-# "DenseNet has more parameters because it has more connections".
+# Misconceptions: "fewer parameters run faster"; "multiply-accumulates are time"; "concatenation costs nothing
+# because it computes nothing"; "activation memory is the same when running as when training"; "DenseNet has
+# more parameters because it has more connections".
 # === END MARK SCHEME ===
 
 # %% [markdown] response="compact" points=3
 # ### BEGIN SOLUTION
 # In parameters it is: 8.0 million against 25.6, so the file to download is about three times smaller. In
-# arithmetic the gain is smaller, 2.8 against 4.1 GMACs, because a convolution's weight is used at every
-# pixel and DenseNet works with many layers on large maps. In memory for training it is the reverse: 131 MB
-# of kept activations an image against 86, because every layer reads a concatenation, and each concatenation
-# is a new copy that must be kept for the backward pass. The phone only runs the network: it may throw each
-# map away once it was read, so it needs the parameters and the widest part of the stream, not the sum. Time
-# we should measure on the phone: our small DenseNet had fewer multiply-accumulates than the ResNet of its
-# size, but narrow layers and copies move much memory for little arithmetic, and it was not faster. So: a
-# good choice if the download counts, an open one for speed, a poor one for a training machine with little
-# memory, unless its implementation shares memory between the layers.
+# arithmetic the gain is smaller, 2.8 against 4.1 GMACs, because a convolution's weight is used at every pixel
+# and DenseNet works with many layers on large maps. In memory for training it is the reverse: 131 MB of kept
+# activations an image against 86, because every layer reads a concatenation, and each concatenation is a new
+# copy that must be kept for the backward pass. The phone only runs the network: it may throw each map away
+# once it was read, so it needs the parameters and the widest part of the stream, not the sum. Time we should
+# measure on the phone, as section 8 does on our machine: narrow layers and copies move much memory for little
+# arithmetic, so that fewer multiply-accumulates need not be faster. So: a good choice if the download counts,
+# an open one for speed, a poor one for a training machine with little memory, unless its implementation
+# shares memory between the layers.
 # ### END SOLUTION
 
 # %%
@@ -821,13 +826,19 @@ progress(check, globals())
 # ## The question for the next lesson
 #
 # Lesson 7 added, this lesson concatenated, and both get their information and their gradients around the
-# layers in between. Both work. We can say *what* they cost and *that* they train - but not **why they
-# work**. Because gradients survive? Because a deep network with skips is really many shallow ones? Because
-# its loss is smoother? Lesson 9 takes trained networks apart, block by block and path by path, to find out.
+# layers in between. Both work. We can say *what* they cost and *that* they train - but not **why they work**.
+# Because gradients survive? Because a deep network with skips is really many shallow ones? Because its loss
+# is smoother?
 #
 # ## References
 #
-# - G. Huang, Z. Liu, L. van der Maaten, K. Q. Weinberger, *Densely Connected Convolutional Networks*, CVPR 2017. [doi:10.1109/CVPR.2017.243](https://doi.org/10.1109/CVPR.2017.243), [arXiv:1608.06993](https://arxiv.org/abs/1608.06993)
-# - G. Pleiss, D. Chen, G. Huang, T. Li, L. van der Maaten, K. Q. Weinberger, *Memory-Efficient Implementation of DenseNets*, 2017. [arXiv:1707.06990](https://arxiv.org/abs/1707.06990)
-# - K. He, X. Zhang, S. Ren, J. Sun, *Deep Residual Learning for Image Recognition*, CVPR 2016. [doi:10.1109/CVPR.2016.90](https://doi.org/10.1109/CVPR.2016.90), [arXiv:1512.03385](https://arxiv.org/abs/1512.03385)
-# - S. Greydanus, D. Kobak, *Scaling Down Deep Learning with MNIST-1D*, 2020. [arXiv:2011.14439](https://arxiv.org/abs/2011.14439)
+# - G. Huang, Z. Liu, L. van der Maaten, K. Q. Weinberger, *Densely Connected Convolutional Networks*, CVPR
+#   (2017). [doi:10.1109/CVPR.2017.243](https://doi.org/10.1109/CVPR.2017.243),
+#   [arXiv:1608.06993](https://arxiv.org/abs/1608.06993)
+# - G. Pleiss, D. Chen, G. Huang, T. Li, L. van der Maaten, K. Q. Weinberger, *Memory-Efficient Implementation
+#   of DenseNets* (2017). [arXiv:1707.06990](https://arxiv.org/abs/1707.06990)
+# - K. He, X. Zhang, S. Ren, J. Sun, *Deep Residual Learning for Image Recognition*, CVPR (2016).
+#   [doi:10.1109/CVPR.2016.90](https://doi.org/10.1109/CVPR.2016.90),
+#   [arXiv:1512.03385](https://arxiv.org/abs/1512.03385)
+# - S. Greydanus, D. Kobak, *Scaling Down Deep Learning with MNIST-1D* (2020).
+#   [arXiv:2011.14439](https://arxiv.org/abs/2011.14439)
