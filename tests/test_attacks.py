@@ -19,6 +19,8 @@ from tests.attacks.runner import (
     harm,
 )
 
+pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")  # about nbgrader's own queries
+
 
 @pytest.fixture(scope="module")
 def graded():
