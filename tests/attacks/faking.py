@@ -11,13 +11,13 @@ from tests.attacks import Attack
 
 WRONG = """
 def double(x):
-    return "no"
+    return 0 * x
 
 def greet(name):
-    return "no"
+    return ""
 
 def extremes(values):
-    return "no"
+    return 0, 0
 """
 
 
