@@ -1,16 +1,17 @@
 # make lab   - everything a learner needs, and JupyterLab opens on lesson 1
 # make test  - everything that must pass
 # make demo  - grade a messy sample class and show what comes out
+# make table - the course in numbers: exercises, points, CPU seconds, the bank of wrong answers
 # make build - both editions of the notebooks, from the texts in solutions/
 
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 DEMO := build/demo
 LAB :=  # further words for `jupyter lab`, such as --no-browser
 export OMP_NUM_THREADS := 1
 
-.PHONY: lab test lint demo build bench clean
+.PHONY: lab test lint demo table build bench clean
 
 lab: .venv/learner
 	$(BIN)/jupyter lab $(LAB) notebooks/01_iterated_convolution/01_iterated_convolution.ipynb
@@ -46,6 +47,9 @@ build: .venv/instructor
 	@echo "== adding the instructor's tools"
 	$(PIP) --editable '.[instructor]'
 	@touch $@
+
+table: .venv/instructor
+	@$(BIN)/python -m tests.bank
 
 bench: .venv/instructor
 	$(BIN)/python tests/bench_shortcut.py

@@ -24,6 +24,7 @@ from nbgrader.coursedir import CourseDirectory
 
 from instructor.build import fingerprint, generate
 from instructor.checker.execute import Report, execute, key_and_files
+from instructor.collect.roster import read_roster
 from instructor.course import Course, CourseError, Lesson
 from instructor.settings import grader_config, run_quietly
 
@@ -67,6 +68,7 @@ def grade(
     ]
     for lesson in dict.fromkeys(lesson for lesson, _ in waiting):
         register(course, lesson)
+    _enter_names(course, {student for _, student in waiting})
     results = []
     with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
         running = [(*task, pool.submit(_execute, course, *task, force)) for task in waiting]
@@ -102,6 +104,22 @@ def register(course: Course, lesson: Lesson) -> None:
         copy.parent.mkdir(parents=True)
         shutil.copy(course.solution(lesson), copy)
         generate(course, lesson, Path(folder), database=True)
+
+
+def _enter_names(course: Course, students: set[str]) -> None:
+    """Give students the names of the roster that `course collect` kept, for the Formgrader's lists."""
+    roster = course.classroom / "roster.csv"
+    people = read_roster(roster).people if roster.is_file() else []
+    config = grader_config(course)
+    with Gradebook(config.CourseDirectory.db_url, config.CourseDirectory.course_id) as gradebook:
+        for person in people:
+            if person.id in students:
+                names = {
+                    "first_name": person.first_name,
+                    "last_name": person.last_name,
+                    "email": person.email,
+                }
+                gradebook.update_or_create_student(person.id, **names)
 
 
 def _execute(course: Course, lesson: Lesson, student: str, force: bool) -> tuple[NotebookNode, Report] | None:

@@ -5,6 +5,7 @@ import os
 
 import nbformat
 import pytest
+from nbgrader.api import Gradebook
 from nbgrader.preprocessors import Execute
 from nbgrader.utils import determine_grade
 
@@ -14,6 +15,7 @@ from instructor.course import load_course
 from instructor.feedback import feedback
 from instructor.grade import grade, scores
 from instructor.report import export, grade_table
+from instructor.settings import grader_config
 from instructor.source import is_role
 from tests.bank import bank, exercises
 from tests.damage.paper import paper_of
@@ -98,6 +100,14 @@ def test_the_sample_class_scores_what_is_stated_by_hand(graded):
         for lesson, score in zip(LESSONS, both, strict=True)
     }
     assert {(s.student, s.lesson): s.score for s in scores(course)} == expected
+
+
+@class_of_students
+def test_the_gradebook_knows_the_names_of_the_roster(graded):
+    course, _, _ = graded
+    settings = grader_config(course).CourseDirectory
+    with Gradebook(settings.db_url, settings.course_id) as gradebook:
+        assert {s.id: s.first_name for s in gradebook.students} == {name: name.title() for name in RECIPES}
 
 
 @class_of_students

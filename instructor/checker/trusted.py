@@ -176,7 +176,9 @@ def check(name: str, setup: list[str], source: str, ask: Any) -> Verdict:
         except NameError as error:
             lost = error.name if error.name in missing else None
             hint = (
-                f"`{lost}` is not defined: its cell is missing or stopped before that line." if lost else ""
+                f"`{lost}` is not defined: its cell is missing, stopped before that line, or gives it another name."
+                if lost
+                else ""
             )
             return _failed(error, hint or _unexpected(error), detail=not hint)
         except CheckFailed as error:
