@@ -19,7 +19,10 @@ from tests.attacks.runner import (
     harm,
 )
 
-pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning")  # about nbgrader's own queries
+pytestmark = [
+    pytest.mark.xdist_group("attacks"),  # one class, graded once
+    pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SAWarning"),  # about nbgrader's own queries
+]
 
 
 @pytest.fixture(scope="module")
