@@ -54,11 +54,13 @@ def full_marks(key):
 
 
 def honest(lesson, variant):
-    """The answers of a solved notebook: the solution's own, or the first or second alternative of every exercise."""
-    answers = solutions(lesson)
-    if variant:
-        answers |= {name: bank(lesson).right[name][variant - 1].source for name in exercises(lesson)}
-    return filled(lesson, answers)
+    """A solved notebook: the whole one, or the first or second alternative of every exercise without the lesson around."""
+    if not variant:
+        return filled(lesson, solutions(lesson))
+    alternatives = {name: bank(lesson).right[name][variant - 1].source for name in exercises(lesson)}
+    notebook = filled(lesson, solutions(lesson) | alternatives)
+    notebook.cells = [cell for cell in notebook.cells if "nbgrader" in cell.metadata]
+    return notebook
 
 
 @pytest.mark.parametrize("variant", [0, 1, 2], ids=["solution", "alternative-1", "alternative-2"])
