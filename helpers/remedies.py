@@ -187,7 +187,7 @@ def build(remedy: str, seeds: Sequence[int], depth: int, x: np.ndarray, width: i
     return network
 
 
-def gradient_norms(network: StackedMLP, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def stacked_gradient_norms(network: StackedMLP, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Measure the gradient of the mean loss with respect to each hidden layer's weights.
 
     Args:

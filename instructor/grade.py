@@ -66,14 +66,19 @@ def grade(
     waiting = [
         (lesson, folder.parent.name) for lesson in lessons for folder in _submitted(course, lesson, students)
     ]
+    made_from = {}  # found here: Python 3.11 cannot parse source in several threads at once
     for lesson in dict.fromkeys(lesson for lesson, _ in waiting):
         register(course, lesson)
+        made_from[lesson] = fingerprint(course, lesson)
     _enter_names(course, {student for _, student in waiting})
     results = []
     with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
-        running = [(*task, pool.submit(_execute, course, *task, force)) for task in waiting]
+        running = [
+            (lesson, student, pool.submit(_execute, course, lesson, student, made_from[lesson], force))
+            for lesson, student in waiting
+        ]
         for lesson, student, executed in running:
-            results.append(_record(course, lesson, student, executed))
+            results.append(_record(course, lesson, student, made_from[lesson], executed))
             told(results[-1])
     return results
 
@@ -122,15 +127,19 @@ def _enter_names(course: Course, students: set[str]) -> None:
                 gradebook.update_or_create_student(person.id, **names)
 
 
-def _execute(course: Course, lesson: Lesson, student: str, force: bool) -> tuple[NotebookNode, Report] | None:
+def _execute(
+    course: Course, lesson: Lesson, student: str, made_from: str, force: bool
+) -> tuple[NotebookNode, Report] | None:
     """Run one submission; None if what it was graded with has not changed."""
-    if not force and _read(_receipt(course, lesson, student)).get("stamp") == _stamp(course, lesson, student):
+    if not force and _read(_receipt(course, lesson, student)).get("stamp") == _stamp(
+        course, lesson, student, made_from
+    ):
         return None
     key, files = key_and_files(course.solution(lesson).parent, course.release(lesson).parent)
     return execute(nbformat.read(_submission(course, lesson, student), as_version=4), key, files=files)
 
 
-def _record(course: Course, lesson: Lesson, student: str, running: Future) -> Graded:
+def _record(course: Course, lesson: Lesson, student: str, made_from: str, running: Future) -> Graded:
     """Write one executed submission to the gradebook; every failure becomes its result."""
     try:
         executed = running.result()
@@ -144,7 +153,10 @@ def _record(course: Course, lesson: Lesson, student: str, running: Future) -> Gr
         run_quietly(
             Autograde(coursedir=CourseDirectory(config=config), config=config), f"{student}, {lesson.name}"
         )
-        receipt = {"stamp": _stamp(course, lesson, student), "confinement": executed[1].confinement}
+        receipt = {
+            "stamp": _stamp(course, lesson, student, made_from),
+            "confinement": executed[1].confinement,
+        }
         _receipt(course, lesson, student).write_text(json.dumps(receipt, indent=1) + "\n", encoding="utf-8")
         return Graded(student, lesson.name, "graded")
     except Exception as error:
@@ -161,10 +173,10 @@ def _receipt(course: Course, lesson: Lesson, student: str) -> Path:
     return course.classroom / "autograded" / student / lesson.name / "graded.json"
 
 
-def _stamp(course: Course, lesson: Lesson, student: str) -> str:
+def _stamp(course: Course, lesson: Lesson, student: str, made_from: str) -> str:
     """Hash what a grade depends on: the submission and the lesson."""
     content = _submission(course, lesson, student).read_bytes()
-    return hashlib.sha256(content + fingerprint(course, lesson).encode()).hexdigest()
+    return hashlib.sha256(content + made_from.encode()).hexdigest()
 
 
 def _read(path: Path) -> dict:

@@ -25,7 +25,7 @@ def run(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Train one stack: training losses, test accuracies and first/last gradient ratios at the start, (seeds,) each."""
     network = remedies.build(remedy, range(seeds), depth, DATA.x_train, width)
-    norms = remedies.gradient_norms(network, DATA.x_train, DATA.y_train)
+    norms = remedies.stacked_gradient_norms(network, DATA.x_train, DATA.y_train)
     training.train_stacked(network, DATA.x_train, DATA.y_train, **options)
     losses, _ = training.evaluate_stacked(network, DATA.x_train, DATA.y_train)
     _, accuracies = training.evaluate_stacked(network, DATA.x_test, DATA.y_test)

@@ -206,7 +206,7 @@ def test_gradient_norms_by_central_differences(remedy):
         for name in ("gate", "scale"):
             if isinstance(getattr(block, name, None), nn.Parameter):
                 nn.init.constant_(getattr(block, name), 0.3)
-    norms = remedies.gradient_norms(made, x, Y)
+    norms = remedies.stacked_gradient_norms(made, x, Y)
     assert norms.shape == (4, 2)
     labels = torch.tensor(Y).expand(2, -1)
 

@@ -512,7 +512,7 @@ for kind in KINDS:
 norms = {}
 for kind, remedy in KINDS.items():
     network = remedies.build(remedy, SEEDS, 40, DIGITS.x_train)
-    norms[kind] = remedies.gradient_norms(network, DIGITS.x_train[:256], DIGITS.y_train[:256])
+    norms[kind] = remedies.stacked_gradient_norms(network, DIGITS.x_train[:256], DIGITS.y_train[:256])
 law = gradient_flow.mean_field("relu", gain=2.0, depth=40, normalisation="batch").gradient
 growth = (law[1] / law[-1]) ** (1 / 39)
 ratio = {kind: np.exp(np.log(norm[0] / norm[-1]).mean()) for kind, norm in norms.items()}
@@ -764,9 +764,9 @@ cases = {
 stalled = {}
 for case, (remedy, depth, labels, rate) in cases.items():
     network = remedies.build(remedy, SEEDS, depth, DIGITS.x_train)
-    before = np.median(remedies.gradient_norms(network, DIGITS.x_train, labels)[0])
+    before = np.median(remedies.stacked_gradient_norms(network, DIGITS.x_train, labels)[0])
     losses = training.train_stacked(network, DIGITS.x_train, labels, steps=44, lr=rate)
-    after = np.median(remedies.gradient_norms(network, DIGITS.x_train, labels)[0])
+    after = np.median(remedies.stacked_gradient_norms(network, DIGITS.x_train, labels)[0])
     stalled[case] = np.median(losses[-11:]), before, after
     print(f"{case:30s} loss {stalled[case][0]:.2f}   first layer's gradient {before:.0e} -> {after:.0e}")
 
