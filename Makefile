@@ -14,7 +14,7 @@ export OMP_NUM_THREADS := 1
 .PHONY: lab test lint demo table build bench clean
 
 lab: .venv/learner
-	$(BIN)/jupyter lab $(LAB) notebooks/01_iterated_convolution/01_iterated_convolution.ipynb
+	$(BIN)/jupyter lab $(LAB) --LabApp.default_url=/lab/tree/notebooks/01_iterated_convolution/01_iterated_convolution.ipynb
 
 test: .venv/instructor lint
 	@echo "== generated notebooks against their texts"
