@@ -1,7 +1,8 @@
 """One-dimensional ResNets and DenseNets for MNIST-1D, many seeds at once.
 
 Built like the networks of `architectures`, with the weights of all seeds stacked as in `training`: no seed sees
-another. Inside, an activation is (seeds, channels, length, batch). Train them with `training.train_stacked`.
+another. Inside, an activation is (seeds, channels, length, batch), in float32: torch convolves float64 slowly. Train
+them with `training.train_stacked`.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ class StackedNetwork(nn.Module):
     def __init__(self, seeds: Sequence[int], layers: Iterable[nn.Module], head: nn.Module):
         super().__init__()
         self.seeds, self.layers, self.head = tuple(seeds), nn.Sequential(*layers), head
+        self.float()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map curves (batch, length), or (seeds, batch, length), to logits (seeds, batch, classes)."""
@@ -97,7 +99,7 @@ def resnet(
             )
             shortcut = nn.Identity() if stride == 1 else nn.MaxPool2d((1, 1), (2, 1))
             layers.append(Residual(branch, shortcut))
-    return StackedNetwork(seeds, layers, StackedLinear(draws, width, classes, "xavier"))
+    return StackedNetwork(seeds, layers, StackedLinear(draws, width, classes, "xavier", dtype=torch.float32))
 
 
 def densenet(
@@ -125,7 +127,7 @@ def densenet(
             rows.append(Append(nn.Sequential(*_norm_conv(draws, channels, growth))))
             channels += growth
     rows += [Norm(len(draws), channels), nn.ReLU()]
-    return StackedNetwork(seeds, rows, StackedLinear(draws, channels, classes, "xavier"))
+    return StackedNetwork(seeds, rows, StackedLinear(draws, channels, classes, "xavier", dtype=torch.float32))
 
 
 def blind_exits(network: StackedNetwork, first: int, count: int) -> StackedNetwork:

@@ -98,7 +98,7 @@ def example_net(branches: int = 4, residual: bool = True, seeds: int = 2, seed: 
     Returns:
         The networks in evaluation mode, float64.
     """
-    net = BlockNet(5, 3, branches, residual, width=6, seeds=range(seed, seed + seeds)).double()
+    net = BlockNet(5, 3, branches, residual, width=6, seeds=range(seed, seed + seeds))
     random = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for value in [*net.parameters(), *net.buffers()]:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from helpers.training import StackedLinear, StackedNorm, stacked_loss
+from helpers.training import StackedLinear, StackedNorm, features, stacked_loss
 
 # name -> (start of the weights, batch normalisation, block)
 REMEDIES = {
@@ -57,7 +57,9 @@ class ResidualPair(nn.Module):
         self.first = PlainLayer(draws, width, norm=norm)
         self.second = StackedLinear(draws, width, width, bias=False)
         self.norm = StackedNorm(len(draws), width) if norm else nn.Identity()
-        self.scale = nn.Parameter(torch.zeros(len(draws), 1, 1)) if scale is None else scale
+        self.scale = (
+            nn.Parameter(torch.zeros(len(draws), 1, 1, dtype=torch.float64)) if scale is None else scale
+        )
 
     def forward(self, h: Tensor) -> Tensor:
         """Map (seeds, width, batch) to the same shape."""
@@ -73,7 +75,7 @@ class ReZeroLayer(nn.Module):
     def __init__(self, draws: list[Generator], width: int):
         super().__init__()
         self.layer = PlainLayer(draws, width)
-        self.gate = nn.Parameter(torch.zeros(len(draws), 1, 1))
+        self.gate = nn.Parameter(torch.zeros(len(draws), 1, 1, dtype=torch.float64))
 
     def forward(self, h: Tensor) -> Tensor:
         """Map (seeds, width, batch) to the same shape."""
@@ -161,11 +163,11 @@ def lsuv_(network: StackedMLP, x: np.ndarray) -> None:
 
     Args:
         network: without normalisation; changed in place.
-        x: float32 (examples, inputs), what the variance is taken over.
+        x: floats (examples, inputs), what the variance is taken over.
 
     Source: Mishkin and Matas 2015, arXiv:1511.06422, algorithm 1.
     """
-    h = torch.as_tensor(x).T
+    h = features(network, x).T
     for linear in (network.stem, *network.hidden_layers()):
         linear.weight /= linear(h).std(dim=(1, 2), keepdim=True)
         h = torch.relu(linear(h))
@@ -176,7 +178,7 @@ def build(remedy: str, seeds: Sequence[int], depth: int, x: np.ndarray, width: i
 
     Args:
         remedy, seeds, depth, width: as for `StackedMLP`.
-        x: float32 (examples, inputs), the training features.
+        x: floats (examples, inputs), the training features.
 
     Returns:
         The untrained network, in training mode.
@@ -192,7 +194,7 @@ def stacked_gradient_norms(network: StackedMLP, x: np.ndarray, y: np.ndarray) ->
 
     Args:
         network: in training mode its normalisation statistics move; its weights stay.
-        x: float32 (examples, inputs).
+        x: floats (examples, inputs).
         y: int64 (examples,).
 
     Returns:
@@ -200,8 +202,8 @@ def stacked_gradient_norms(network: StackedMLP, x: np.ndarray, y: np.ndarray) ->
     """
     labels = torch.as_tensor(y).expand(len(network.seeds), -1)
     weights = [layer.weight for layer in network.hidden_layers()]
-    grads = torch.autograd.grad(stacked_loss(network(torch.as_tensor(x)), labels).sum(), weights)
-    return torch.stack([g.double().norm(dim=(1, 2)) for g in grads]).numpy()
+    grads = torch.autograd.grad(stacked_loss(network(features(network, x)), labels).sum(), weights)
+    return torch.stack([g.norm(dim=(1, 2)) for g in grads]).numpy()
 
 
 def relu_mlp(layers: Sequence[tuple[np.ndarray, np.ndarray]], x: np.ndarray) -> np.ndarray:

@@ -26,6 +26,7 @@ from nbgrader.converters import GenerateAssignment
 from nbgrader.coursedir import CourseDirectory
 
 from instructor.course import Course, CourseError, Lesson
+from instructor.files import write_text
 from instructor.lint import lint
 from instructor.settings import grader_config, run_quietly
 from instructor.source import fill, is_role, read_lesson
@@ -75,8 +76,8 @@ def build(course: Course, lesson: Lesson, force: bool = False) -> Built:
     _refuse(course, lesson, lint(course, lesson, notebook))
     solution = _text(notebook)
     changed = [
-        _write(course.solution(lesson), solution),
-        _write(course.release(lesson), release(course, lesson, solution)),
+        write_text(course.solution(lesson), solution),
+        write_text(course.release(lesson), release(course, lesson, solution)),
     ]
     return Built(lesson, any(changed), notebook.metadata.course.cpu_seconds)
 
@@ -308,14 +309,3 @@ def _refuse(course: Course, lesson: Lesson, problems: list[str], unfilled_ok: bo
 def _text(notebook: NotebookNode) -> str:
     """A notebook as text, keys sorted, one newline at the end."""
     return json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
-
-
-def _write(path: Path, text: str) -> bool:
-    """Write a file only where its text changes; say whether it did. The old one stays until the new one is whole."""
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
-        return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".tmp")
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(path)
-    return True

@@ -39,6 +39,20 @@ class Graded:
     reason: str = ""
 
 
+@dataclass(frozen=True)
+class _Key:
+    """What all submissions of a lesson are graded with: instructor's notebook, data files, and a hash of their making."""
+
+    notebook: NotebookNode
+    files: list[Path]
+    made_from: str
+
+    @classmethod
+    def of(cls, course: Course, lesson: Lesson) -> _Key:
+        notebook, files = key_and_files(course.solution(lesson).parent, course.release(lesson).parent)
+        return cls(notebook, files, fingerprint(course, lesson))
+
+
 def grade(
     course: Course,
     lessons: list[Lesson],
@@ -66,19 +80,19 @@ def grade(
     waiting = [
         (lesson, folder.parent.name) for lesson in lessons for folder in _submitted(course, lesson, students)
     ]
-    made_from = {}  # found here: Python 3.11 cannot parse source in several threads at once
+    keys = {}  # found here: Python 3.11 cannot parse source in several threads at once
     for lesson in dict.fromkeys(lesson for lesson, _ in waiting):
         register(course, lesson)
-        made_from[lesson] = fingerprint(course, lesson)
+        keys[lesson] = _Key.of(course, lesson)
     _enter_names(course, {student for _, student in waiting})
     results = []
     with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
         running = [
-            (lesson, student, pool.submit(_execute, course, lesson, student, made_from[lesson], force))
+            (lesson, student, pool.submit(_execute, course, lesson, student, keys[lesson], force))
             for lesson, student in waiting
         ]
         for lesson, student, executed in running:
-            results.append(_record(course, lesson, student, made_from[lesson], executed))
+            results.append(_record(course, lesson, student, keys[lesson], executed))
             told(results[-1])
     return results
 
@@ -128,18 +142,18 @@ def _enter_names(course: Course, students: set[str]) -> None:
 
 
 def _execute(
-    course: Course, lesson: Lesson, student: str, made_from: str, force: bool
+    course: Course, lesson: Lesson, student: str, key: _Key, force: bool
 ) -> tuple[NotebookNode, Report] | None:
     """Run one submission; None if what it was graded with has not changed."""
     if not force and _read(_receipt(course, lesson, student)).get("stamp") == _stamp(
-        course, lesson, student, made_from
+        course, lesson, student, key
     ):
         return None
-    key, files = key_and_files(course.solution(lesson).parent, course.release(lesson).parent)
-    return execute(nbformat.read(_submission(course, lesson, student), as_version=4), key, files=files)
+    submission = nbformat.read(_submission(course, lesson, student), as_version=4)
+    return execute(submission, key.notebook, files=key.files)
 
 
-def _record(course: Course, lesson: Lesson, student: str, made_from: str, running: Future) -> Graded:
+def _record(course: Course, lesson: Lesson, student: str, key: _Key, running: Future) -> Graded:
     """Write one executed submission to the gradebook; every failure becomes its result."""
     try:
         executed = running.result()
@@ -154,7 +168,7 @@ def _record(course: Course, lesson: Lesson, student: str, made_from: str, runnin
             Autograde(coursedir=CourseDirectory(config=config), config=config), f"{student}, {lesson.name}"
         )
         receipt = {
-            "stamp": _stamp(course, lesson, student, made_from),
+            "stamp": _stamp(course, lesson, student, key),
             "confinement": executed[1].confinement,
         }
         _receipt(course, lesson, student).write_text(json.dumps(receipt, indent=1) + "\n", encoding="utf-8")
@@ -173,10 +187,10 @@ def _receipt(course: Course, lesson: Lesson, student: str) -> Path:
     return course.classroom / "autograded" / student / lesson.name / "graded.json"
 
 
-def _stamp(course: Course, lesson: Lesson, student: str, made_from: str) -> str:
+def _stamp(course: Course, lesson: Lesson, student: str, key: _Key) -> str:
     """Hash what a grade depends on: the submission and the lesson."""
     content = _submission(course, lesson, student).read_bytes()
-    return hashlib.sha256(content + made_from.encode()).hexdigest()
+    return hashlib.sha256(content + key.made_from.encode()).hexdigest()
 
 
 def _read(path: Path) -> dict:

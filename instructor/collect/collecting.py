@@ -26,6 +26,7 @@ from instructor.collect.triage import IGNORED, OLDER, REPAIRED, TAKEN, UNREADABL
 from instructor.collect.unpack import BY_HAND, Found, Limits, keep, walk
 from instructor.course import CourseError
 from instructor.csvsafe import read_csv, write_csv
+from instructor.files import write_text
 from instructor.suspicion import reaches
 
 _NOTEBOOK = (
@@ -295,23 +296,14 @@ def _take(row: Row, attempt: _Attempt, edition: Edition, classroom: Path) -> Row
 def _place(made: Rebuilt, edition: Edition, student: str, classroom: Path, time: datetime | None) -> None:
     """Write a canonical notebook and nbgrader's timestamp; bytes that are there already are not touched."""
     folder = classroom / "submitted" / student / edition.lesson
-    _write(
+    write_text(
         folder / f"{edition.lesson}.ipynb",
         json.dumps(made.notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n",
     )
     if time:
-        _write(folder / "timestamp.txt", f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f} UTC\n")
+        write_text(folder / "timestamp.txt", f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f} UTC\n")
     else:
         (folder / "timestamp.txt").unlink(missing_ok=True)
-
-
-def _write(path: Path, text: str) -> None:
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".tmp")
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(path)
 
 
 def _confirmed(

@@ -324,9 +324,8 @@ assert (abs(measured - shares) < 4 * error + 1e-4).all()
 
 # %%
 data = datasets.digits()
-x_train, y_train, x_test, y_test = (
-    torch.from_numpy(part) for part in (data.x_train, data.y_train, data.x_test, data.y_test)
-)
+x_train, x_test = (torch.from_numpy(part).double() for part in (data.x_train, data.x_test))
+y_train, y_test = (torch.from_numpy(part) for part in (data.y_train, data.y_test))
 
 untrained = paths.BlockNet(residual=True)
 with torch.no_grad():
