@@ -14,7 +14,7 @@ from nbformat import NotebookNode
 
 from instructor.course import Course, CourseError, Lesson
 
-ROLES = ("bootstrap", "setup", "answer", "check", "question", "response", "live")
+ROLES = ("bootstrap", "setup", "answer", "check", "question", "response", "live", "varies")
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 BOOTSTRAP = """\
@@ -94,10 +94,11 @@ def _dress(course: Course, lesson: Lesson, cell: NotebookNode, position: int) ->
         "setup": ["setup"],
         "check": ["raises-exception"],
         "live": ["skip-execution", "nbval-skip"],
+        "varies": ["nbval-ignore-output"],
     }
     if role in tags:
         cell.metadata.tags = tags[role]
-    if role and role != "live":
+    if role and role not in ("live", "varies"):
         name = (
             "bootstrap"
             if role == "bootstrap"
