@@ -165,6 +165,7 @@ def execute(notebook: NotebookNode, folder: Path) -> float:
         extra_arguments=["--log-level=ERROR"],
         timeout=CELL_SECONDS,
         record_timing=False,
+        coalesce_streams=True,  # how a text is cut into messages is a matter of timing
         shutdown_kernel="immediate",
         resources={"metadata": {"path": str(folder)}},
     )

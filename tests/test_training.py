@@ -190,7 +190,7 @@ def test_scaled_residual_is_he_with_the_branch_divided():
 
 def test_lsuv_gives_unit_variance_everywhere():
     made = remedies.build("LSUV init", [0, 1], 5, X, width=8)
-    h = torch.tensor(X).T.expand(2, 6, 60)
+    h = torch.tensor(X, dtype=torch.float64).T.expand(2, 6, 60)
     for layer in (made.stem, *made.hidden_layers()):
         out = (layer.weight @ h).detach()
         np.testing.assert_allclose(out.std(dim=(1, 2)), 1, rtol=1e-5)
