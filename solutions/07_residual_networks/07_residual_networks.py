@@ -620,10 +620,10 @@ figures.show(
 )
 
 # %% [markdown]
-# Where the gradient grows from layer to layer, it also *turns* from place to place: a step that follows it ends
-# where it points elsewhere, and a difference in the tenth decimal becomes another network within one pass
-# through the data. With shortcuts the twins stay together. (That fits the slowness; it is not a proof that it
-# is the only cause.)
+# A difference in the tenth decimal becomes another network within one pass through the data. So the plain
+# networks' gradient *turns* within a hair's breadth: a step that follows it ends where it points elsewhere. With
+# shortcuts the twins stay together. (That fits the slowness; it does not prove that it is the only cause, and
+# another learning rate or another start may behave otherwise.)
 #
 # It also means that the digits printed above for 24 plain layers are not the ones that *your* machine prints.
 # Another processor adds up in another order, and that is a nudge like ours. What does not depend on it is what
@@ -973,7 +973,7 @@ assert all(share < 0.12 * counts[depth] for depth, share in cost.items())
 # - With batch normalisation nothing vanishes in the plain network. The shortcut's merit is a start near the
 #   identity, not only a path for the gradient.
 # - Twins of a deep plain network that differ in the tenth decimal part within ten steps; residual twins stay
-#   together. Nobody can follow a gradient far that turns so fast.
+#   together.
 # - It takes a shortcut *and* a branch that starts small. Which device makes it small matters less.
 # - A falling loss on random labels, or a single seed, shows nothing.
 
