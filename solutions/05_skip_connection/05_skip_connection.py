@@ -276,7 +276,7 @@ figures.show(
 )
 
 # %% [markdown]
-# Move the sliders: which kernels and paddings make the staircase lie on the diagonal? (With stride 1 it is
+# Change the three settings: which kernels and paddings make the staircase lie on the diagonal? (With stride 1 it is
 # $2p = k - 1$; with stride 2 there is no way.)
 
 # %% live=true

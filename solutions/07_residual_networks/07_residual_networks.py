@@ -825,7 +825,7 @@ assert after[1:3].min() > 1e-2 and after[3] == 0
 # %%
 def draw_remedy(remedy="residual + BN", log10_rate=-1.3):
     rate = 10**log10_rate
-    network = remedies.build(remedy, range(3), 24, DIGITS.x_train)
+    network = remedies.build(remedy, range(3), 24, DIGITS.x_train).float()
     losses = training.train_stacked(network, DIGITS.x_train, DIGITS.y_train, steps=30, batch=64, lr=rate)
     last = losses[-5:].mean()
     verdict = f"loss {last:.2f} after 30 steps" if np.isfinite(last) else "it diverges"

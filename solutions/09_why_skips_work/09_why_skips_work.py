@@ -869,7 +869,7 @@ figures.show(
 # | explanation | what it says | what we measured | what is left open |
 # |---|---|---|---|
 # | gradients vanish without skips | the norm shrinks with depth | with batch norm it *grows*; without norm and with a poor start it does shrink (lessons 3, 4) | says nothing on nets whose norms are healthy |
-# | shattered gradients (Balduzzi et al. 2017) | plain gradients decorrelate | yes, at initialisation (lesson 4) | whether it lasts during training |
+# | shattered gradients (Balduzzi et al. 2017) | plain gradients decorrelate | yes, at initialisation (lesson 4); nearly equal plain networks part within ten steps (lesson 7) | how much of the slowness that explains |
 # | short paths (Veit et al. 2016) | gradient travels along short paths | yes, and shorter after training; but the paths are not independent | why forward depth still helps |
 # | refinement (Greff et al. 2017) | blocks improve one estimate | early read-out and swaps fit | what exactly is refined |
 # | near identity (De and Smith 2020) | batch norm shrinks branches | gains fall with the block's number | remedies without norm work too (lesson 7) |
