@@ -621,9 +621,10 @@ figures.show(
 
 # %% [markdown]
 # A difference in the tenth decimal becomes another network within one pass through the data. So the plain
-# networks' gradient *turns* within a hair's breadth: a step that follows it ends where it points elsewhere. With
-# shortcuts the twins stay together. (That fits the slowness; it does not prove that it is the only cause, and
-# another learning rate or another start may behave otherwise.)
+# networks' gradient *turns* within a hair's breadth, and a step that follows it ends where it points elsewhere.
+# In lesson 4 the gradients shattered from one input to the next; here it is from one set of weights to the next.
+# With shortcuts the twins stay together. (That fits the slowness. It does not prove that it is the only cause,
+# and another learning rate or another start may behave otherwise.)
 #
 # It also means that the digits printed above for 24 plain layers are not the ones that *your* machine prints.
 # Another processor adds up in another order, and that is a nudge like ours. What does not depend on it is what
