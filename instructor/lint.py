@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 
@@ -87,6 +88,10 @@ def _cell_problems(cell: NotebookNode) -> Iterator[str]:
         yield "an answer needs a region from ### BEGIN SOLUTION to ### END SOLUTION, else nothing is cleared"
     if is_role(cell, "check") and cell.source.lstrip().startswith("### BEGIN HIDDEN TESTS"):
         yield "a check begins with its visible call; the hidden tests come after it"
+    if is_role(cell, "check") and _ends_with_a_value(cell.source):
+        yield "a check ends with a call or a statement: nbgrader reads a last value as partial credit"
+    if cell.cell_type == "code" and "NBVAL_" in cell.source:
+        yield "nbval takes no remark beside its comments: mark the cell `# %% varies=true` instead"
     if cell.cell_type == "code" and re.search(
         r"\bplt\.show\(|get_ipython\(|^\s*[%!]", cell.source, re.MULTILINE
     ):
@@ -101,6 +106,12 @@ def _cell_problems(cell: NotebookNode) -> Iterator[str]:
             and not output.metadata.get("image/png", {}).get("alt", "").strip()
         ):
             yield "a figure has no alt text: display it with figures.show(fig, alt=...)"
+
+
+def _ends_with_a_value(source: str) -> bool:
+    """Tell whether the last line of a cell is an expression other than a call."""
+    *_, last = ast.parse(source).body or [None]
+    return isinstance(last, ast.Expr) and not isinstance(last.value, ast.Call)
 
 
 def _marker_problems(cell: NotebookNode, meta: dict) -> Iterator[str]:

@@ -170,6 +170,14 @@ def use_a_demo_name(notebook):
     first(notebook, "check").source += "\nassert made_in_a_demo_cell"
 
 
+def end_with_a_value(notebook):
+    first(notebook, "check").source += "\nspectral_radius(3) > 0"
+
+
+def talk_to_nbval(notebook):
+    first(notebook, "answer").source += "\n# NBVAL_IGNORE_OUTPUT (rounding)"
+
+
 def put_scheme_in_the_open(notebook):
     cell = next(c for c in notebook.cells if c.cell_type == "markdown" and "nbgrader" not in c.metadata)
     cell.source += "\n=== BEGIN MARK SCHEME ===\nall\n=== END MARK SCHEME ==="
@@ -188,6 +196,8 @@ def put_scheme_in_the_open(notebook):
         (forget_solution, "needs a region"),
         (leave_region_open, "is missing"),
         (use_a_demo_name, "made_in_a_demo_cell"),
+        (end_with_a_value, "partial credit"),
+        (talk_to_nbval, "varies=true"),
         (put_scheme_in_the_open, "not of its kind"),
     ],
 )
