@@ -63,7 +63,6 @@ class StackedNetwork(nn.Module):
     def __init__(self, seeds: Sequence[int], layers: Iterable[nn.Module], head: nn.Module):
         super().__init__()
         self.seeds, self.layers, self.head = tuple(seeds), nn.Sequential(*layers), head
-        self.float()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map curves (batch, length), or (seeds, batch, length), to logits (seeds, batch, classes)."""

@@ -22,7 +22,7 @@ from helpers.training import StackedLinear, StackedNorm, stacked_loss
 
 
 class BlockNet(nn.Module):
-    """S networks of one shape and S different seeds: a stem, n branches and a head.
+    """S networks of one shape and S different seeds, float64: a stem, n branches and a head.
 
     Args:
         inputs, classes: length of an example and of its logits.
@@ -65,6 +65,7 @@ class BlockNet(nn.Module):
         self.stem = StackedLinear(draws, inputs, width, "default", bias=False)
         self.branches = nn.ModuleList(layer(width, width, bias=False) for _ in range(branches))
         self.head = layer(width, classes, bias=True)
+        self.double()
 
     def embed(self, x: Tensor) -> Tensor:
         """Give h_0, (S, N, batch), for x, (batch, inputs) or (S, batch, inputs)."""

@@ -57,9 +57,7 @@ class ResidualPair(nn.Module):
         self.first = PlainLayer(draws, width, norm=norm)
         self.second = StackedLinear(draws, width, width, bias=False)
         self.norm = StackedNorm(len(draws), width) if norm else nn.Identity()
-        self.scale = (
-            nn.Parameter(torch.zeros(len(draws), 1, 1, dtype=torch.float64)) if scale is None else scale
-        )
+        self.scale = nn.Parameter(torch.zeros(len(draws), 1, 1)) if scale is None else scale
 
     def forward(self, h: Tensor) -> Tensor:
         """Map (seeds, width, batch) to the same shape."""
@@ -75,7 +73,7 @@ class ReZeroLayer(nn.Module):
     def __init__(self, draws: list[Generator], width: int):
         super().__init__()
         self.layer = PlainLayer(draws, width)
-        self.gate = nn.Parameter(torch.zeros(len(draws), 1, 1, dtype=torch.float64))
+        self.gate = nn.Parameter(torch.zeros(len(draws), 1, 1))
 
     def forward(self, h: Tensor) -> Tensor:
         """Map (seeds, width, batch) to the same shape."""
@@ -100,7 +98,7 @@ class HighwayLayer(nn.Module):
 
 
 class StackedMLP(nn.Module):
-    """A stem, `depth` hidden layers of equal width and a linear head, for many seeds at once.
+    """A stem, `depth` hidden layers of equal width and a linear head, float64, for many seeds at once.
 
     Args:
         remedy: a key of `REMEDIES`.
@@ -143,6 +141,7 @@ class StackedMLP(nn.Module):
         self.norm = StackedNorm(len(draws), width) if norm else nn.Identity()
         self.blocks = nn.ModuleList(make() for _ in range(blocks))
         self.head = StackedLinear(draws, width, classes, "xavier")
+        self.double()
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (batch, inputs), or (seeds, batch, inputs), to logits (seeds, batch, classes)."""

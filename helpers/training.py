@@ -2,8 +2,8 @@
 
 A stacked network holds the weights of all its seeds in tensors with a leading seed axis, so that one batched
 matrix product serves them all; no seed sees another. Inside, features stand before examples: (seeds, features, batch).
-Stacked networks compute in float64: training a deep plain network blows a rounding error up a million times, and in
-float32 the second digit of a loss would depend on the processor.
+Networks of these parts are float64 as a whole (those of `dense1d` float32): training a deep network blows rounding
+errors up, and in float32 the second digit of a loss may depend on the processor.
 """
 
 from __future__ import annotations
@@ -168,10 +168,10 @@ class StackedNorm(nn.Module):
 
     def __init__(self, seeds: int, features: int):
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(seeds * features, dtype=torch.float64))
-        self.bias = nn.Parameter(torch.zeros(seeds * features, dtype=torch.float64))
-        self.register_buffer("mean", torch.zeros(seeds * features, dtype=torch.float64))
-        self.register_buffer("variance", torch.ones(seeds * features, dtype=torch.float64))
+        self.weight = nn.Parameter(torch.ones(seeds * features))
+        self.bias = nn.Parameter(torch.zeros(seeds * features))
+        self.register_buffer("mean", torch.zeros(seeds * features))
+        self.register_buffer("variance", torch.ones(seeds * features))
 
     def forward(self, h: Tensor) -> Tensor:
         """Map (seeds, features, batch) to the same shape."""

@@ -26,7 +26,7 @@ from nbgrader.converters import GenerateAssignment
 from nbgrader.coursedir import CourseDirectory
 
 from instructor.course import Course, CourseError, Lesson
-from instructor.files import write_text
+from instructor.files import notebook_text, write_text
 from instructor.lint import lint
 from instructor.settings import grader_config, run_quietly
 from instructor.source import fill, is_role, read_lesson
@@ -74,7 +74,7 @@ def build(course: Course, lesson: Lesson, force: bool = False) -> Built:
         _graft(notebook, course.solution(lesson), record)
     fill(notebook, cpu_seconds=f"{notebook.metadata.course.cpu_seconds:g}")
     _refuse(course, lesson, lint(course, lesson, notebook))
-    solution = _text(notebook)
+    solution = notebook_text(notebook)
     changed = [
         write_text(course.solution(lesson), solution),
         write_text(course.release(lesson), release(course, lesson, solution)),
@@ -105,7 +105,7 @@ def check(course: Course, lesson: Lesson) -> list[str]:
     except CourseError as error:
         return [str(error)]
     fill(notebook, cpu_seconds=f"{notebook.metadata.course.cpu_seconds:g}")
-    expected = _text(notebook)
+    expected = notebook_text(notebook)
     drifted = (
         [] if path.read_text(encoding="utf-8") == expected else [f"{path} was changed after it was built"]
     )
@@ -225,7 +225,7 @@ def release(course: Course, lesson: Lesson, solution: str) -> str:
     made.metadata.pop("course", None)
     for cell in made.cells:
         cell.metadata.id = cell.id
-    return _text(made)
+    return notebook_text(made)
 
 
 def generate(course: Course, lesson: Lesson, root: Path, database: bool = False) -> None:
@@ -305,8 +305,3 @@ def _refuse(course: Course, lesson: Lesson, problems: list[str], unfilled_ok: bo
         problems = [problem for problem in problems if "{{cpu_seconds}}" not in problem]
     if problems:
         raise CourseError(f"{course.source(lesson)}:\n  " + "\n  ".join(problems))
-
-
-def _text(notebook: NotebookNode) -> str:
-    """A notebook as text, keys sorted, one newline at the end."""
-    return json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n"

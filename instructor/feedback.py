@@ -147,10 +147,7 @@ def hide_paths(text: str) -> str:
 
 def prose(markdown: str) -> str:
     """Render markdown to sanitised HTML: no raw HTML, scripts, pictures or frames; links stay links."""
-    html = MarkdownIt("commonmark", {"html": False}).enable("table").render(hide_paths(markdown))
-    return nh3.clean(
-        html, tags=PROSE_TAGS, attributes={"a": {"href"}}, url_schemes={"http", "https", "mailto"}
-    )
+    return _sanitised(MarkdownIt("commonmark", {"html": False}).enable("table").render(hide_paths(markdown)))
 
 
 def formgrader_prose(markdown: str) -> str:
@@ -158,13 +155,14 @@ def formgrader_prose(markdown: str) -> str:
 
     Formulas stay as they are for MathJax, but for its command that makes a link of anything.
     """
-    html = nh3.clean(
-        markdown2html(markdown),
-        tags=PROSE_TAGS,
-        attributes={"a": {"href"}},
-        url_schemes={"http", "https", "mailto"},
+    return _sanitised(markdown2html(markdown)).replace(r"\href", r"\ href")
+
+
+def _sanitised(html: str) -> str:
+    """Keep the tags of prose, and links that lead to a page or a mailbox."""
+    return nh3.clean(
+        html, tags=PROSE_TAGS, attributes={"a": {"href"}}, url_schemes={"http", "https", "mailto"}
     )
-    return html.replace(r"\href", r"\ href")
 
 
 def code(source: str) -> str:

@@ -1,8 +1,16 @@
-"""Files that are there whole, or as they were."""
+"""Files that are there whole, or as they were; notebooks whose bytes depend on nothing but their content."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+
+from nbformat import NotebookNode
+
+
+def notebook_text(notebook: NotebookNode) -> str:
+    """A notebook as text, keys sorted, one newline at the end."""
+    return json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def write_text(path: Path, text: str) -> bool:

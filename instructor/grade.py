@@ -128,10 +128,11 @@ def register(course: Course, lesson: Lesson) -> None:
 def _enter_names(course: Course, students: set[str]) -> None:
     """Give students the names of the roster that `course collect` kept, for the Formgrader's lists."""
     roster = course.classroom / "roster.csv"
-    people = read_roster(roster).people if roster.is_file() else []
+    if not roster.is_file():
+        return
     config = grader_config(course)
     with Gradebook(config.CourseDirectory.db_url, config.CourseDirectory.course_id) as gradebook:
-        for person in people:
+        for person in read_roster(roster).people:
             if person.id in students:
                 names = {
                     "first_name": person.first_name,

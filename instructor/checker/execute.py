@@ -321,15 +321,18 @@ class TrustedExecute(NbGraderPreprocessor):
             The executed notebook, and the resources as they were.
 
         Raises:
-            FileNotFoundError: if the instructor's notebook is missing.
+            FileNotFoundError: if it is executed here and the instructor's notebook is missing.
         """
         names = resources["nbgrader"]
         course = self.parent.coursedir if hasattr(self.parent, "coursedir") else self.parent.parent.coursedir
-        key, files = key_and_files(
-            Path(course.format_path(course.source_directory, ".", names["assignment"])),
-            Path(course.format_path(course.release_directory, ".", names["assignment"])),
-        )
-        executed, report = self.ahead or execute(nb, key, self.limits, files=files)
+        if self.ahead:
+            executed, report = self.ahead
+        else:
+            key, files = key_and_files(
+                Path(course.format_path(course.source_directory, ".", names["assignment"])),
+                Path(course.format_path(course.release_directory, ".", names["assignment"])),
+            )
+            executed, report = execute(nb, key, self.limits, files=files)
         for cell, done in zip(nb.cells, executed.cells, strict=True):
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = done.get("outputs", []), done.get("execution_count")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +25,7 @@ from instructor.collect.triage import IGNORED, OLDER, REPAIRED, TAKEN, UNREADABL
 from instructor.collect.unpack import BY_HAND, Found, Limits, keep, walk
 from instructor.course import CourseError
 from instructor.csvsafe import read_csv, write_csv
-from instructor.files import write_text
+from instructor.files import notebook_text, write_text
 from instructor.suspicion import reaches
 
 _NOTEBOOK = (
@@ -296,10 +295,7 @@ def _take(row: Row, attempt: _Attempt, edition: Edition, classroom: Path) -> Row
 def _place(made: Rebuilt, edition: Edition, student: str, classroom: Path, time: datetime | None) -> None:
     """Write a canonical notebook and nbgrader's timestamp; bytes that are there already are not touched."""
     folder = classroom / "submitted" / student / edition.lesson
-    write_text(
-        folder / f"{edition.lesson}.ipynb",
-        json.dumps(made.notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n",
-    )
+    write_text(folder / f"{edition.lesson}.ipynb", notebook_text(made.notebook))
     if time:
         write_text(folder / "timestamp.txt", f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%S.%f} UTC\n")
     else:

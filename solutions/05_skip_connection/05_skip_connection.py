@@ -276,8 +276,8 @@ figures.show(
 )
 
 # %% [markdown]
-# Change the three settings: which kernels and paddings make the staircase lie on the diagonal? (With stride 1 it is
-# $2p = k - 1$; with stride 2 there is no way.)
+# Change the three settings: which kernels and paddings make the staircase lie on the diagonal? (With stride 1
+# it is $2p = k - 1$; with stride 2 there is no way.)
 
 # %% live=true
 figures.explore(draw_fit, padding=[2, 0, 1], kernel=[2, 3, 4, 5], stride=[2, 1])
