@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import golden
 from tests.attacks.runner import (
     ATTACKS,
     GROUPS,
@@ -17,6 +18,7 @@ from tests.attacks.runner import (
     grade_all,
     hand_in,
     harm,
+    score_of,
 )
 
 pytestmark = [
@@ -53,3 +55,11 @@ def test_an_attack_does_no_harm(graded, name):
 
 def test_everybody_else_is_graded_in_full(graded):
     assert class_harm(graded) == []
+
+
+def test_attacks_score_and_are_told_what_they_were(graded):
+    found = {
+        "scores": {a.name: score_of(graded, a.name) for a in ATTACKS},
+        "told": golden.told_of(graded.course.classroom),
+    }
+    assert golden.frozen("attacks", found) == ""

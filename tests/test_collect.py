@@ -26,6 +26,7 @@ from instructor.collect.triage import COLUMNS
 from instructor.course import CourseError
 from instructor.csvsafe import escape, read_csv, unescape, write_csv
 from instructor.suspicion import reaches
+from tests import golden
 from tests.damage import platforms
 from tests.damage.paper import paper_of, tiny_paper, tiny_score
 from tests.damage.recipes import UNGRADED, damages, written
@@ -117,6 +118,11 @@ def test_every_damaged_file_gets_the_expected_triage(suite):
         if rows[student].status != damage.status or damage.mention not in said(rows[student])
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def test_the_damage_suite_is_sorted_as_it_was(suite):
+    paper, _, triage, _ = suite
+    assert golden.frozen(f"damage_{paper.lesson}", {"triage": golden.triage_of(triage)}) == ""
 
 
 def test_nothing_is_placed_for_what_cannot_be_read(suite):

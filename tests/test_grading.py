@@ -17,6 +17,7 @@ from instructor.grade import grade, scores
 from instructor.report import export, grade_table
 from instructor.settings import grader_config
 from instructor.source import is_role
+from tests import golden
 from tests.bank import bank, exercises
 from tests.damage.paper import paper_of
 from tests.damage.recipes import damages
@@ -106,6 +107,17 @@ def test_the_sample_class_scores_what_is_stated_by_hand(graded):
         for lesson, score in zip(LESSONS, both, strict=True)
     }
     assert {(s.student, s.lesson): s.score for s in scores(course)} == expected
+
+
+@class_of_students
+def test_the_sample_class_is_sorted_scored_and_told_what_it_was(graded):
+    course, triage, _ = graded
+    found = {
+        "scores": {f"{s.student}/{s.lesson}": s.score for s in scores(course)},
+        "triage": golden.triage_of(triage),
+        "told": golden.told_of(course.classroom),
+    }
+    assert golden.frozen("sample_class", found) == ""
 
 
 @class_of_students
