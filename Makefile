@@ -43,9 +43,9 @@ build: .venv/instructor
 	$(PIP) --editable '.[lab]'
 	@touch $@
 
-.venv/instructor: .venv/learner
+.venv/instructor: .venv/learner course/pyproject.toml
 	@echo "== adding the instructor's tools"
-	$(PIP) --editable '.[instructor]'
+	$(PIP) --editable '.[lab]' --editable course
 	@touch $@
 
 table: .venv/instructor

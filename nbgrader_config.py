@@ -48,7 +48,7 @@ c.ClearMarkScheme.enforce_metadata = False
 # Grading: students' code runs behind walls, checks run outside of its reach (docs/threat-model.md). Only the first step
 # differs from nbgrader's own list; `nbgrader autograde` and the Formgrader's button take it, too.
 c.Autograde.autograde_preprocessors = [
-    "instructor.checker.execute.TrustedExecute",
+    "course.grading.execute.TrustedExecute",
     "nbgrader.preprocessors.IgnorePattern",
     "nbconvert.preprocessors.ClearMetadataPreprocessor",
     "nbgrader.preprocessors.LimitOutput",
@@ -58,9 +58,9 @@ c.Autograde.autograde_preprocessors = [
 ]
 
 # Feedback: escaped text, sanitised prose and small bitmaps on a page that loads nothing.
-c.GenerateFeedback.exporter_class = "instructor.feedback.FeedbackExporter"
-c.GenerateFeedback.preprocessors = ["instructor.feedback.GradesAndState"]
+c.GenerateFeedback.exporter_class = "course.reports.feedback.FeedbackExporter"
+c.GenerateFeedback.preprocessors = ["course.reports.feedback.GradesAndState"]
 
 # The Formgrader shows submissions in a page of the grader's own Jupyter server: no HTML of a learner's may act there.
 c.HTMLExporter.sanitize_html = True
-c.HTMLExporter.filters = {"markdown2html": "instructor.feedback.formgrader_prose"}
+c.HTMLExporter.filters = {"markdown2html": "course.reports.feedback.formgrader_prose"}

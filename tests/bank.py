@@ -16,10 +16,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from course.editions.build import cpu_seconds
+from course.editions.source import is_role, points, read_lesson
+from course.model import Lesson, load_course
 from helpers.checks import CheckFailed
-from instructor.build import cpu_seconds
-from instructor.course import Lesson, load_course
-from instructor.source import is_role, points, read_lesson
 from tests.wrong_answers import Answer
 
 COURSE = load_course()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from instructor.course import Course, load_course
+from course.model import Course, load_course
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from instructor.settings import CLASSROOM
+from course.config import CLASSROOM
 from tests.sample_class import messy_zip, roster
 
 STEPS = ("collect {zip} --roster {roster}", "grade 1 5", "feedback 1 5", "report")

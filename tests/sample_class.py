@@ -15,9 +15,9 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from instructor.course import Lesson, load_course
-from instructor.csvsafe import write_csv
-from instructor.source import is_role
+from course.csvfile import write_csv
+from course.editions.source import is_role
+from course.model import Lesson, load_course
 from tests.bank import bank, cells, exercises
 
 COURSE = load_course()

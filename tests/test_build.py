@@ -6,10 +6,10 @@ from dataclasses import replace
 import nbformat
 import pytest
 
-from instructor import build
-from instructor.course import CourseError, load_course
-from instructor.lint import lint
-from instructor.source import is_role, read_lesson
+from course.editions import build
+from course.editions.lint import lint
+from course.editions.source import is_role, read_lesson
+from course.model import CourseError, load_course
 
 COURSE = load_course()
 ALL = pytest.mark.parametrize("lesson", COURSE.written, ids=lambda lesson: lesson.name)

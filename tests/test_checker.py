@@ -17,12 +17,12 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 from nbgrader.utils import determine_grade
 
+from course.grading.bridge import studentside, wire
+from course.grading.checker.proxy import Channel, Proxy, StudentError
+from course.grading.checker.trusted import check
+from course.grading.execute import execute
+from course.grading.limits import Limits
 from helpers.checks import CheckFailed, after_call, beside, call, close, equal, gradient, raises
-from instructor.checker.execute import execute
-from instructor.checker.proxy import Channel, Proxy, StudentError
-from instructor.checker.trusted import check
-from instructor.inside import studentside, wire
-from instructor.sandbox.limits import Limits
 
 LIMIT = 10_000_000
 

@@ -8,9 +8,9 @@ import warnings
 
 import pytest
 
-from instructor.checker.trusted import check
-from instructor.course import Lesson
-from instructor.inside import studentside
+from course.grading.bridge import studentside
+from course.grading.checker.trusted import check
+from course.model import Lesson
 from tests.bank import COURSE, bank, cells, judge
 
 ANSWERS = [

@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 from rich.console import Console
 from typer.testing import CliRunner
 
-from instructor.collect import Limits, collect
-from instructor.collect.rebuild import even, rebuild
-from instructor.collect.repair import Unreadable, read_sheet
-from instructor.collect.roster import read_roster, safe_id
-from instructor.collect.triage import COLUMNS
-from instructor.course import CourseError
-from instructor.csvsafe import escape, read_csv, unescape, write_csv
-from instructor.suspicion import reaches
+from course.csvfile import escape, read_csv, unescape, write_csv
+from course.intake import Limits, collect
+from course.intake.rebuild import even, rebuild
+from course.intake.repair import Unreadable, read_sheet
+from course.intake.roster import read_roster, safe_id
+from course.intake.suspicion import reaches
+from course.intake.triage import COLUMNS
+from course.model import CourseError
 from tests import golden
 from tests.damage import platforms
 from tests.damage.paper import paper_of, tiny_paper, tiny_score
@@ -527,7 +527,7 @@ def test_one_hopeless_file_does_not_stop_the_class(release, classroom, work, tmp
             raise ZeroDivisionError("boom")
         return read_sheet(data)
 
-    monkeypatch.setattr("instructor.collect.collecting.read_sheet", explode)
+    monkeypatch.setattr("course.intake.collecting.read_sheet", explode)
     triage = collect(
         hand_in(tmp_path / "class", {"a/x.ipynb": b"boom", "b/x.ipynb": work}), release, classroom
     )
@@ -804,12 +804,12 @@ def test_who_handed_in_nothing_is_in_every_report(release, classroom, roster, wo
 def test_the_command(course, release, classroom, work, tmp_path, monkeypatch):
     import typer
 
-    from instructor.collect.command import collect_command
+    from course.intake.command import collect_command
 
     (tmp_path / "notebooks").symlink_to(release)
     lesson = replace(course.lessons[0], name=LESSON)
     tiny_course = replace(course, root=tmp_path, classroom=classroom, lessons=(lesson,))
-    monkeypatch.setattr("instructor.collect.command.load_course", lambda: tiny_course)
+    monkeypatch.setattr("course.intake.command.load_course", lambda: tiny_course)
     app = typer.Typer()
     app.command()(collect_command)
     folder = hand_in(tmp_path / "class", {"jane/x.ipynb": work, f"jo/{LESSON}.ipynb": b""})
@@ -924,7 +924,7 @@ def test_findings_change_no_status(tiny, release, classroom, tmp_path):
 
 def test_no_module_of_collecting_runs_what_was_handed_in():
     """Reading a submission must not execute it: no exec, eval, pickle or import by name in the package."""
-    for path in Path("instructor/collect").resolve().parent.glob("collect/*.py"):
+    for path in Path("course/intake").resolve().parent.glob("intake/*.py"):
         names = {
             node.func.id
             for node in ast.walk(ast.parse(path.read_text()))

@@ -9,11 +9,14 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 from rattler import MatchSpec
 
-from instructor.course import load_course
+from course.model import load_course
 
 ROOT = load_course().root
 CONDA_NAMES = {"torch": "pytorch-cpu", "matplotlib": "matplotlib-base"}
-PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+PROJECT, COURSE = (
+    tomllib.loads((ROOT / path).read_text(encoding="utf-8"))["project"]
+    for path in ("pyproject.toml", "course/pyproject.toml")
+)
 ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
 
 
@@ -28,10 +31,8 @@ def pip_lines():
 
 
 def requirements():
-    extras = PROJECT["optional-dependencies"]
-    return {
-        r.name: r for r in map(Requirement, [*PROJECT["dependencies"], *extras["lab"], *extras["instructor"]])
-    }
+    lines = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["lab"], *COURSE["dependencies"]]
+    return {r.name: r for r in map(Requirement, lines) if r.name != PROJECT["name"]}
 
 
 @pytest.mark.parametrize("name", sorted(requirements()))
@@ -51,6 +52,17 @@ def test_nothing_else_is_asked_for():
 
 def test_python_versions_agree():
     assert conda_specs()["python"].version == f"{PROJECT['requires-python']},<3.14"
+
+
+def test_a_learner_installs_helpers_alone_and_an_instructor_every_room():
+    setup = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
+    assert setup["packages"]["find"]["include"] == ["helpers*"]
+    packages = tomllib.loads((ROOT / "course/pyproject.toml").read_text(encoding="utf-8"))["tool"][
+        "setuptools"
+    ]
+    rooms = {".".join(p.parent.relative_to(ROOT).parts) for p in (ROOT / "course").rglob("*.py")}
+    assert set(packages["packages"]) == rooms
+    assert COURSE["version"] == PROJECT["version"]
 
 
 def test_constraints_pin_what_pyproject_asks_for():

@@ -9,12 +9,12 @@ from nbconvert.exporters import HTMLExporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from nbgrader.server_extensions.formgrader import handlers
 
-from instructor.course import load_course
-from instructor.csvsafe import read_csv
-from instructor.feedback import formgrader_prose, hide_paths, page, prose, without_regions
-from instructor.grade import Score
-from instructor.report import export, grade_table
-from instructor.settings import grader_config
+from course.config import grader_config
+from course.csvfile import read_csv
+from course.grading.grade import Score
+from course.model import load_course
+from course.reports.feedback import formgrader_prose, hide_paths, page, prose, without_regions
+from course.reports.report import export, grade_table
 
 GRADING = {"student": "ada, <b>countess</b>", "score": 3.0, "max_score": 4.0, "late_penalty": 0}
 PIXEL = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"0" * 20).decode()
@@ -162,7 +162,7 @@ def test_grades_survive_a_spreadsheet(tmp_path, monkeypatch):
         Score("Lovelace, Ada", "01", 2.0, 2.0, True),
         Score("-3@x", "01", 0.0, 2.0, False),
     ]
-    monkeypatch.setattr("instructor.report.scores", lambda course: rows)
+    monkeypatch.setattr("course.reports.report.scores", lambda course: rows)
     path = export(None, tmp_path / "grades.csv")
     assert [row["student"] for row in read_csv(path)] == ["=1+1", "Lovelace, Ada", "-3@x"]
     assert "\n'=1+1," in path.read_text(encoding="utf-8-sig")

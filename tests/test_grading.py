@@ -9,14 +9,14 @@ from nbgrader.api import Gradebook
 from nbgrader.preprocessors import Execute
 from nbgrader.utils import determine_grade
 
-from instructor.checker.execute import execute, is_check, key_and_files
-from instructor.collect import collect
-from instructor.course import load_course
-from instructor.feedback import feedback
-from instructor.grade import grade, scores
-from instructor.report import export, grade_table
-from instructor.settings import grader_config
-from instructor.source import is_role
+from course.config import grader_config
+from course.editions.source import is_role
+from course.grading.execute import execute, is_check, key_and_files
+from course.grading.grade import grade, scores
+from course.intake import collect
+from course.model import load_course
+from course.reports.feedback import feedback
+from course.reports.report import export, grade_table
 from tests import golden
 from tests.bank import bank, exercises
 from tests.damage.paper import paper_of

@@ -13,10 +13,10 @@ import pytest
 from nbclient import NotebookClient
 
 import helpers
+from course.editions.source import is_role, points, read_lesson
+from course.model import load_course
 from helpers.checks import core
 from helpers.figures import explore, png
-from instructor.course import load_course
-from instructor.source import is_role, points, read_lesson
 from tests.bank import cells, exercises, judge
 
 COURSE = load_course()

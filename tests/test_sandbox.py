@@ -13,16 +13,17 @@ from pathlib import Path
 
 import pytest
 
-from instructor.inside import launcher
-from instructor.sandbox import choose, limits
-from instructor.sandbox.choose import SandboxUnavailable, confinement, kernel_folder
-from instructor.sandbox.kernel import KernelGone, student_kernel
-from instructor.sandbox.limits import Limits, limits_in_force
-from instructor.sandbox.outputs import Outputs, clean
-from instructor.sandbox.places import INSIDE, INSTRUCTOR, readable, without
-from instructor.sandbox.watch import excess, family
+from course.grading import limits
+from course.grading.bridge import launcher
+from course.grading.kernel import KernelGone, student_kernel
+from course.grading.limits import Limits, limits_in_force
+from course.grading.outputs import Outputs, clean
+from course.grading.sandboxes import choose
+from course.grading.sandboxes.choose import SandboxUnavailable, confinement, kernel_folder
+from course.grading.sandboxes.places import BRIDGE, COURSE, readable, without
+from course.grading.watch import excess, family
 
-ROOT = INSTRUCTOR.parent
+ROOT = COURSE.parent
 QUICK = Limits(cell_cpu=3, cell_wall=10, notebook_wall=90, interrupted=1, memory=500 << 20)
 
 
@@ -91,7 +92,7 @@ def syscall(*args):
 
 import helpers.checks
 answers = {
-    "read": {p: outcome(open, "@ROOT@/" + p) for p in ("pyproject.toml", "solutions", "tests/test_sandbox.py", "instructor/grade.py", "nbgrader_config.py")},
+    "read": {p: outcome(open, "@ROOT@/" + p) for p in ("pyproject.toml", "solutions", "tests/test_sandbox.py", "course/grading/grade.py", "nbgrader_config.py")},
     "list": {p: outcome(os.listdir, p) for p in ("@ROOT@", "@ROOT@/tests", "/root", "/home", "/tmp", "/var", "/etc/ssh")},
     "write": {p: outcome(open, p, "w") for p in ("@ROOT@/helpers/new.py", "/usr/new", "/tmp/new", "@ROOT@/new", "/etc/new", sys.prefix + "/new", "../new", "../sockets/new")},
     "own": outcome(open, "own.txt", "w"),
@@ -302,7 +303,7 @@ def test_the_filter_lets_signals_out_only_if_they_cannot_leave(own_processes):
         "except PermissionError: print('refused')\n"
         "os.kill(os.getpid(), 0); print('me')"
     )
-    run = subprocess.run([sys.executable, "-c", code, str(INSIDE)], capture_output=True, text=True)
+    run = subprocess.run([sys.executable, "-c", code, str(BRIDGE)], capture_output=True, text=True)
     assert run.stdout.split() == ["reached" if own_processes else "refused", "me"], run.stderr
 
 
@@ -323,8 +324,8 @@ def test_places_leave_secrets_out(tmp_path):
     found = [str(p.relative_to(tmp_path)) for p in without(tmp_path / "a", [tmp_path / "a/b/secret"])]
     assert found == ["a/b/open", "a/c"]
     assert list(without(tmp_path / "a/c", [tmp_path / "a/c"])) == []
-    assert not any(path == INSTRUCTOR or path in INSTRUCTOR.parents for path in readable())
-    assert INSIDE in readable()
+    assert not any(path == COURSE or path in COURSE.parents for path in readable())
+    assert BRIDGE in readable()
 
 
 def test_a_kernels_folder_has_a_short_name_and_is_removed_however_deep():

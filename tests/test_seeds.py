@@ -7,8 +7,8 @@ import nbformat
 import numpy as np
 import pytest
 
-from instructor.course import load_course
-from instructor.source import read_lesson
+from course.editions.source import read_lesson
+from course.model import load_course
 
 COURSE = load_course()
 LESSONS = {int(lesson.name[:2]): lesson for lesson in COURSE.written}

@@ -9,9 +9,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
+from course.editions.source import is_role, read_lesson
+from course.model import load_course
 from helpers import shortcut
-from instructor.course import load_course
-from instructor.source import is_role, read_lesson
 
 TORCH = {"linear": lambda z: z, "relu": torch.relu, "tanh": torch.tanh, "logistic": torch.sigmoid}
 

@@ -198,7 +198,7 @@ attempt(read, "m/private.key")
     _attack(
         "imports",
         "the instructor's modules and tests are imported",
-        "for name in ('instructor.checker.trusted', 'tests.attacks.toy', 'tests.attacks.reading', 'instructor.grade'):\n    try:\n        module = __import__(name, fromlist=['x'])\n        attempt(read, module.__file__)\n        print(module.__name__, 'CANA' + 'RY-imported' if name.startswith(('tests', 'instructor.g')) else '')\n    except Exception as error:\n        print(type(error).__name__)\n",
+        "for name in ('course.grading.checker.trusted', 'tests.attacks.toy', 'tests.attacks.reading', 'course.grading.grade'):\n    try:\n        module = __import__(name, fromlist=['x'])\n        attempt(read, module.__file__)\n        print(module.__name__, 'CANA' + 'RY-imported' if name.startswith(('tests', 'course.grading.g')) else '')\n    except Exception as error:\n        print(type(error).__name__)\n",
     ),
     _attack(
         "hint",

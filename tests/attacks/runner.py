@@ -21,12 +21,12 @@ from nbgrader.api import Gradebook
 from nbgrader.converters import Autograde
 from nbgrader.coursedir import CourseDirectory
 
-from instructor.build import release
-from instructor.collect.collecting import collect
-from instructor.course import Course, load_course
-from instructor.grade import grade, register
-from instructor.settings import grader_config
-from instructor.source import read_lesson
+from course.config import grader_config
+from course.editions.build import release
+from course.editions.source import read_lesson
+from course.grading.grade import grade, register
+from course.intake.collecting import collect
+from course.model import Course, load_course
 from tests.attacks import Attack, breaking, faking, network, reading
 
 GROUPS = {"faking": faking, "reading": reading, "breaking": breaking, "network": network}

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from instructor.collect.rebuild import Edition, Place, read_editions
-from instructor.course import Course, Lesson
+from course.intake.rebuild import Edition, Place, read_editions
+from course.model import Course, Lesson
 
 RESPONSE = "*Replace this line with your answer.*"
 

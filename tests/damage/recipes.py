@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from instructor.collect.rebuild import Place
+from course.intake.rebuild import Place
 from tests.damage.paper import Paper
 
 FULL, NONE, UNGRADED = "full", "none", "ungraded"

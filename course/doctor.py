@@ -1,0 +1,95 @@
+"""`course doctor`: what this machine has, what is missing, and how to get it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from packaging.requirements import Requirement
+
+from course.grading.sandboxes.choose import SandboxUnavailable, confinement
+from course.model import Course
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the diagnosis; `remedy` says what to do where `ok` is False."""
+
+    what: str
+    ok: bool
+    found: str
+    remedy: str = ""
+
+
+def examine(course: Course) -> Iterator[Finding]:
+    """Look at everything that building and grading need.
+
+    Args:
+        course: the checkout.
+
+    Yields:
+        One finding a thing.
+    """
+    yield Finding(
+        "Python",
+        sys.version_info >= (3, 11),
+        sys.version.split()[0],
+        "install Python 3.11 or newer, then `make lab` makes a new .venv",
+    )
+    for path in ("pyproject.toml", "course/pyproject.toml"):
+        project = tomllib.loads((course.root / path).read_text(encoding="utf-8"))["project"]
+        for line in project["dependencies"]:
+            yield _package(Requirement(line))
+    for lesson in course.lessons:
+        built = course.solution(lesson).is_file() and course.release(lesson).is_file()
+        yield Finding(
+            lesson.name,
+            built,
+            "both editions are there" if built else "not built",
+            f"course build {lesson.name}",
+        )
+    yield _confinement()
+    yield _classroom(course)
+
+
+def _package(needed: Requirement) -> Finding:
+    """Whether a package is installed in a version that pyproject.toml accepts."""
+    try:
+        version = importlib.metadata.version(needed.name)
+    except importlib.metadata.PackageNotFoundError:
+        version = ""
+    ok = bool(version) and needed.specifier.contains(version, prereleases=True)
+    return Finding(
+        f"{needed.name} {needed.specifier}",
+        ok,
+        version or "not installed",
+        "make .venv/instructor",
+    )
+
+
+def _confinement() -> Finding:
+    """Which sandbox would hold a learner's kernel."""
+    try:
+        return Finding("sandbox", True, str(confinement()))
+    except SandboxUnavailable as error:
+        return Finding("sandbox", False, "none", str(error))
+
+
+def _classroom(course: Course) -> Finding:
+    """Whether grading may write where it works."""
+    try:
+        course.classroom.mkdir(parents=True, exist_ok=True)
+        probe = course.classroom / ".probe"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        return Finding(
+            "classroom",
+            False,
+            str(error),
+            f"make {course.classroom} writable, or set COURSE_CLASSROOM to a folder that is",
+        )
+    return Finding("classroom", True, str(course.classroom))

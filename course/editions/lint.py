@@ -1,0 +1,140 @@
+"""What `course build` refuses: slips in a lesson's text that would leak an answer or break grading."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from nbformat import NotebookNode
+
+from course.editions.source import KERNELSPEC, is_role, names_defined, names_needed
+from course.model import Course, Lesson
+
+MARKERS = {
+    "### BEGIN SOLUTION": "### END SOLUTION",
+    "### BEGIN HIDDEN TESTS": "### END HIDDEN TESTS",
+    "=== BEGIN MARK SCHEME ===": "=== END MARK SCHEME ===",
+}
+LOOKS_LIKE_A_MARKER = re.compile(
+    r"\b(begin|end)\b[\s_-]*\b(solutions?|hidden|marks?|marking)\b", re.IGNORECASE
+)
+
+
+def lint(course: Course, lesson: Lesson, notebook: NotebookNode) -> list[str]:
+    """Find what is wrong with a solution notebook before anything is generated from it.
+
+    Args:
+        course: the checkout.
+        lesson: the lesson the notebook is of.
+        notebook: the dressed solution notebook; outputs are looked at where there are any.
+
+    Returns:
+        One sentence a problem, naming the cell; empty if all is well.
+    """
+    problems = [*_notebook_problems(course, lesson, notebook)]
+    for cell in notebook.cells:
+        problems += [f"cell {cell.id!r}: {problem}" for problem in _cell_problems(cell)]
+    return problems
+
+
+def _notebook_problems(course: Course, lesson: Lesson, notebook: NotebookNode) -> Iterator[str]:
+    kernel = notebook.metadata.get("kernelspec", {})
+    if kernel.get("name") != KERNELSPEC["name"] or kernel.get("display_name") != KERNELSPEC["display_name"]:
+        yield f"the kernelspec must be {KERNELSPEC}, it is {dict(kernel)}: a private kernel's name would reach every student"
+    if not any(course.badge(lesson) in cell.source for cell in notebook.cells[:1]):
+        yield f"the first cell must hold the Colab badge {course.badge(lesson)}"
+    for label, key in (
+        ("grade_id", lambda c: c.metadata.get("nbgrader", {}).get("grade_id")),
+        ("cell id", lambda c: c.id),
+    ):
+        seen: set[str] = set()
+        for name in filter(None, map(key, notebook.cells)):
+            if name in seen:
+                yield f"the {label} {name!r} is used twice"
+            seen.add(name)
+    if not any(cell.id == "bootstrap" for cell in notebook.cells):
+        yield "no cell is marked `# %% bootstrap=true`"
+    yield from _names_across_the_process_border(notebook)
+
+
+def _names_across_the_process_border(notebook: NotebookNode) -> Iterator[str]:
+    """Check cells may use setup names, exercise names and their own: the rest does not exist where they are graded."""
+    allowed = {
+        name for cell in notebook.cells if is_role(cell, "setup") for name in names_defined(cell.source)
+    }
+    allowed |= {
+        name
+        for cell in notebook.cells
+        if cell.cell_type == "code" and is_role(cell, "answer")
+        for name in names_defined(cell.source)
+    }
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and is_role(cell, "check"):
+            for name in sorted(names_needed(cell.source) - allowed):
+                yield f"cell {cell.id!r}: uses {name!r}, which no setup or answer cell defines; graded, it would not exist"
+
+
+def _cell_problems(cell: NotebookNode) -> Iterator[str]:
+    meta = cell.metadata.get("nbgrader", {})
+    yield from _marker_problems(cell, meta)
+    if meta.get("task") and not meta.get("locked"):
+        yield "a task cell must be locked, else every later grading breaks"
+    if meta.get("grade"):
+        points = meta.get("points")
+        if not isinstance(points, (int, float)) or isinstance(points, bool) or points <= 0:
+            yield f"points must be a number above 0, not {points!r}"
+    if is_role(cell, "answer") and "### BEGIN SOLUTION" not in cell.source:
+        yield "an answer needs a region from ### BEGIN SOLUTION to ### END SOLUTION, else nothing is cleared"
+    if is_role(cell, "check") and cell.source.lstrip().startswith("### BEGIN HIDDEN TESTS"):
+        yield "a check begins with its visible call; the hidden tests come after it"
+    if is_role(cell, "check") and _ends_with_a_value(cell.source):
+        yield "a check ends with a call or a statement: nbgrader reads a last value as partial credit"
+    if cell.cell_type == "code" and "NBVAL_" in cell.source:
+        yield "nbval takes no remark beside its comments: mark the cell `# %% varies=true` instead"
+    if cell.cell_type == "code" and re.search(
+        r"\bplt\.show\(|get_ipython\(|^\s*[%!]", cell.source, re.MULTILINE
+    ):
+        yield "plt.show() and magics are not used: figures.show(fig, alt=...) displays with a text alternative"
+    if cell.cell_type == "markdown" and re.search(r"!\[\s*\]\(|<img(?![^>]*\balt=)", cell.source):
+        yield "an image needs alt text"
+    for left in re.findall(r"\{\{\w+\}\}", cell.source if cell.cell_type == "markdown" else ""):
+        yield f"{left} is no placeholder that the build fills in"
+    for output in cell.get("outputs", []):
+        if (
+            "image/png" in output.get("data", {})
+            and not output.metadata.get("image/png", {}).get("alt", "").strip()
+        ):
+            yield "a figure has no alt text: display it with figures.show(fig, alt=...)"
+
+
+def _ends_with_a_value(source: str) -> bool:
+    """Tell whether the last line of a cell is an expression other than a call."""
+    *_, last = ast.parse(source).body or [None]
+    return isinstance(last, ast.Expr) and not isinstance(last.value, ast.Call)
+
+
+def _marker_problems(cell: NotebookNode, meta: dict) -> Iterator[str]:
+    """Markers must be spelt exactly, be closed, and stand in a cell where nbgrader clears them."""
+    closing = ""
+    for line in map(str.strip, cell.source.splitlines()):
+        if line in MARKERS:
+            if closing:
+                yield f"{line!r} opens inside a region that is waiting for {closing!r}"
+            closing = MARKERS[line]
+        elif line == closing and closing:
+            closing = ""
+        elif line in MARKERS.values():
+            yield f"{line!r} closes nothing"
+        elif LOOKS_LIKE_A_MARKER.search(line):
+            yield f"{line!r} looks like a misspelt marker, and what it marks would leak; use one of {', '.join(MARKERS)}"
+    if closing:
+        yield f"a region is not closed: {closing!r} is missing"
+    homes = {
+        "### BEGIN SOLUTION": meta.get("solution", False),
+        "### BEGIN HIDDEN TESTS": meta.get("grade", False) and not meta.get("solution", False),
+        "=== BEGIN MARK SCHEME ===": meta.get("locked", False) and cell.cell_type == "markdown",
+    }
+    for marker, at_home in homes.items():
+        if marker in cell.source and not at_home:
+            yield f"{marker!r} stands in a cell that is not of its kind, so it would not be handled"

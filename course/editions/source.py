@@ -1,0 +1,177 @@
+"""Read a lesson's text into a notebook that nbgrader understands.
+
+What a cell is for stands on its `# %%` line (CONTRIBUTING.md has the table). Here those few
+words become nbgrader's metadata, ids and tags; nothing of that is written by hand.
+"""
+
+from __future__ import annotations
+
+import builtins
+import symtable
+
+import jupytext
+from nbformat import NotebookNode
+
+from course.model import Course, CourseError, Lesson
+
+ROLES = ("bootstrap", "setup", "answer", "check", "question", "response", "live", "varies")
+KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+
+BOOTSTRAP = """\
+# Finds the course's helpers. Run this cell first.
+try:
+    import helpers
+except ModuleNotFoundError:
+    import subprocess
+    import sys
+
+    if "google.colab" not in sys.modules:
+        raise ModuleNotFoundError(
+            "helpers is missing: run `make lab` in the course's folder and open this notebook there"
+        ) from None
+    course = "git+https://github.com/{repository}@{ref}"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
+    subprocess.run([*pip, course, "mnist1d"], check=True)
+    import helpers"""
+
+
+def read_lesson(course: Course, lesson: Lesson) -> NotebookNode:
+    """Read a lesson's text and give every cell its id, tags and nbgrader metadata.
+
+    Args:
+        course: the checkout.
+        lesson: which lesson.
+
+    Returns:
+        The solution notebook, not executed; `{{cpu_seconds}}` is still to be filled in.
+
+    Raises:
+        CourseError: if the text is missing or a cell's line names no or two roles.
+    """
+    path = course.source(lesson)
+    if not path.is_file():
+        raise CourseError(f"lesson {lesson.name} has no text: {path} does not exist")
+    notebook = jupytext.read(path, fmt="py:percent")
+    notebook.metadata = NotebookNode(kernelspec=dict(KERNELSPEC), language_info={"name": "python"})
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    for position, cell in enumerate(notebook.cells):
+        _dress(course, lesson, cell, position)
+    _tag_cells_that_need_an_answer(notebook)
+    fill(notebook, badge=course.badge(lesson), minutes=str(lesson.minutes), points=f"{points(notebook):g}")
+    return notebook
+
+
+def fill(notebook: NotebookNode, **values: str) -> None:
+    """Replace `{{name}}` in the prose, in place."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            for name, value in values.items():
+                cell.source = cell.source.replace("{{" + name + "}}", value)
+
+
+def points(notebook: NotebookNode) -> float:
+    """Sum the points of all graded cells."""
+    return sum(cell.metadata.get("nbgrader", {}).get("points", 0) for cell in notebook.cells)
+
+
+def _dress(course: Course, lesson: Lesson, cell: NotebookNode, position: int) -> None:
+    """Turn the words of one cell's line into ids, tags and nbgrader metadata, in place."""
+    words = dict(cell.metadata)
+    roles = [role for role in ROLES if role in words]
+    unknown = sorted(set(words) - set(ROLES) - {"points", "lines_to_next_cell"})
+    if len(roles) > 1 or unknown:
+        what = f"the words {unknown}" if unknown else f"the roles {roles}"
+        raise CourseError(
+            f"{course.source(lesson)}: cell {position + 1} has {what}; a cell has at most one of {', '.join(ROLES)}"
+        )
+    role = roles[0] if roles else ""
+    name = f"{lesson.topic}-{position:02d}"
+    cell.metadata = NotebookNode()
+    if role == "bootstrap":
+        cell.source = BOOTSTRAP.format(repository=course.repository, ref=course.ref)
+    tags = {
+        "bootstrap": ["setup"],
+        "setup": ["setup"],
+        "check": ["raises-exception"],
+        "live": ["skip-execution", "nbval-skip"],
+        "varies": ["nbval-ignore-output"],
+    }
+    if role in tags:
+        cell.metadata.tags = tags[role]
+    if role and role not in ("live", "varies"):
+        name = (
+            "bootstrap"
+            if role == "bootstrap"
+            else f"{words[role]}_check"
+            if role == "check"
+            else str(words[role])
+        )
+        name = f"{name}_{role}" if role in ("question", "response") else name
+        cell.metadata.nbgrader = _nbgrader(role, name, words, cell.cell_type)
+    cell.id = cell.metadata.id = name.replace("_", "-")[:64]
+
+
+def _nbgrader(role: str, name: str, words: dict, cell_type: str) -> NotebookNode:
+    """The metadata that nbgrader's own toolbar would have written for this role."""
+    graded = role in ("check", "response")
+    metadata = NotebookNode(
+        grade=graded,
+        grade_id=name,
+        locked=role not in ("answer", "response"),
+        schema_version=3,
+        solution=role in ("answer", "response"),
+        task=False,
+        cell_type=cell_type,
+    )
+    if graded:
+        metadata.points = words.get("points")
+    return metadata
+
+
+def is_role(cell: NotebookNode, role: str) -> bool:
+    """Tell whether a dressed cell is an "answer", a "check", a "response" or a "setup" cell."""
+    meta = cell.metadata.get("nbgrader", {})
+    if role == "setup":
+        return "setup" in cell.metadata.get("tags", [])
+    graded, solution = meta.get("grade", False), meta.get("solution", False)
+    return {
+        "answer": solution and not graded,
+        "check": graded and not solution,
+        "response": graded and solution,
+    }[role]
+
+
+def names_defined(source: str) -> set[str]:
+    """Names that a cell binds at its top level: assigned, defined or imported."""
+    table = symtable.symtable(source, "<cell>", "exec")
+    return {
+        symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned() or symbol.is_imported()
+    }
+
+
+def names_needed(source: str) -> set[str]:
+    """Names that a cell reads, in functions too, and neither binds itself nor finds among the builtins."""
+    tables = [symtable.symtable(source, "<cell>", "exec")]
+    used: set[str] = set()
+    for table in tables:
+        tables.extend(table.get_children())
+        used |= {
+            s.get_name()
+            for s in table.get_symbols()
+            if s.is_referenced() and (s.is_global() or table.get_type() == "module")
+        }
+    return used - names_defined(source) - set(dir(builtins))
+
+
+def _tag_cells_that_need_an_answer(notebook: NotebookNode) -> None:
+    """Tag `raises-exception` on code that fails while an answer is blank, directly or through another cell."""
+    waiting: set[str] = set()
+    for cell in notebook.cells:
+        if cell.cell_type != "code":
+            continue
+        if is_role(cell, "answer"):
+            waiting |= names_defined(cell.source)
+        elif names_needed(cell.source) & waiting or "globals" in cell.source:
+            cell.metadata.tags = sorted({*cell.metadata.get("tags", []), "raises-exception"})
+            if not is_role(cell, "check"):
+                waiting |= names_defined(cell.source)

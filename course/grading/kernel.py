@@ -1,0 +1,348 @@
+"""Talk with a student's kernel: run a cell, ask a question, stop what takes too long.
+
+Nothing that comes from the kernel is trusted: messages may be forged, malformed, huge or missing. Each wait ends by
+itself, because a limit of CPU time or of the wall clock ends it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import shutil
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import zmq
+import zmq.asyncio
+from jupyter_client import AsyncKernelManager
+from nbformat import NotebookNode
+
+from course.grading.limits import Limits
+from course.grading.outputs import Outputs, error_output
+from course.grading.provisioner import SandboxProvisioner
+from course.grading.sandboxes.choose import Confinement, kernel_folder
+from course.grading.watch import excess, family
+
+PULSE = 0.1  # seconds between two looks at the limits
+SETTLE = 10.0  # seconds that a finished cell's last outputs may take to arrive
+SERVE = "__import__('sys').modules['bridge.studentside'].serve({!r})"
+
+
+class KernelGone(Exception):
+    """The kernel is dead or had to be killed; the message says why."""
+
+
+class TooSlow(Exception):
+    """What was asked took too long and was interrupted; the kernel is still there."""
+
+
+class GradingError(Exception):
+    """The kernel did not even start: a fault of this machine, never the student's."""
+
+
+@dataclass
+class Budget:
+    """CPU and wall seconds for a piece of work, counted from its start."""
+
+    cpu: float
+    wall: float
+    cpu_start: float
+    wall_start: float = field(default_factory=time.monotonic)
+
+    def spent(self, cpu_now: float) -> str:
+        """Say which limit is reached, "" if none."""
+        if cpu_now - self.cpu_start > self.cpu:
+            return f"it took more than {self.cpu:g} seconds of computing"
+        if time.monotonic() - self.wall_start > self.wall:
+            return f"it took more than {self.wall:g} seconds"
+        return ""
+
+
+class StudentKernel:
+    """A kernel behind walls, from `student_kernel`."""
+
+    def __init__(self, manager: AsyncKernelManager, base: Path, limits: Limits, deadline: float):
+        self.cpu = 0.0
+        self._manager, self._base, self._limits, self._deadline = manager, base, limits, deadline
+        self._gone = ""
+        self._replies: dict[str, asyncio.Future] = {}
+        self._cell: tuple[str, Outputs, asyncio.Event] | None = None
+
+    def budget(self) -> Budget:
+        """Open the budget of a cell, or of all that one check asks."""
+        return Budget(self._limits.cell_cpu, self._limits.cell_wall, self.cpu)
+
+    async def run(self, source: str) -> tuple[list[NotebookNode], str]:
+        """Execute one of the student's cells.
+
+        Args:
+            source: its code.
+
+        Returns:
+            Its outputs, and why it was stopped ("" if it ended by itself).
+
+        Raises:
+            KernelGone: if it took the kernel with it.
+        """
+        outputs, idle = Outputs(self._limits), asyncio.Event()
+        request = self._client.session.msg(
+            "execute_request",
+            {
+                "code": source,
+                "silent": False,
+                "store_history": True,
+                "user_expressions": {},
+                "allow_stdin": False,
+                "stop_on_error": False,
+            },
+        )
+        self._cell = (request["header"]["msg_id"], outputs, idle)
+        try:
+            reply = await self._reply(request, self.budget())
+            if _asks_to_exit(reply):
+                await self._kill("it ended the kernel")
+                raise KernelGone(self._gone)
+            stopped = ""
+        except TooSlow as slow:
+            stopped = str(slow)
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(idle.wait(), SETTLE if not stopped else PULSE)
+        self._cell = None
+        if stopped:
+            outputs.cells.append(error_output("CellTimeoutError", f"This cell was stopped: {stopped}."))
+        return outputs.cells, stopped
+
+    async def ask(self, message: str, budget: Budget) -> str:
+        """Hand a message to `studentside` and give back its answer.
+
+        Args:
+            message: ASCII text.
+            budget: what the answer may cost, shared by all questions of a check.
+
+        Returns:
+            Text from the student's process: judge it with care.
+
+        Raises:
+            TooSlow: if the budget is spent.
+            KernelGone: if the kernel died of it.
+        """
+        request = self._client.session.msg(
+            "execute_request",
+            {
+                "code": "",
+                "silent": True,
+                "store_history": False,
+                "user_expressions": {"answer": SERVE.format(message)},
+                "allow_stdin": False,
+                "stop_on_error": False,
+            },
+        )
+        content = await self._reply(request, budget)
+        try:
+            answer = content["user_expressions"]["answer"]["data"]["text/plain"]
+        except (KeyError, TypeError):
+            return ""
+        return answer if isinstance(answer, str) else ""
+
+    async def _reply(self, request: dict, budget: Budget) -> dict:
+        """Send a request and wait for the content of its reply, as long as budget and limits allow."""
+        future = asyncio.get_running_loop().create_future()
+        key = request["header"]["msg_id"]
+        self._replies[key] = future
+        try:
+            self._client.shell_channel.send(request)
+            reason = await self._until(future, budget)
+            if reason:
+                self._client.control_channel.send(self._client.session.msg("interrupt_request", {}))
+                if await self._until(future, Budget(1e9, self._limits.interrupted, self.cpu)):
+                    await self._kill(f"{reason} and could not be interrupted")
+                    raise KernelGone(self._gone)
+                raise TooSlow(reason)
+            return future.result()
+        finally:
+            del self._replies[key]
+
+    async def _until(self, future: asyncio.Future, budget: Budget) -> str:
+        """Wait for a reply; give "" once it is there, else why not to wait longer.
+
+        Raises:
+            KernelGone: if there will be none.
+        """
+        while not future.done():
+            await asyncio.wait({future}, timeout=PULSE)
+            if self._gone and not future.done():
+                raise KernelGone(self._gone)
+            if not future.done() and (reason := budget.spent(self.cpu)):
+                return reason
+        return ""
+
+    async def start(self) -> None:
+        """Start the kernel and wait until it answers.
+
+        Raises:
+            GradingError: if it does not.
+            KernelGone: if the notebook's time is up.
+        """
+        context = zmq.asyncio.Context()
+        context.setsockopt(zmq.MAXMSGSIZE, self._limits.message)
+        context.setsockopt(zmq.RCVHWM, 4)  # messages that may wait, each as large as that
+        context.setsockopt(zmq.RECONNECT_IVL, 20)
+        context.setsockopt(zmq.LINGER, 0)
+        self._context = context
+        log = self._base / "log"
+        with log.open("wb") as stream:
+            await self._manager.start_kernel(stdout=stream, stderr=stream)
+        self._client = self._manager.client(context=context)
+        self._client.start_channels(stdin=False, hb=False)
+        self._tasks = [
+            asyncio.create_task(self._pump(self._client.shell_channel.get_msg, self._on_shell)),
+            asyncio.create_task(self._pump(self._client.iopub_channel.get_msg, self._on_iopub)),
+            asyncio.create_task(self._watch()),
+        ]
+        self._heard = asyncio.Event()
+        end = time.monotonic() + self._limits.startup
+        while not self._heard.is_set():
+            request = self._client.session.msg("kernel_info_request", {})
+            self._client.shell_channel.send(request)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._heard.wait(), PULSE)
+            if time.monotonic() > self._deadline:
+                raise KernelGone(self._late())
+            if self._gone or time.monotonic() > end:
+                said = log.read_text(errors="replace").strip()[-2000:]
+                raise GradingError(f"the kernel did not start ({self._gone or 'no answer'}): {said}")
+        (self._base / "sockets").chmod(
+            0o500
+        )  # the sockets are there: nothing else is to be written on our disk
+
+    async def stop(self) -> None:
+        """Kill the kernel and everything it started."""
+        for task in getattr(self, "_tasks", []):
+            task.cancel()
+        if hasattr(self, "_client"):
+            self._client.stop_channels()
+        await self._kill("")
+        with contextlib.suppress(Exception):
+            await self._manager._async_cleanup_resources()
+        self._context.destroy(linger=0)
+
+    async def _kill(self, reason: str) -> None:
+        self._gone = self._gone or reason
+        provisioner = self._manager.provisioner
+        if provisioner and provisioner.has_process:
+            await provisioner.kill()
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(provisioner.wait(), 10)
+
+    def _late(self) -> str:
+        return f"the notebook took more than {self._limits.notebook_wall:g} seconds in all"
+
+    async def _pump(self, receive: Callable, handle: Callable[[dict], None]) -> None:
+        """Pass messages on; forged and malformed ones are dropped."""
+        while True:
+            try:
+                handle(await receive(timeout=None))
+            except Exception:
+                await asyncio.sleep(0.001)
+
+    def _on_shell(self, message: dict) -> None:
+        future = self._replies.get(message["parent_header"]["msg_id"])
+        if future and not future.done() and isinstance(message["content"], dict):
+            future.set_result(message["content"])
+
+    def _on_iopub(self, message: dict) -> None:
+        self._heard.set()
+        if not self._cell:
+            return
+        key, outputs, idle = self._cell
+        if message["parent_header"]["msg_id"] != key:
+            return
+        kind, content = message["header"]["msg_type"], message["content"]
+        if kind == "status" and content["execution_state"] == "idle":
+            idle.set()
+        else:
+            outputs.take(kind, content)
+
+    async def _watch(self) -> None:
+        """Look after the limits that no single cell has: memory, processes, disk and the notebook's time."""
+        provisioner = self._manager.provisioner
+        shown = [str(self._base / "sockets"), str(self._base / "work")]
+        while not self._gone:
+            processes = family(provisioner.pid)
+            self.cpu = max(self.cpu, sum(p.cpu for p in processes))
+            inner = [f"/proc/{p.pid}/root{self._base}/work" for p in processes[-1:]]
+            reason = excess(processes, [*shown, *inner], self._limits)
+            if await provisioner.poll() is not None:
+                self._gone = "it ended the kernel"
+            elif reason:
+                await self._kill(reason)
+            elif time.monotonic() > self._deadline:
+                await self._kill(self._late())
+            await asyncio.sleep(PULSE)
+
+
+def _asks_to_exit(reply: dict) -> bool:
+    """Tell whether a cell called exit() or quit(): the kernel then ends a moment later."""
+    payload = reply.get("payload")
+    return isinstance(payload, list) and any(
+        isinstance(p, dict) and p.get("source") == "ask_exit" and not p.get("keepkernel") for p in payload
+    )
+
+
+@functools.cache
+def font_lists() -> list[Path]:
+    """Find matplotlib's list of the fonts on this machine, which every kernel would else spend a second to make."""
+    try:
+        import matplotlib.font_manager
+    except ImportError:
+        return []
+    return sorted(Path(matplotlib.get_cachedir()).glob("fontlist-*.json"))
+
+
+@asynccontextmanager
+async def student_kernel(
+    walls: Confinement, limits: Limits, files: Sequence[Path], deadline: float
+) -> AsyncIterator[StudentKernel]:
+    """Start a kernel behind walls; kill it at the end.
+
+    Args:
+        walls: which.
+        limits: how much it may use.
+        files: data files that lie in its work folder.
+        deadline: `time.monotonic()` at which it is killed in any case.
+
+    Yields:
+        The kernel, ready for the first cell.
+
+    Raises:
+        GradingError: if it does not start.
+    """
+    with kernel_folder() as base:
+        for file in files:
+            shutil.copy(file, base / "files" / file.name)
+        fonts = base / "files" / ".matplotlib"
+        fonts.mkdir()
+        for file in font_lists():
+            shutil.copy(file, fonts / file.name)
+        shutil.copytree(base / "files", base / "work", dirs_exist_ok=True)
+        manager = AsyncKernelManager(
+            transport="ipc", ip=f"{base}/sockets/k", connection_file=f"{base}/connection.json"
+        )
+        manager.provisioner = SandboxProvisioner(
+            kernel_id="student",
+            kernel_spec=manager.kernel_spec,
+            parent=manager,
+            base=base,
+            walls=walls,
+            limits=limits,
+        )
+        kernel = StudentKernel(manager, base, limits, deadline)
+        try:
+            await kernel.start()
+            yield kernel
+        finally:
+            await kernel.stop()

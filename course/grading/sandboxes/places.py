@@ -1,0 +1,68 @@
+"""What the student's process may read: the system's programs, this Python, `helpers` and nothing else of the course."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+COURSE = Path(__file__).resolve().parents[2]
+BRIDGE = COURSE / "grading" / "bridge"
+SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store")
+SETTINGS = (
+    "/etc/ld.so.cache",
+    "/etc/localtime",
+    "/etc/fonts",
+    "/etc/alternatives",
+    "/sys/devices/system/cpu",
+)
+PRIVATE = ("solutions", "course", "tests", "classroom", ".git")
+
+
+def readable() -> list[Path]:
+    """Give the folders that a kernel needs, the course's own secrets taken out.
+
+    Returns:
+        Absolute paths; none of them holds a folder of `hidden()`.
+    """
+    python = [
+        sys.prefix,
+        sys.base_prefix,
+        *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
+    ]
+    helpers = importlib.util.find_spec("helpers").submodule_search_locations
+    wanted = [
+        Path(os.path.abspath(p))
+        for p in (*SYSTEM, *SETTINGS, *python, *map(os.path.realpath, python), *helpers, BRIDGE)
+    ]
+    top = [p for p in dict.fromkeys(wanted) if not any(q != p and q in p.parents for q in wanted)]
+    outside = [part for path in top if path.exists() for part in without(path, hidden())]
+    return [*dict.fromkeys([*outside, BRIDGE])]
+
+
+def hidden() -> list[Path]:
+    """Give the folders that stay out of sight even where something around them is readable."""
+    return [COURSE, *(COURSE.parent / name for name in PRIVATE)]
+
+
+def without(folder: Path, secrets: Iterable[Path]) -> Iterator[Path]:
+    """Cover a folder by paths that leave the secrets out.
+
+    Args:
+        folder: an existing folder or file.
+        secrets: paths that must not be reached through any of the results.
+
+    Yields:
+        The folder itself if it holds no secret, else its parts.
+    """
+    secrets = [Path(secret) for secret in secrets]
+    if folder in secrets:
+        return
+    if not any(folder in secret.parents for secret in secrets):
+        yield folder
+        return
+    for part in sorted(folder.iterdir()):
+        yield from without(part, secrets)

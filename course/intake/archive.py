@@ -1,0 +1,344 @@
+"""Keep what was downloaded, and walk through it: folders, zips, and zips within zips.
+
+Nothing is ever unpacked to disk. An archive's members are read one at a time, within limits, so
+that no path in it can lead anywhere and no bomb can go off.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import shutil
+import stat
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from course.model import CourseError
+
+MB = 1024 * 1024
+BY_HAND = "by hand"
+_JUNK = {".ds_store", "thumbs.db", "desktop.ini", "__macosx", ".git"}
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+_CROWD = "its zip holds more files than the limit"
+_REFUSED = "refused, it is a symbolic link or no regular file"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What may be read. A zip within a download is a student's, so its limits are narrow.
+
+    Args:
+        file_bytes: of one file, unpacked.
+        class_bytes, class_members: of one download.
+        student_bytes, student_members: of one zip within a download, all its own zips included.
+        ratio: of unpacked to packed size, for files of more than 16 MB.
+        depth: zips within zips within the download.
+    """
+
+    file_bytes: int = 64 * MB
+    class_bytes: int = 16 * 1024 * MB
+    class_members: int = 100_000
+    student_bytes: int = 256 * MB
+    student_members: int = 2_000
+    ratio: int = 200
+    depth: int = 2
+
+
+@dataclass(frozen=True)
+class Found:
+    """One file of a download.
+
+    Args:
+        path: from the download's name on, through archives.
+        data: its bytes; None if it was not or could not be read.
+        time: when it was last changed; None if unknown.
+        problem: why it could not be read; empty if it could.
+    """
+
+    path: PurePosixPath
+    data: bytes | None
+    time: datetime | None
+    problem: str = ""
+
+
+class _TooMuch(Exception):
+    """A limit was passed; the message says which."""
+
+
+@dataclass
+class _Budget:
+    """Bytes and members that an archive may still give, and whether a student made it."""
+
+    bytes: int
+    members: int
+    student: bool
+
+    def spend(self, size: int) -> None:
+        self.bytes -= size
+        if self.bytes < 0:
+            raise _TooMuch("its zip unpacks to more than the limit")
+
+
+def keep(source: Path, downloads: Path, student: str = "", lesson: str = "") -> Path:
+    """Copy what was downloaded, as it is, to a folder of its own; the same content only once.
+
+    Args:
+        source: a file or a folder.
+        downloads: where downloads are kept.
+        student: if given, everything in `source` is this student's, handed in by hand.
+        lesson: if given, the lesson it is for.
+
+    Returns:
+        The copy: `downloads/<name>-<digest>/<name>`.
+
+    Raises:
+        CourseError: if there is no such file or folder.
+    """
+    if not source.exists():
+        raise CourseError(f"there is nothing to collect at {source}")
+    source, downloads = source.resolve(), downloads.resolve()
+    if source == downloads or downloads in source.parents or source in downloads.parents:
+        raise CourseError(
+            f"{source} holds or lies in {downloads}, where the originals are kept: collect from another folder"
+        )
+    name = f"{source.stem or source.name}-{_digest(source, student, lesson)}"
+    if student:
+        target = downloads.joinpath(
+            BY_HAND, name, _part(student, "student"), _part(lesson, "lesson") if lesson else "", source.name
+        )
+    else:
+        target = downloads / name / source.name
+    if target.exists():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh = target.parent / ".copying"
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir()
+    if source.is_dir():
+        shutil.copytree(source, fresh / source.name, symlinks=True, ignore=_irregular)
+    else:
+        shutil.copy2(source, fresh / source.name)
+    (fresh / source.name).replace(target)
+    fresh.rmdir()
+    return target
+
+
+def _part(name: str, what: str) -> str:
+    """Refuse a name that is no single folder's name."""
+    if name in (".", "..") or "/" in name or "\\" in name or "\0" in name:
+        raise CourseError(f"the {what} {name!r} is no folder's name: it must not hold a slash")
+    return name
+
+
+def _irregular(folder: str, names: list[str]) -> set[str]:
+    """Names that cannot be copied: pipes, sockets, devices."""
+    modes = {name: os.lstat(os.path.join(folder, name)).st_mode for name in names}
+    return {
+        name
+        for name, mode in modes.items()
+        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode))
+    }
+
+
+def _digest(source: Path, *more: str) -> str:
+    """Eight hex digits of a file's or folder's content."""
+    digest = hashlib.sha256("\0".join(more).encode())
+    files = (
+        sorted(p for p in source.rglob("*") if p.is_file() and not p.is_symlink())
+        if source.is_dir()
+        else [source]
+    )
+    for path in files:
+        digest.update(
+            f"\0{path.relative_to(source.parent)}\0{path.stat().st_size}\0".encode("utf-8", "surrogateescape")
+        )
+        with path.open("rb") as file:
+            while block := file.read(MB):
+                digest.update(block)
+    return digest.hexdigest()[:8]
+
+
+def walk(
+    root: Path, limits: Limits, zone: tzinfo | None, wanted: Callable[[str], bool] = lambda name: True
+) -> Iterator[Found]:
+    """Go through a download, in order of the paths.
+
+    Args:
+        root: a file or folder; its own name opens every path.
+        limits: what may be read.
+        zone: the time zone of the times in zips, which tell none; None is this machine's.
+        wanted: takes a name; a file or zip that it does not want is left alone.
+
+    Yields:
+        Every file but the litter of operating systems, the refused ones with their reason.
+    """
+    yield from _Walk(limits, zone, wanted).start(root)
+
+
+def _is_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4) in _ZIP
+
+
+def _files(root: Path) -> Iterator[Path]:
+    """All entries below a folder that are no folders, links not followed; a file is its own only entry."""
+    if root.is_symlink() or not root.is_dir():
+        yield root
+        return
+    for folder, folders, names in os.walk(root):
+        yield from (Path(folder, name) for name in names)
+        yield from (Path(folder, name) for name in folders if Path(folder, name).is_symlink())
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """One walk through one download."""
+
+    limits: Limits
+    zone: tzinfo | None
+    wanted: Callable[[str], bool]
+
+    def start(self, root: Path) -> Iterator[Found]:
+        """Go through a file or folder."""
+        for path in sorted(_files(root)):
+            inner = PurePosixPath(root.name, *path.relative_to(root).parts)
+            info = path.lstat()
+            time = datetime.fromtimestamp(info.st_mtime, UTC)
+            if _is_junk(inner) or (path != root and not self.wanted(path.name)):
+                continue
+            if not stat.S_ISREG(info.st_mode):
+                yield Found(inner, None, time, _REFUSED)
+            elif _is_zip(path):
+                with path.open("rb") as file:
+                    budget = self.budget(student=path != root)
+                    yield from self.archive(file, inner, time, budget, self.limits.depth)
+            elif info.st_size > self.limits.file_bytes:
+                yield Found(inner, None, time, _too_large(info.st_size, self.limits))
+            else:
+                yield Found(inner, path.read_bytes(), time)
+
+    def budget(self, student: bool) -> _Budget:
+        """What a zip may give: the download itself, or one that a student made."""
+        limits = self.limits
+        if student:
+            return _Budget(limits.student_bytes, limits.student_members, student)
+        return _Budget(limits.class_bytes, limits.class_members, student)
+
+    def archive(
+        self, file: BinaryIO, path: PurePosixPath, time: datetime | None, budget: _Budget, depth: int
+    ) -> Iterator[Found]:
+        """Go through a zip; what is wrong with the whole of it becomes one `Found` of its own.
+
+        Times within a student's zip are the student's to choose: there the zip's own time counts.
+        """
+        try:
+            _refuse_a_crowd(file, budget)
+            with zipfile.ZipFile(file) as archive:
+                members = [m for m in archive.infolist() if not m.is_dir()]
+                if {"[Content_Types].xml", "mimetype"} & {m.filename for m in members}:
+                    yield Found(path, None, time, "an office document, not a notebook")
+                    return
+                budget.members -= len(members)
+                if budget.members < 0:
+                    raise _TooMuch(_CROWD)
+                for member in sorted(members, key=_name):
+                    when = time if budget.student else _time(member, self.zone)
+                    yield from self.member(archive, member, path, when, budget, depth)
+        except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError, _TooMuch) as error:
+            yield Found(path, None, time, f"a zip that cannot be read: {error}")
+
+    def member(
+        self,
+        archive: zipfile.ZipFile,
+        member: zipfile.ZipInfo,
+        path: PurePosixPath,
+        time: datetime | None,
+        budget: _Budget,
+        depth: int,
+    ) -> Iterator[Found]:
+        """Read one member of a zip, or go through it where it is a zip itself."""
+        name = _name(member).replace("\\", "/")
+        parts = [part for part in name.split("/") if part not in ("", ".")]
+        inner = path.joinpath(*parts)
+        if _is_junk(inner) or not self.wanted(inner.name):
+            return
+        if problem := _refusal(member, name, parts, self.limits):
+            yield Found(inner, None, time, problem)
+            return
+        try:
+            with archive.open(member) as opened:
+                data = opened.read(self.limits.file_bytes + 1)
+        except Exception as error:  # zipfile, zlib, bz2 and lzma each raise errors of their own
+            yield Found(inner, None, time, f"the zip is damaged here: {error or type(error).__name__}")
+            return
+        budget.spend(len(data))
+        if data[:4] not in _ZIP:
+            yield Found(inner, data, time)
+        elif depth == 0:
+            yield Found(inner, None, time, f"a zip within more than {self.limits.depth} zips")
+        else:
+            its_own = budget if budget.student else self.budget(student=True)
+            yield from self.archive(io.BytesIO(data), inner, time, its_own, depth - 1)
+
+
+def _refuse_a_crowd(file: BinaryIO, budget: _Budget) -> None:
+    """Refuse a zip by the size of its directory, before that is read into memory."""
+    size = file.seek(0, io.SEEK_END)
+    file.seek(max(0, size - 66_000))
+    tail = file.read()
+    end = tail.rfind(b"PK\x05\x06")
+    if end >= 0 and int.from_bytes(tail[end + 12 : end + 16], "little") > 600 * max(1, budget.members):
+        raise _TooMuch(_CROWD)
+
+
+def _refusal(member: zipfile.ZipInfo, name: str, parts: list[str], limits: Limits) -> str:
+    """Why a member is not read; empty if it may be."""
+    mode = member.external_attr >> 16
+    if stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+        return _REFUSED
+    if ".." in parts or name.startswith("/") or (parts and parts[0].endswith(":")):
+        return "refused, its path leads out of the zip"
+    if member.flag_bits & 1:
+        return "it is locked with a password"
+    if member.file_size > limits.file_bytes:
+        return _too_large(member.file_size, limits)
+    if member.file_size > 16 * MB and member.file_size > limits.ratio * max(1, member.compress_size):
+        return f"refused, it unpacks to more than {limits.ratio} times its size"
+    return ""
+
+
+def _too_large(size: int, limits: Limits) -> str:
+    return f"too large: {size / MB:.0f} MB, the limit is {limits.file_bytes / MB:.0f} MB (clear the outputs and save again)"
+
+
+def _name(member: zipfile.ZipInfo) -> str:
+    """A member's name; UTF-8 that its zip did not declare is recognised."""
+    if member.flag_bits & 0x800:
+        return member.filename
+    try:
+        return member.filename.encode("cp437").decode("utf-8")
+    except UnicodeError:
+        return member.filename
+
+
+def _time(member: zipfile.ZipInfo, zone: tzinfo | None) -> datetime | None:
+    """When a member was last changed; None where the zip does not say (its year is 1980)."""
+    try:
+        local = datetime(*member.date_time)
+        return (
+            None
+            if local.year == 1980
+            else (local.replace(tzinfo=zone) if zone else local.astimezone()).astimezone(UTC)
+        )
+    except (ValueError, OverflowError):
+        return None
+
+
+def _is_junk(path: PurePosixPath) -> bool:
+    """Tell litter that an operating system leaves from files that a person made."""
+    return path.name.startswith("._") or any(part.lower() in _JUNK for part in path.parts)

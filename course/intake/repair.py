@@ -1,0 +1,421 @@
+"""From bytes to the cells of a notebook, however the file was saved, cut off or bent on its way."""
+
+from __future__ import annotations
+
+import ast
+import gzip
+import io
+import itertools
+import json
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from course.intake.suspicion import to_python
+
+LARGEST = 64 * 1024 * 1024
+_STRAY = str.maketrans(
+    {
+        "\u00a0": " ",
+        "\u202f": " ",
+        "\u2007": " ",
+        "\u3000": " ",
+        "\ufeff": None,
+        "\u200b": None,
+        "\u200e": None,
+        "\u00ad": None,
+    }
+    | dict.fromkeys("“”„«»", '"')
+    | dict.fromkeys("‘’‚", "'")
+    | dict.fromkeys("−–—", "-")
+)
+_MAGIC = {
+    b"%PDF": "a PDF document, not a notebook",
+    b"\x89PNG": "a picture, not a notebook",
+    b"\xff\xd8\xff": "a picture, not a notebook",
+    b"GIF8": "a picture, not a notebook",
+    b"\xd0\xcf\x11\xe0": "an office document, not a notebook",
+    b"{\\rtf": "an RTF document, not a notebook",
+    b"Rar!": "a RAR archive: unpack it and collect the folder",
+    b"7z\xbc\xaf": "a 7z archive: unpack it and collect the folder",
+    b"bplist": "a macOS bookmark, not a notebook",
+}
+
+
+CUT_OFF = "cut off or damaged"
+
+
+class Unreadable(Exception):
+    """A file that gives no notebook; the message says why."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell as it was handed in.
+
+    Args:
+        kind: "code", "markdown" or "raw".
+        source: its text, lines ended by a newline alone.
+        ids: the cell's id and the id in its metadata, which Colab keeps; those that are there.
+        grade_id: nbgrader's name of the cell; empty if there is none.
+        attachments: pictures pasted into a markdown cell, by name and type.
+    """
+
+    kind: str
+    source: str
+    ids: tuple[str, ...] = ()
+    grade_id: str = ""
+    attachments: dict[str, dict[str, str]] = field(default_factory=dict)
+
+
+@dataclass
+class Sheet:
+    """The cells of a handed-in notebook and what had to be done to read them."""
+
+    cells: list[Cell]
+    repairs: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether cells may have been lost on the way."""
+        return any(repair.startswith(CUT_OFF) for repair in self.repairs)
+
+
+def read_sheet(data: bytes) -> Sheet:
+    """Read a handed-in file as a notebook.
+
+    Args:
+        data: its bytes.
+
+    Returns:
+        Its cells, at least one.
+
+    Raises:
+        Unreadable: with the reason, if there is no notebook in it.
+    """
+    repairs: list[str] = []
+    data = _plain(data, repairs)
+    text = _decode(data, repairs)
+    _refuse_other_texts(text)
+    if text.lstrip()[:1] in ("{", "[", '"'):
+        content = _parse(text, repairs)
+        raw = list(_raw_cells(content, repairs))
+    else:
+        raw = _script(text)
+        repairs.append("read as a Python script")
+    if not raw:
+        raise Unreadable("a notebook without a single cell")
+    sheet = Sheet([], repairs)
+    personal = 0
+    for cell in raw:
+        sheet.cells.append(_cell(cell, repairs))
+        personal += "executionInfo" in _mapping(cell.get("metadata"))
+    if personal:
+        sheet.notes.append("Colab's record of who ran which cell was left out")
+    sheet.repairs = list(dict.fromkeys(repairs))
+    return sheet
+
+
+def _plain(data: bytes, repairs: list[str]) -> bytes:
+    """Unpack gzip; refuse what is known by its first bytes to be something else."""
+    if data.startswith(b"\x1f\x8b"):
+        try:
+            with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+                data = file.read(LARGEST + 1)
+        except (OSError, EOFError, zlib.error) as error:
+            raise Unreadable(f"a damaged gzip file: {error}") from error
+        if len(data) > LARGEST:
+            raise Unreadable("a gzip file that unpacks to more than the limit")
+        repairs.append("unpacked from gzip")
+    for magic, what in _MAGIC.items():
+        if data.startswith(magic):
+            raise Unreadable(what)
+    if not data.strip(b"\0 \t\r\n"):
+        raise Unreadable(
+            "the file is empty" if not data.strip(b" \t\r\n") else "the file holds nothing but zero bytes"
+        )
+    return data
+
+
+def _decode(data: bytes, repairs: list[str]) -> str:
+    """Make text of bytes: UTF-8, UTF-16 or UTF-32, with or without a mark, else Windows text."""
+    marks = {
+        b"\xef\xbb\xbf": "utf-8",
+        b"\xff\xfe\0\0": "utf-32",
+        b"\0\0\xfe\xff": "utf-32",
+        b"\xff\xfe": "utf-16",
+        b"\xfe\xff": "utf-16",
+    }
+    for mark, encoding in marks.items():
+        if data.startswith(mark):
+            repairs.append(
+                "byte order mark removed" if encoding == "utf-8" else f"{encoding.upper()} turned into UTF-8"
+            )
+            return data.decode("utf-8-sig" if encoding == "utf-8" else encoding, "replace").strip("\0")
+    head = data[:4]
+    if head.count(0) >= 2 or (len(head) > 1 and head[:2].count(0) == 1):
+        width = 32 if head.count(0) == 3 else 16
+        encoding = f"utf-{width}-{'be' if head[0] == 0 else 'le'}"
+        repairs.append(f"UTF-{width} turned into UTF-8")
+        return data.decode(encoding, "replace").strip("\0")
+    if b"\0" in data:
+        data = data.replace(b"\0", b"")
+        repairs.append("zero bytes removed")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        text = data.decode("utf-8", "replace")
+        if re.search(r"[^\x00-\x7f\ufffd]", text) or text.count("\ufffd") == 1 == len(text) - text.rfind(
+            "\ufffd"
+        ):
+            repairs.append("damaged characters replaced")
+        else:
+            text = data.decode("cp1252", "replace")
+            repairs.append("Windows text turned into UTF-8")
+    if text.startswith("ï»¿"):
+        text = text[3:]
+        repairs.append("byte order mark removed")
+    return text
+
+
+def _refuse_other_texts(text: str) -> None:
+    """Refuse text that is plainly something else, by its beginning."""
+    head = text.lstrip()[:2000]
+    lowered = head.lower()
+    if lowered.startswith(("<!doctype html", "<html", "<head", "<!--")) or "<html" in lowered[:500]:
+        link = re.search(r"https?://(?:colab|drive|docs)\.[\w./?=&%#-]+", text)
+        raise Unreadable(
+            f"a link to {link[0]}, not the notebook itself" if link else "a web page, not the notebook itself"
+        )
+    if lowered.startswith("<"):
+        raise Unreadable("an XML or HTML file, not a notebook")
+    if re.fullmatch(r"(\[InternetShortcut\]\s*(\w+=.*\s*)*|https?://\S+\s*)", head, re.I):
+        raise Unreadable(f"a link, not the notebook itself: {' '.join(head.split())[:120]}")
+    if head.startswith("version https://git-lfs"):
+        raise Unreadable("a Git LFS pointer, not the notebook itself")
+    if re.search(r"^(<{7}|>{7}) ", text, re.M) and re.search(r"^={7}\s*$", text, re.M):
+        raise Unreadable("it holds an unresolved merge conflict: only its author can tell which side counts")
+
+
+def _parse(text: str, repairs: list[str]) -> Any:
+    """Make values of JSON text, mending what can be mended."""
+    try:
+        content = _load(text, repairs)
+        if isinstance(content, str) and content.lstrip()[:1] in ("{", "["):
+            repairs.append("JSON within JSON unwrapped")
+            content = _load(content, repairs)
+    except RecursionError:
+        raise Unreadable("its JSON is nested too deeply") from None
+    return content
+
+
+def _load(text: str, repairs: list[str]) -> Any:
+    """Try, in this order: JSON, JSON with more behind it, with trailing commas, a Python literal, the cells before a cut."""
+    decoder = json.JSONDecoder(strict=False)
+    text = text.strip()
+    try:
+        content, end = decoder.raw_decode(text)
+        if _strictness(text):
+            repairs.append("control characters in JSON accepted")
+        if text[end:].strip():
+            repairs.append("text after the end of the notebook left out")
+        return content
+    except json.JSONDecodeError as error:
+        where = error
+    except ValueError as error:  # an integer of thousands of digits
+        raise Unreadable(f"not valid JSON: {error}") from error
+    mended = _without_trailing_commas(text)
+    if mended != text:
+        try:
+            content = decoder.decode(mended)
+            repairs.append("trailing commas in JSON removed")
+            return content
+        except json.JSONDecodeError:
+            pass
+    if re.match(r"[{\[]\s*'", text) and len(text) < 5_000_000:
+        try:
+            content = ast.literal_eval(text)
+            repairs.append("a Python literal read as JSON")
+            return content
+        except (ValueError, SyntaxError, MemoryError):
+            pass
+    cells = list(_whole_cells(text, decoder))
+    if not cells:
+        raise Unreadable(
+            f"not valid JSON ({where.msg} at line {where.lineno}), and no whole cell before that place"
+        )
+    repairs.append(f"{CUT_OFF}: its {len(cells)} whole cells were taken")
+    return {"cells": cells, "nbformat": 4}
+
+
+def _strictness(text: str) -> bool:
+    """Whether JSON holds raw control characters within strings, which strict readers refuse."""
+    try:
+        json.JSONDecoder().raw_decode(text)
+    except ValueError:
+        return True
+    return False
+
+
+def _without_trailing_commas(text: str) -> str:
+    """Drop commas before a closing bracket; what stands within strings is left alone."""
+    return re.sub(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])', lambda found: found[1] or "", text, flags=re.S)
+
+
+def _whole_cells(text: str, decoder: json.JSONDecoder) -> Iterator[dict]:
+    """Decode the items of the first "cells" list that are whole; behind a damaged one go on with the next."""
+    start = re.search(r'"cells"\s*:\s*\[', text)
+    at = start.end() if start else len(text)
+    gap, opening = re.compile(r"[\s,]*"), re.compile(r'\{\s*"(?:cell_type|attachments)"\s*:')
+    while at < len(text):
+        at = gap.match(text, at).end()
+        try:
+            cell, at = decoder.raw_decode(text, at)
+        except ValueError:
+            another = opening.search(text, at + 1)
+            if another is None:
+                return
+            at = another.start()
+            continue
+        if isinstance(cell, dict):
+            yield cell
+
+
+def _raw_cells(content: Any, repairs: list[str]) -> Iterator[dict]:
+    """The cells of a notebook of any format, as they are."""
+    if isinstance(content, list) and any(
+        isinstance(cell, dict) and {"source", "input"} & set(cell) for cell in content
+    ):
+        repairs.append("a bare list of cells read as a notebook")
+        content = {"cells": content, "nbformat": 4}
+    if not isinstance(content, dict):
+        raise Unreadable("valid JSON, but not a notebook")
+    if not isinstance(content.get("cells"), list) and not isinstance(content.get("worksheets"), list):
+        if {"url", "doc_id", "resource_id"} & set(content):
+            raise Unreadable("a link to a file in Google Drive, not the file itself")
+        if isinstance(content.get("content"), dict):
+            repairs.append("unwrapped from Jupyter's contents API")
+            yield from _raw_cells(content["content"], repairs)
+            return
+        raise Unreadable("valid JSON, but not a notebook: it has no cells")
+    version = content.get("nbformat")
+    if version != 4 or not isinstance(content.get("nbformat_minor", 0), int):
+        repairs.append(
+            f"nbformat {version} read as 4" if version is not None else "missing nbformat filled in"
+        )
+    groups = content["cells"] if isinstance(content.get("cells"), list) else None
+    for sheet in [{"cells": groups}] if groups is not None else content["worksheets"]:
+        for cell in _mapping(sheet).get("cells") or []:
+            if isinstance(cell, dict):
+                yield cell
+            else:
+                repairs.append("entries that are no cells left out")
+
+
+def _cell(raw: dict, repairs: list[str]) -> Cell:
+    """Read one cell, whatever its fields were named and typed."""
+    metadata = _mapping(raw.get("metadata"))
+    kind = raw.get("cell_type")
+    source = next((raw[key] for key in ("source", "input", "code", "text") if raw.get(key) is not None), "")
+    if isinstance(source, list):
+        source = "".join(map(str, source))
+    if not isinstance(source, str):
+        source = str(source)
+        repairs.append("a cell whose source was no text")
+    if kind == "heading":
+        source = (
+            f"{'#' * int(raw.get('level') or 1)} {source}" if str(raw.get("level", 1)).isdigit() else source
+        )
+    if kind not in ("code", "markdown", "raw"):
+        if kind not in ("heading", "text", "html"):
+            repairs.append("missing types of cells filled in")
+        kind = (
+            "markdown"
+            if kind in ("heading", "text", "html") or metadata.get("colab_type") == "text"
+            else "code"
+        )
+    source = _clean(source, kind, repairs)
+    ids = tuple(dict.fromkeys(i for i in (raw.get("id"), metadata.get("id")) if isinstance(i, str) and i))
+    grade_id = _mapping(metadata.get("nbgrader")).get("grade_id")
+    return Cell(
+        kind, source, ids, grade_id if isinstance(grade_id, str) else "", _pictures(raw.get("attachments"))
+    )
+
+
+def _clean(source: str, kind: str, repairs: list[str]) -> str:
+    """Even out line ends and characters; touch typography in code only where that makes it compile."""
+    if "\r" in source:
+        source = source.replace("\r\n", "\n").replace("\r", "\n")
+        repairs.append("line ends evened out")
+    if "\0" in source:
+        source = source.replace("\0", "")
+        repairs.append("zero bytes removed")
+    try:
+        source.encode("utf-8")
+    except UnicodeEncodeError:
+        source = source.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        repairs.append("damaged characters replaced")
+    if kind == "code" and not source.isascii() and to_python(source) is None:
+        typed = source.translate(_STRAY)
+        if to_python(typed) is not None:
+            source = typed
+            repairs.append(
+                "characters of a word processor (non-breaking spaces, curly quotes) turned back into code"
+            )
+    return source
+
+
+def _pictures(raw: Any) -> dict[str, dict[str, str]]:
+    """Keep pasted PNG and JPEG pictures of up to 2 MB each."""
+    kept: dict[str, dict[str, str]] = {}
+    for name, types in _mapping(raw).items():
+        for mime, data in _mapping(types).items():
+            small = isinstance(data, str) and len(data) < 2_800_000
+            if mime in ("image/png", "image/jpeg") and small and re.fullmatch(r"[A-Za-z0-9+/=\s]*", data):
+                kept.setdefault(str(name), {})[mime] = data
+    return kept
+
+
+def _script(text: str) -> list[dict]:
+    """Split a Python script, as notebooks are exported to, into cells.
+
+    Raises:
+        Unreadable: if it is no Python.
+    """
+    if to_python(text) is None:
+        raise Unreadable("neither a notebook nor a Python script")
+    marker = re.compile(r"^# (?:%%.*|In ?\[[ \d*]*\]:?.*)$", re.M)
+    if marker.search(text):
+        heads = [found[0] for found in marker.finditer(text)]
+        return [
+            _script_cell(head, body)
+            for head, body in zip(["", *heads], marker.split(text), strict=True)
+            if body.strip()
+        ]
+    lines = text.splitlines(keepends=True)
+    try:
+        starts = [
+            min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))]) - 1
+            for node in ast.parse(text).body
+        ]
+    except SyntaxError:  # magics: IPython reads it, Python alone does not
+        starts = [i for i, line in enumerate(lines) if re.match(r"(?:@|def |class |async def )", line)]
+    bounds = [0, *starts[1:], len(lines)] if starts else [0, len(lines)]
+    return [
+        {"cell_type": "code", "source": "".join(lines[a:b])} for a, b in itertools.pairwise(bounds) if a < b
+    ]
+
+
+def _script_cell(head: str, body: str) -> dict:
+    """One cell of a script; prose stands behind `#` there."""
+    if "[markdown]" in head or "[md]" in head:
+        return {"cell_type": "markdown", "source": re.sub(r"^# ?", "", body.strip(), flags=re.M)}
+    return {"cell_type": "code", "source": body.strip("\n")}
+
+
+def _mapping(value: Any) -> dict:
+    """The value if it is a mapping, else an empty one."""
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,252 @@
+"""`course feedback`: one page a submission that shows the learner's work, the scores and the hints.
+
+A page is made of escaped text, sanitised markdown and small bitmaps. It holds no script, asks for nothing over the
+network (a content security policy says so to the browser as well), and shows neither hidden tests nor mark
+schemes nor where things lie on the grader's machine.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import nh3
+from jinja2 import Environment
+from markdown_it import MarkdownIt
+from nbconvert.exporters import Exporter
+from nbconvert.filters import markdown2html, strip_ansi
+from nbformat import NotebookNode
+from nbgrader.converters import GenerateFeedback
+from nbgrader.coursedir import CourseDirectory
+from nbgrader.preprocessors import GetGrades
+from pygments import highlight
+from pygments.formatters import HtmlFormatter
+from pygments.lexers import PythonLexer
+
+from course.config import grader_config, run_quietly
+from course.model import Course, CourseError, Lesson, load_course
+
+OUTPUT_CHARACTERS = 10_000
+PICTURE_BYTES = 500_000
+SIGNATURES = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
+PROSE_TAGS = {"p", "em", "strong", "code", "pre", "ul", "ol", "li", "blockquote", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td", "a", "del"}  # fmt: skip
+REGIONS = {
+    "### BEGIN HIDDEN TESTS": "### END HIDDEN TESTS",
+    "=== BEGIN MARK SCHEME ===": "=== END MARK SCHEME ===",
+}
+PATH = re.compile(r"(?<![\w.:/])(?:/[\w.+@~-]+){2,}/(?=[\w.<-])")
+FORMATTER = HtmlFormatter(nowrap=True, noclasses=True, style="default")
+
+
+class GradesAndState(GetGrades):
+    """nbgrader's preprocessor that adds scores and comments, and whether a person has still to read an answer."""
+
+    def _get_score(self, cell: NotebookNode, resources: Any) -> None:
+        super()._get_score(cell, resources)
+        grade = self.gradebook.find_grade(
+            cell.metadata.nbgrader.grade_id, self.notebook_id, self.assignment_id, self.student_id
+        )
+        cell.metadata.nbgrader.waiting = grade.needs_manual_grade
+
+
+class FeedbackExporter(Exporter):
+    """Renders a graded notebook to a page; nbgrader's generate_feedback uses it through nbgrader_config.py."""
+
+    file_extension = ".html"
+
+    def from_notebook_node(self, nb: NotebookNode, resources: Any = None, **kw: Any) -> tuple[str, Any]:
+        """Run the preprocessors (nbgrader adds the scores), then render."""
+        nb, resources = super().from_notebook_node(nb, resources, **kw)
+        course = load_course()
+        lesson = course.lesson(resources["nbgrader"]["assignment"])
+        released = {cell.id for cell in nbformat.read(course.release(lesson), as_version=4).cells}
+        return page(
+            nb, f"Lesson {lesson.number} · {lesson.title}", resources["nbgrader"], released
+        ), resources
+
+
+def page(notebook: NotebookNode, title: str, grading: dict, released: set[str]) -> str:
+    """Render a graded notebook.
+
+    Args:
+        notebook: cells carry `score`, `points`, `waiting` and `comment` in their nbgrader metadata.
+        title: of the lesson.
+        grading: student, score, max_score, late_penalty.
+        released: ids of the cells that the student edition came with; other cells are the learner's own.
+
+    Returns:
+        A whole HTML page that loads nothing.
+    """
+    template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
+        files("course.reports").joinpath("templates/feedback.html").read_text(encoding="utf-8")
+    )
+    cells = list(_shown_cells(notebook, released))
+    waiting = sum(cell["points"] for cell in cells if cell["waiting"])
+    return template.render(title=title, cells=cells, waiting=waiting, **grading)
+
+
+def _shown_cells(notebook: NotebookNode, released: set[str]) -> Iterator[dict]:
+    """What the page shows of each cell: the learner's cells, the checks and the questions; not the lesson's own text."""
+    for cell in notebook.cells:
+        meta = cell.metadata.get("nbgrader", {})
+        graded, theirs = meta.get("grade", False), meta.get("solution", False)
+        question = meta.get("locked", False) and str(meta.get("grade_id", "")).endswith("_question")
+        if not (graded or theirs or question) and cell.get("id") in released:
+            continue
+        source = without_regions(cell.source) if meta.get("locked") else cell.source
+        if question:  # no script, so no MathJax: formulas are shown as they are written
+            source = re.sub(r"\$([^$]+)\$", r"`\1`", source)
+        yield {
+            "id": meta.get("grade_id", ""),
+            "name": _name(str(meta.get("grade_id", ""))),
+            "kind": "check"
+            if graded and not theirs
+            else "answer"
+            if theirs
+            else "question"
+            if question
+            else "extra",
+            "source": prose(source) if cell.cell_type == "markdown" else code(source),
+            "markdown": cell.cell_type == "markdown",
+            "outputs": list(_outputs(cell)),
+            "graded": graded,
+            "score": meta.get("score"),
+            "points": meta.get("points"),
+            "waiting": meta.get("waiting", False),
+            "comment": prose(meta.get("comment") or ""),
+        }
+
+
+def _name(grade_id: str) -> str:
+    """What a learner calls the exercise or question of this cell."""
+    return re.sub(r"_(check|question|response)$", "", grade_id).replace("_", " ")
+
+
+def without_regions(source: str) -> str:
+    """Leave out hidden tests and mark schemes, their markers included."""
+    kept, closing = [], ""
+    for line in source.splitlines():
+        if not closing and line.strip() in REGIONS:
+            closing = REGIONS[line.strip()]
+        elif closing and line.strip() == closing:
+            closing = ""
+        elif not closing:
+            kept.append(line)
+    return "\n".join(kept).rstrip()
+
+
+def hide_paths(text: str) -> str:
+    """Shorten absolute paths to their last part: where the grader's files lie is nobody's business."""
+    return PATH.sub("…/", text)
+
+
+def prose(markdown: str) -> str:
+    """Render markdown to sanitised HTML: no raw HTML, scripts, pictures or frames; links stay links."""
+    return _sanitised(MarkdownIt("commonmark", {"html": False}).enable("table").render(hide_paths(markdown)))
+
+
+def formgrader_prose(markdown: str) -> str:
+    """Render markdown for the Formgrader, which puts raw HTML into a page of the grader's own Jupyter server.
+
+    Formulas stay as they are for MathJax, but for its command that makes a link of anything.
+    """
+    return _sanitised(markdown2html(markdown)).replace(r"\href", r"\ href")
+
+
+def _sanitised(html: str) -> str:
+    """Keep the tags of prose, and links that lead to a page or a mailbox."""
+    return nh3.clean(
+        html, tags=PROSE_TAGS, attributes={"a": {"href"}}, url_schemes={"http", "https", "mailto"}
+    )
+
+
+def code(source: str) -> str:
+    """Highlight Python source; the highlighter escapes it."""
+    return highlight(source, PythonLexer(stripnl=False), FORMATTER).rstrip("\n")
+
+
+def _outputs(cell: NotebookNode) -> Iterator[dict]:
+    """Text and small bitmaps of a code cell; everything else is named, not shown."""
+    for output in cell.get("outputs", []):
+        if output.output_type == "stream":
+            yield {"text": _text(output.text)}
+        elif output.output_type == "error":
+            yield {"text": _text(_error(output)), "error": True}
+        else:
+            data = output.get("data", {})
+            picture = next(filter(None, (_picture(kind, data.get(kind)) for kind in SIGNATURES)), None)
+            if picture:
+                yield {
+                    "picture": picture,
+                    "alt": str(output.get("metadata", {}).get("image/png", {}).get("alt", "figure")),
+                }
+            elif "text/plain" in data:
+                yield {"text": _text(data["text/plain"])}
+            else:
+                yield {"text": f"(an output of kind {', '.join(sorted(map(str, data)))} is not shown)"}
+
+
+def _error(output: NotebookNode) -> str:
+    """A traceback as the notebook shows it, or the bare message where there is none."""
+    lines = [line for line in output.get("traceback", []) if isinstance(line, str)]
+    return "\n".join(lines) or f"{output.get('ename')}: {output.get('evalue')}"
+
+
+def _text(text: Any) -> str:
+    """Plain text of an output: joined, colours and paths removed, cut in the middle if long."""
+    plain = hide_paths(strip_ansi("".join(text) if isinstance(text, list) else str(text)))
+    if len(plain) <= OUTPUT_CHARACTERS:
+        return plain
+    half = OUTPUT_CHARACTERS // 2
+    return f"{plain[:half]}\n… {len(plain) - 2 * half} characters left out …\n{plain[-half:]}"
+
+
+def _picture(kind: str, data: Any) -> str | None:
+    """A data address for a bitmap that is small and what it says it is, else None."""
+    try:
+        raw = base64.b64decode("".join(data) if isinstance(data, list) else data, validate=False)
+    except (TypeError, ValueError):
+        return None
+    if len(raw) > PICTURE_BYTES or not raw.startswith(SIGNATURES[kind]):
+        return None
+    return f"data:{kind};base64,{base64.b64encode(raw).decode()}"
+
+
+def feedback(course: Course, lessons: list[Lesson], students: list[str] | None = None) -> list[Path]:
+    """Write the pages of all graded submissions, through nbgrader's generate_feedback.
+
+    Args:
+        course: the checkout.
+        lessons: which lessons.
+        students: which students; all if None.
+
+    Returns:
+        The pages written, by student and lesson.
+
+    Raises:
+        CourseError: if nothing was graded yet, or nbgrader refuses.
+    """
+    pages = []
+    for lesson in lessons:
+        for folder in sorted(course.classroom.joinpath("autograded").glob(f"*/{lesson.name}")):
+            student = folder.parent.name
+            if students is None or student in students:
+                config = grader_config(course)
+                config.CourseDirectory.assignment_id = lesson.name
+                config.CourseDirectory.student_id = student
+                config.GenerateFeedback.force = True
+                run_quietly(
+                    GenerateFeedback(coursedir=CourseDirectory(config=config), config=config),
+                    f"the feedback of {student}, {lesson.name}",
+                )
+                pages.append(course.classroom / "feedback" / student / lesson.name / f"{lesson.name}.html")
+    if not pages:
+        raise CourseError(
+            f"nothing in {course.classroom / 'autograded'} to write feedback for: run `course grade` first"
+        )
+    return pages
