@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
-import os
+import errno
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
+from course.config import load_course
 from course.intake.command import collect_command
-from course.model import Course, CourseError, Lesson, load_course
+from course.model import Course, CourseError, Lesson
+from course.store import LOG, Store
 
 app = typer.Typer(
     help="Build, collect, grade and report: the instructor's side of the course.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-console = Console(highlight=False)
+console = Console(highlight=False, markup=False)
+
+
+def say(text: str | Text, style: str = "") -> None:
+    """Print a line as it is: brackets in it are no markup."""
+    console.print(text if isinstance(text, Text) else Text(text, style=style), soft_wrap=True)
+
+
+@app.callback()
+def start(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="show the log on the screen, too")] = False,
+) -> None:
+    """Build, collect, grade and report: the instructor's side of the course."""
+    course = load_course()
+    if course.classroom.is_dir():
+        Store(course.classroom).log(verbose)
+
 
 Lessons = Annotated[list[str] | None, typer.Argument(help="names or numbers of lessons; all if left out")]
 Students = Annotated[list[str] | None, typer.Option("--student", help="only this student; may be repeated")]
@@ -46,22 +65,23 @@ def build_command(
         if check:
             found = build.check(course, lesson)
             drifted += found
-            console.print(f"{lesson.name}: {'up to date' if not found else '[red]drifted[/red]'}")
+            say(f"{lesson.name}: {'drifted' if found else 'up to date'}", "red" if found else "")
             continue
         with console.status(f"{lesson.name}: building"):
             built = build.build(course, lesson, force=force)
-        over = " [red]over budget[/red]" if built.cpu_seconds > lesson.cpu_seconds else ""
+        over = built.cpu_seconds > lesson.cpu_seconds
         state = "written" if built.changed else "unchanged"
-        console.print(f"{lesson.name}: {state}, {built.cpu_seconds:g} of {lesson.cpu_seconds:g} CPU s{over}")
+        cost = f"{built.cpu_seconds:g} of {lesson.cpu_seconds:g} CPU s{' over budget' if over else ''}"
+        say(f"{lesson.name}: {state}, {cost}", "red" if over else "")
     readme = course.root / "README.md"
     if not check:
         readme.write_text(overview.with_map(course), encoding="utf-8")
     elif readme.read_text(encoding="utf-8") != overview.with_map(course):
         drifted.append(f"the map in {readme} is out of date")
     for sentence in drifted:
-        console.print(f"[red]{sentence}[/red]")
+        say(sentence, "red")
     if drifted:
-        console.print("`course build` makes them anew from the texts in solutions/.")
+        say("`course build` makes them anew from the texts in solutions/.")
         raise typer.Exit(1)
 
 
@@ -73,34 +93,30 @@ def grade_command(
     lessons: Lessons = None,
     student: Students = None,
     force: Annotated[bool, typer.Option("--force", help="grade again what has not changed, too")] = False,
-    jobs: Annotated[int, typer.Option(help="how many submissions are executed at once")] = 2,
+    jobs: Annotated[int, typer.Option(min=1, help="how many submissions are executed at once")] = 2,
     unsafe: Annotated[
         bool, typer.Option("--unsafe", help="run learners' code without a sandbox: only for code you trust")
     ] = False,
 ) -> None:
     """Execute the submissions in a sandbox, check them outside of it, and fill the gradebook."""
-    from course.grading import grade
-    from course.grading.sandboxes.choose import SWITCH, UNSAFE, SandboxUnavailable, confinement
+    from course.grading.backends.local import Local
+    from course.grading.grade import Graded, grade
+    from course.grading.gradebook import scores
+    from course.grading.sandboxes.choose import confinement
     from course.reports import report
 
-    course = load_course()
-    if unsafe:
-        os.environ[SWITCH] = UNSAFE
-    try:
-        console.print(f"sandbox: {confinement()}", soft_wrap=True)
-    except SandboxUnavailable as error:
-        raise CourseError(str(error)) from error
-    marks = {"graded": "[green]graded[/green]", "unchanged": "unchanged", "failed": "[red]failed[/red]"}
+    course = load_course(sandbox="unsafe" if unsafe else "")
+    say(f"sandbox: {confinement(course.sandbox)}")
+    marks = {"graded": "green", "unchanged": "", "failed": "red"}
 
-    def told(result: grade.Graded) -> None:
-        console.print(f"{result.student}  {result.lesson}  {marks[result.state]}  {result.reason}".rstrip())
+    def told(result: Graded) -> None:
+        state = Text(result.state, style=marks[result.state])
+        say(Text.assemble(f"{result.student}  {result.lesson}  ", state, f"  {result.reason}".rstrip()))
 
-    results = grade.grade(course, chosen(course, lessons), student, force, jobs, told)
-    console.print(report.grade_table(grade.scores(course)))
+    results = grade(course, chosen(course, lessons), student, force, Local(jobs), told)
+    console.print(report.grade_table(scores(course)))
     if any(result.state == "failed" for result in results):
-        console.print(
-            "[red]Nothing was recorded for the submissions that failed; mend the cause and grade again.[/red]"
-        )
+        say("Nothing was recorded for the submissions that failed; mend the cause and grade again.", "red")
         raise typer.Exit(1)
 
 
@@ -111,7 +127,7 @@ def feedback_command(lessons: Lessons = None, student: Students = None) -> None:
 
     course = load_course()
     for path in feedback.feedback(course, chosen(course, lessons), student):
-        console.print(path, soft_wrap=True)
+        say(str(path))
 
 
 @app.command("report")
@@ -121,12 +137,17 @@ def report_command(
     ] = None,
 ) -> None:
     """Show the grades and write them to a CSV."""
-    from course.grading import grade
+    from course.grading.gradebook import scores
     from course.reports import report
 
     course = load_course()
-    console.print(report.grade_table(grade.scores(course)))
-    console.print(f"written to {report.export(course, csv)}", soft_wrap=True)
+    rows = scores(course)
+    if not rows:
+        raise CourseError(
+            f"there are no grades in {course.classroom}: run `course collect` and `course grade` first"
+        )
+    console.print(report.grade_table(rows))
+    say(f"written to {report.export(course, csv)}")
 
 
 @app.command("doctor")
@@ -137,8 +158,8 @@ def doctor_command() -> None:
     findings = list(doctor.examine(load_course()))
     table = Table("", "what", "found", "what to do")
     for finding in findings:
-        mark = "[green]ok[/green]" if finding.ok else "[red]missing[/red]"
-        table.add_row(mark, finding.what, finding.found, "" if finding.ok else finding.remedy)
+        mark = Text("ok", "green") if finding.ok else Text("missing", "red")
+        table.add_row(mark, *map(Text, (finding.what, finding.found, "" if finding.ok else finding.remedy)))
     console.print(table)
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
@@ -149,5 +170,28 @@ def main() -> None:
     try:
         app()
     except CourseError as error:
-        Console(stderr=True, highlight=False).print(f"[red]{error}[/red]")
-        raise SystemExit(1) from None
+        fail(str(error))
+    except OSError as error:
+        fail(of_the_machine(error))
+
+
+def of_the_machine(error: OSError) -> str:
+    """Say what this machine refused, and the way out."""
+    where = f" ({error.filename})" if error.filename else ""
+    remedies = {
+        errno.ENOSPC: "the disk is full: make room and run the same command again; nothing is lost",
+        errno.EDQUOT: "your share of the disk is full: make room and run the same command again; nothing is lost",
+        errno.EACCES: "it may not be read or written: change its permissions, or name another classroom by COURSE_CLASSROOM",
+        errno.EPERM: "it may not be read or written: change its permissions, or name another classroom by COURSE_CLASSROOM",
+        errno.EROFS: "it lies on a disk that is read-only: name another classroom by COURSE_CLASSROOM",
+    }
+    return f"{error.strerror or error}{where}: " + remedies.get(
+        error.errno or 0, "mend that, then run the same command again"
+    )
+
+
+def fail(sentence: str) -> NoReturn:
+    """End with one red sentence."""
+    LOG.error(sentence)
+    Console(stderr=True, highlight=False).print(Text(sentence, style="red"), soft_wrap=True)
+    raise SystemExit(1) from None

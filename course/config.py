@@ -1,52 +1,154 @@
-"""nbgrader's configuration file, read the way nbgrader itself reads it."""
+"""What is read once, at the start: the facts of the course, the environment's three switches, nbgrader's settings."""
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import json
 import logging
 import os
+import sys
+import tomllib
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from nbgrader.converters.base import BaseConverter
 from sqlalchemy.exc import SAWarning
-from traitlets.config import Config, PyFileConfigLoader
+from traitlets.config import Config
 
-from course.model import Course, CourseError
+from course.model import Course, CourseError, Lesson, Limits
 
-CLASSROOM = "COURSE_CLASSROOM"
-warnings.filterwarnings(
-    "ignore", category=SAWarning, module="nbgrader"
-)  # about nbgrader's own queries; harmless
+CLASSROOM, LIMITS, SANDBOX = "COURSE_CLASSROOM", "COURSE_LIMITS", "COURSE_SANDBOX"
+# About nbgrader's own queries; harmless.
+warnings.filterwarnings("ignore", category=SAWarning, module="nbgrader")
+
+
+def load_course(
+    root: Path | None = None,
+    classroom: Path | None = None,
+    environment: Mapping[str, str] = os.environ,
+    sandbox: str = "",
+) -> Course:
+    """Read the course from a checkout, and from the environment how it is used.
+
+    Args:
+        root: the checkout; by default the one this package is installed from.
+        classroom: where grading works; by default $COURSE_CLASSROOM, else `classroom/` in the checkout.
+        environment: COURSE_CLASSROOM, COURSE_LIMITS (JSON of single limits, such as {"cell_cpu": 60}) and COURSE_SANDBOX.
+        sandbox: which one to use; by default $COURSE_SANDBOX, else the best that stands.
+
+    Returns:
+        The course.
+
+    Raises:
+        CourseError: if there is no pyproject.toml with a `[tool.course]` table, or a switch makes no sense.
+    """
+    root = (root or Path(__file__).resolve().parent.parent).resolve()
+    project = root / "pyproject.toml"
+    if not project.is_file():
+        raise CourseError(
+            f"{root} holds no pyproject.toml: run `course` from a checkout, installed by `pip install -e . -e course`"
+        )
+    table = tomllib.loads(project.read_text(encoding="utf-8")).get("tool", {}).get("course")
+    if table is None:
+        raise CourseError(f"{project} has no [tool.course] table")
+    lessons = tuple(Lesson(**entry) for entry in table["lessons"])
+    if classroom is None:
+        named = environment.get(CLASSROOM)
+        if named is not None and not named.strip():
+            raise CourseError(
+                f"{CLASSROOM} is set, but empty: name a folder, or unset it for {root / 'classroom'}"
+            )
+        classroom = Path(named) if named else root / "classroom"
+    return Course(
+        root,
+        table["repository"],
+        table["ref"],
+        lessons,
+        classroom.resolve(),
+        _limits(environment.get(LIMITS, "")),
+        sandbox or environment.get(SANDBOX, ""),
+    )
+
+
+def _limits(text: str) -> Limits:
+    """The default limits, single ones changed by a JSON object."""
+    known = {field.name: type(field.default) for field in dataclasses.fields(Limits)}
+    try:
+        changes = json.loads(text or "{}")
+        if strange := [name for name in changes if name not in known]:
+            raise ValueError(f"there is no limit {strange[0]!r}; there are {', '.join(known)}")
+        return replace(Limits(), **{name: known[name](value) for name, value in changes.items()})
+    except (ValueError, TypeError) as error:
+        raise CourseError(
+            f'{LIMITS}={text!r} should be JSON of limits such as {{"cell_cpu": 60}}: {error}'
+        ) from error
 
 
 def grader_config(course: Course) -> Config:
-    """Load nbgrader_config.py of the checkout.
+    """Give nbgrader's settings: where things lie, how the student edition is made, how it is graded.
 
     Args:
-        course: the checkout; its classroom is where the settings point.
+        course: the checkout and how it is used.
 
     Returns:
         A configuration of its own, free to be changed.
     """
-    with classroom_in_environment(course.classroom):
-        return PyFileConfigLoader("nbgrader_config.py", path=str(course.root)).load_config()
+    # nbgrader starts `alembic` by its bare name, which is not found where .venv is used without being activated.
+    tools = str(Path(sys.executable).parent)
+    if tools not in os.environ["PATH"].split(os.pathsep):
+        os.environ["PATH"] = tools + os.pathsep + os.environ["PATH"]
+    # The folder of the database has to exist: nbgrader's word for a missing one is a misleading "db upgrade".
+    course.classroom.mkdir(parents=True, exist_ok=True)
+    c = Config()
+    # `root` is set explicitly, else the Formgrader shows an empty list of assignments.
+    c.CourseDirectory.root = str(course.root)
+    c.CourseDirectory.course_id = "skip-connections"
+    c.CourseDirectory.source_directory = "solutions"
+    c.CourseDirectory.release_directory = "notebooks"
+    c.CourseDirectory.submitted_directory = str(course.classroom / "submitted")
+    c.CourseDirectory.autograded_directory = str(course.classroom / "autograded")
+    c.CourseDirectory.feedback_directory = str(course.classroom / "feedback")
+    c.CourseDirectory.db_url = f"sqlite:///{course.classroom}/gradebook.db"
+    # Siblings of a solution notebook are copied to every student: the text beside it holds the solutions.
+    # What stands beside a graded notebook is for the instructor, not for the feedback.
+    c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", "*.py", "*.tmp", "graded.json"]
 
+    # The student edition.
+    c.ClearSolutions.code_stub = {
+        "python": '# YOUR CODE HERE\nraise NotImplementedError("replace this line with your answer")'
+    }
+    c.ClearSolutions.text_stub = "*Replace this line with your answer.*"
+    # Our mark schemes stand in the locked question above the answer, where the Formgrader shows them beside it; the build
+    # removes them from the student edition all the same.
+    c.ClearMarkScheme.enforce_metadata = False
 
-@contextmanager
-def classroom_in_environment(classroom: Path) -> Iterator[None]:
-    """Point nbgrader_config.py at a classroom, also for processes started meanwhile."""
-    before = os.environ.get(CLASSROOM)
-    os.environ[CLASSROOM] = str(classroom)
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ[CLASSROOM]
-        else:
-            os.environ[CLASSROOM] = before
+    # Grading: students' code runs behind walls, checks run outside of its reach (docs/threat-model.md). Only the first step
+    # differs from nbgrader's own list; `nbgrader autograde` and the Formgrader's button take it, too.
+    c.Autograde.autograde_preprocessors = [
+        "course.grading.gradebook.TrustedExecute",
+        "nbgrader.preprocessors.IgnorePattern",
+        "nbconvert.preprocessors.ClearMetadataPreprocessor",
+        "nbgrader.preprocessors.LimitOutput",
+        "nbgrader.preprocessors.SaveAutoGrades",
+        "nbgrader.preprocessors.AssignLatePenalties",
+        "nbgrader.preprocessors.CheckCellMetadata",
+    ]
+    c.TrustedExecute.limits = asdict(course.limits)
+    c.TrustedExecute.sandbox = course.sandbox
+
+    # Feedback: escaped text, sanitised prose and small bitmaps on a page that loads nothing.
+    c.GenerateFeedback.exporter_class = "course.reports.feedback.FeedbackExporter"
+    c.FeedbackExporter.titles = {x.name: f"Lesson {x.number} · {x.title}" for x in course.lessons}
+    c.FeedbackExporter.releases = {x.name: str(course.release(x)) for x in course.lessons}
+    c.GenerateFeedback.preprocessors = ["course.reports.feedback.GradesAndState"]
+
+    # The Formgrader shows submissions in a page of the grader's own Jupyter server: no HTML of a learner's may act there.
+    c.HTMLExporter.sanitize_html = True
+    c.HTMLExporter.filters = {"markdown2html": "course.reports.feedback.formgrader_prose"}
+    return c
 
 
 def run_quietly(converter: BaseConverter, what: str) -> None:

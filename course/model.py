@@ -1,11 +1,15 @@
-"""The facts of the course, read from `[tool.course]` of pyproject.toml, and where its files lie."""
+"""The nouns of the course, and where the files of a checkout lie."""
 
 from __future__ import annotations
 
-import os
-import tomllib
-from dataclasses import dataclass, field
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from functools import cached_property
 from pathlib import Path
+
+MIB = 1 << 20
 
 
 class CourseError(Exception):
@@ -33,14 +37,68 @@ class Lesson:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """How much one submission may use. CPU seconds count, so that a busy machine fails nobody; the clock is a backstop.
+
+    Time: `cell_cpu` and `cell_wall` are for one cell, and for all that one check asks of the student's code; `notebook_wall` is
+    for the whole submission, restarts included. `interrupted` is how long an interrupted cell has to come to rest.
+    Memory: `memory` sums all processes of the kernel and what they keep in /tmp; `address_space` bounds each of them.
+    `check_cpu` and `check_memory` are what one check may use on the trusted side, of what a student's answer makes it compute.
+    """
+
+    cell_cpu: float = 30.0  # seconds
+    cell_wall: float = 90.0  # seconds
+    notebook_wall: float = 600.0  # seconds
+    startup: float = 60.0  # seconds
+    interrupted: float = 3.0  # seconds
+    restarts: int = 3  # kernels after the first
+    memory: int = 2048 * MIB  # bytes
+    address_space: int = 16384 * MIB  # bytes
+    check_cpu: float = 60.0  # seconds
+    check_memory: int = 1024 * MIB  # bytes on top of what the checker holds before the check
+    processes: int = 64
+    threads: int = 512  # of all processes together
+    open_files: int = 512
+    disk: int = 64 * MIB  # bytes in the work folder; also the largest file
+    files: int = 500  # in the work folder
+    output: int = 1 * MIB  # bytes of text a cell may show
+    outputs: int = 200  # pieces of output a cell may show
+    image: int = 1 * MIB  # bytes of one picture
+    pictures: int = 8 * MIB  # bytes of all pictures of a notebook
+    message: int = 48 * MIB  # bytes of one message from the kernel
+
+    def rlimits(self) -> dict[str, int]:
+        """What the operating system itself enforces for each process: names of RLIMIT_ constants and their values."""
+        return {
+            "AS": self.address_space,
+            "CORE": 0,
+            "CPU": int(self.notebook_wall),
+            "FSIZE": self.disk,
+            "MEMLOCK": 0,
+            "NOFILE": self.open_files,
+        }
+
+
+@dataclass(frozen=True)
 class Course:
-    """A checkout of the course."""
+    """A checkout of the course and how it is used: read once (`config.load_course`), then handed on.
+
+    Args:
+        root: the checkout.
+        repository, ref: where it is published.
+        lessons: in order.
+        classroom: what grading leaves behind: submissions, feedback, the gradebook.
+        limits: how much a submission may use.
+        sandbox: name of the sandbox to use; empty for the best that stands.
+    """
 
     root: Path
     repository: str
     ref: str
     lessons: tuple[Lesson, ...] = field(repr=False)
-    classroom: Path  # what grading leaves behind: submissions, feedback, the gradebook
+    classroom: Path
+    limits: Limits = field(default=Limits(), repr=False)
+    sandbox: str = ""
 
     def lesson(self, name: str) -> Lesson:
         """Find a lesson by its name or number.
@@ -78,28 +136,109 @@ class Course:
         return f"[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({address})"
 
 
-def load_course(root: Path | None = None, classroom: Path | None = None) -> Course:
-    """Read the course from a checkout.
+@dataclass(frozen=True)
+class Submission:
+    """What a student handed in for a lesson, as it was placed for grading: a canonical notebook."""
+
+    student: str
+    lesson: str
+    notebook: bytes = field(repr=False)
+    received: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Confinement:
+    """The sandbox in force: its name, and in words, with its version, for the record."""
+
+    name: str
+    words: str
+
+    def __str__(self) -> str:
+        return self.words
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a grade depends on.
 
     Args:
-        root: the checkout; by default the one this package is installed from.
-        classroom: where grading works; by default $COURSE_CLASSROOM, else `classroom/` in the checkout.
-
-    Returns:
-        The course.
-
-    Raises:
-        CourseError: if there is no pyproject.toml with a `[tool.course]` table.
+        submission: the notebook that is executed, byte for byte.
+        key: the instructor's notebook, which checks and setup cells are taken from.
+        files: names and contents of the data files that lie beside the notebook.
+        limits: how much it may use.
+        sandbox: which stands around it.
+        checker: version of the code that judges: of `course.grading` and of `helpers`.
     """
-    root = (root or Path(__file__).resolve().parent.parent).resolve()
-    project = root / "pyproject.toml"
-    if not project.is_file():
-        raise CourseError(
-            f"{root} holds no pyproject.toml: run `course` from a checkout, installed by `pip install -e . -e course`"
-        )
-    table = tomllib.loads(project.read_text(encoding="utf-8")).get("tool", {}).get("course")
-    if table is None:
-        raise CourseError(f"{project} has no [tool.course] table")
-    lessons = tuple(Lesson(**entry) for entry in table["lessons"])
-    classroom = classroom or Path(os.environ.get("COURSE_CLASSROOM", root / "classroom"))
-    return Course(root, table["repository"], table["ref"], lessons, classroom.resolve())
+
+    submission: Submission
+    key: bytes = field(repr=False)
+    files: tuple[tuple[str, bytes], ...] = field(repr=False)
+    limits: Limits
+    sandbox: Confinement
+    checker: str
+
+    @cached_property
+    def digest(self) -> str:
+        """The only stamp of a grade: two jobs of one digest have one outcome."""
+        digest = hashlib.sha256()
+        parts = [self.submission.notebook, self.key, *(part for file in self.files for part in file)]
+        for part in [*parts, repr(sorted(asdict(self.limits).items())), str(self.sandbox), self.checker]:
+            content = part.encode() if isinstance(part, str) else part
+            digest.update(len(content).to_bytes(8, "big") + content)
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check said.
+
+    Args:
+        passed: nothing went wrong.
+        score: partial credit, if the check ended with a number of its own.
+        name: kind of error.
+        hint: what the student is told.
+        detail: a traceback where the check itself broke, for the instructor alone.
+        shown: text that the check displayed or printed.
+    """
+
+    passed: bool
+    score: float | None = None
+    name: str = ""
+    hint: str = ""
+    detail: str = ""
+    shown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job.
+
+    Args:
+        job: it.
+        notebook: the executed notebook; each check cell ends with an error unless it passed.
+        verdicts: by grade_id of the check.
+        left_out: position of a cell -> why it was left out.
+        kernels: how many were started.
+        seconds, cpu_seconds: what it took, on the clock and of computing.
+        machine_fault: what failed on this machine; such an outcome is never a score. Empty if nothing did.
+    """
+
+    job: Job = field(repr=False)
+    notebook: bytes = field(default=b"", repr=False)
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)
+    left_out: Mapping[int, str] = field(default_factory=dict)
+    kernels: int = 0
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    machine_fault: str = ""
+
+
+@dataclass(frozen=True)
+class Score:
+    """A row of the gradebook; `waiting` where a person has still answers to read."""
+
+    student: str
+    lesson: str
+    score: float
+    max_score: float
+    waiting: bool

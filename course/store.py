@@ -1,16 +1,47 @@
-"""Files that are there whole, or as they were; notebooks whose bytes depend on nothing but their content."""
+"""The classroom on disk: whole files or none, one writer at a time, and a log of what was done.
+
+```
+classroom/
+  downloaded/  submitted/<student>/<lesson>/  autograded/<student>/<lesson>/  feedback/...
+  gradebook.db   backups/   course.log   .lock
+```
+"""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
+import logging.handlers
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from nbformat import NotebookNode
+import filelock
+
+from course.model import CourseError, Job, Lesson, Submission
+
+RECEIPT = "graded.json"
+STAMP = "%Y-%m-%d %H:%M:%S.%f"
+BACKUPS = 5
+LOG = logging.getLogger("course")
 
 
-def notebook_text(notebook: NotebookNode) -> str:
+def notebook_text(notebook: Any) -> str:
     """A notebook as text, keys sorted, one newline at the end."""
     return json.dumps(notebook, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def stamp_text(time: datetime) -> str:
+    """A time as nbgrader's timestamp.txt holds it."""
+    return f"{time.astimezone(UTC):{STAMP}} UTC\n"
 
 
 def write_text(path: Path, text: str) -> bool:
@@ -18,15 +49,165 @@ def write_text(path: Path, text: str) -> bool:
 
     Args:
         path: of the file; its folder is made.
-        text: the whole content, written as UTF-8.
+        text: the whole content, written as UTF-8, line ends as they are.
 
     Returns:
         Whether the file changed.
     """
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
+    content = text.encode("utf-8")
+    if path.is_file() and path.read_bytes() == content:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_suffix(".tmp")
-    fresh.write_text(text, encoding="utf-8")
-    fresh.replace(path)
+    handle, fresh = tempfile.mkstemp(prefix=f".{path.name[:40]}-", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(fresh, 0o644)
+        os.replace(fresh, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(fresh)
+        raise
     return True
+
+
+@dataclass(frozen=True)
+class Store:
+    """One classroom.
+
+    Args:
+        root: its folder.
+    """
+
+    root: Path
+
+    @property
+    def gradebook(self) -> Path:
+        """nbgrader's database."""
+        return self.root / "gradebook.db"
+
+    def placed(self, student: str, lesson: str) -> Path:
+        """The folder of what was collected."""
+        return self.root / "submitted" / student / lesson
+
+    def graded(self, student: str, lesson: str) -> Path:
+        """The folder of what was graded."""
+        return self.root / "autograded" / student / lesson
+
+    def submissions(self, lesson: Lesson, students: Sequence[str] | None = None) -> list[Submission]:
+        """Read what was collected for a lesson.
+
+        Args:
+            lesson: which.
+            students: which students; all if None.
+
+        Returns:
+            By student.
+
+        Raises:
+            CourseError: if a named student handed in nothing.
+        """
+        if students is None:
+            folders = sorted(self.root.joinpath("submitted").glob(f"*/{lesson.name}"))
+        else:
+            folders = [self.placed(student, lesson.name) for student in students]
+        return [self._submission(folder) for folder in folders]
+
+    def _submission(self, folder: Path) -> Submission:
+        student, lesson = folder.parent.name, folder.name
+        path = folder / f"{lesson}.ipynb"
+        if not path.is_file():
+            raise CourseError(
+                f"{student} handed in nothing for {lesson}: {path} does not exist; `course collect` first"
+            )
+        received = None
+        with contextlib.suppress(OSError, ValueError):
+            text = (folder / "timestamp.txt").read_text(encoding="utf-8").strip()
+            received = datetime.strptime(text, f"{STAMP} UTC").replace(tzinfo=UTC)
+        return Submission(student, lesson, path.read_bytes(), received)
+
+    def is_graded(self, job: Job) -> bool:
+        """Tell whether a job's receipt is there: that it came to its end in the same way before."""
+        path = self.graded(job.submission.student, job.submission.lesson) / RECEIPT
+        try:
+            return bool(json.loads(path.read_text(encoding="utf-8")).get("digest") == job.digest)
+        except (OSError, ValueError, AttributeError):
+            return False
+
+    def place(self, made: Path, target: Path) -> None:
+        """Put a finished folder where another may stand, in one move; that one is removed afterwards.
+
+        Args:
+            made: the folder; stays as it is.
+            target: its place in the classroom.
+        """
+        fresh, old = (target.parent / f".{target.name}.{word}" for word in ("fresh", "old"))
+        for path in (fresh, old):
+            shutil.rmtree(path, ignore_errors=True)
+        shutil.copytree(made, fresh)
+        if target.exists():
+            target.rename(old)
+        fresh.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the classroom's only pen; what a killed run left is swept first.
+
+        Raises:
+            CourseError: if another run holds it, or nothing can be written here.
+        """
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(self.root / ".lock", timeout=0)
+            with lock:
+                self._sweep()
+                yield
+        except filelock.Timeout as error:
+            raise CourseError(
+                f"another `course` command is at work in {self.root}: wait for its end, or use another classroom (COURSE_CLASSROOM)"
+            ) from error
+
+    def _sweep(self) -> None:
+        """Remove the beginnings that a killed run left; put back what it had moved aside."""
+        for pattern in ("submitted/*/*", "autograded/*/*", "autograded/*", "feedback/*/*", "."):
+            for folder in self.root.glob(pattern):
+                for path in folder.glob(".*.tmp") if folder.is_dir() else []:
+                    path.unlink(missing_ok=True)
+        for old in self.root.glob("autograded/*/.*.old"):
+            target = old.parent / old.name.removeprefix(".").removesuffix(".old")
+            if target.exists():
+                shutil.rmtree(old, ignore_errors=True)
+            else:
+                old.rename(target)
+        for fresh in self.root.glob("autograded/*/.*.fresh"):
+            shutil.rmtree(fresh, ignore_errors=True)
+
+    def back_up(self) -> None:
+        """Keep a copy of the gradebook, the newest few: marks given by hand are nowhere else."""
+        if not self.gradebook.is_file() or not self.gradebook.stat().st_size:
+            return
+        folder = self.root / "backups"
+        folder.mkdir(exist_ok=True)
+        target = folder / f"gradebook-{datetime.now(UTC):%Y%m%d-%H%M%S}.db"
+        with closing(sqlite3.connect(self.gradebook)) as source, closing(sqlite3.connect(target)) as copy:
+            source.backup(copy)
+        for path in sorted(folder.glob("gradebook-*.db"))[:-BACKUPS]:
+            path.unlink(missing_ok=True)
+
+    def log(self, verbose: bool = False) -> None:
+        """Let the log of this command go to `course.log`, and to the screen where it is asked for."""
+        LOG.setLevel(logging.DEBUG)
+        for handler in list(LOG.handlers):
+            LOG.removeHandler(handler)
+            handler.close()
+        self.root.mkdir(parents=True, exist_ok=True)
+        file = logging.handlers.RotatingFileHandler(
+            self.root / "course.log", maxBytes=1_000_000, backupCount=2, encoding="utf-8", delay=True
+        )
+        file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        LOG.addHandler(file)
+        if verbose:
+            LOG.addHandler(logging.StreamHandler())

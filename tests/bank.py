@@ -18,7 +18,8 @@ from rich.table import Table
 
 from course.editions.build import cpu_seconds
 from course.editions.source import is_role, points, read_lesson
-from course.model import Lesson, load_course
+from course.config import load_course
+from course.model import Lesson
 from helpers.checks import CheckFailed
 from tests.wrong_answers import Answer
 

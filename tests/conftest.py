@@ -2,7 +2,8 @@
 
 import pytest
 
-from course.model import Course, load_course
+from course.config import load_course
+from course.model import Course
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,8 @@ from nbformat import NotebookNode
 
 from course.csvfile import write_csv
 from course.editions.source import is_role
-from course.model import Lesson, load_course
+from course.config import load_course
+from course.model import Lesson
 from tests.bank import bank, cells, exercises
 
 COURSE = load_course()

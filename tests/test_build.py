@@ -9,7 +9,8 @@ import pytest
 from course.editions import build
 from course.editions.lint import lint
 from course.editions.source import is_role, read_lesson
-from course.model import CourseError, load_course
+from course.config import load_course
+from course.model import CourseError
 
 COURSE = load_course()
 ALL = pytest.mark.parametrize("lesson", COURSE.written, ids=lambda lesson: lesson.name)

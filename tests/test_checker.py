@@ -20,8 +20,8 @@ from nbgrader.utils import determine_grade
 from course.grading.bridge import studentside, wire
 from course.grading.checker.proxy import Channel, Proxy, StudentError
 from course.grading.checker.trusted import check
-from course.grading.execute import execute
-from course.grading.limits import Limits
+from course.model import Limits
+from tests.jobs import job_of, ran
 from helpers.checks import CheckFailed, after_call, beside, call, close, equal, gradient, raises
 
 LIMIT = 10_000_000
@@ -406,7 +406,7 @@ def test_what_a_check_displays_is_kept_and_stderr_is_not():
     verdict = judge(
         "import sys\nprint('a'); print('b', file=sys.stderr)\nfrom IPython.display import display\ndisplay({'text/plain': 'c'}, raw=True)"
     )
-    assert verdict.passed and verdict.shown == ["c", "a\n"]
+    assert verdict.passed and verdict.shown == ("c", "a\n")
 
 
 # --- whole notebooks --------------------------------------------------------------------------------------------------
@@ -440,12 +440,12 @@ def lesson(**answers: str) -> NotebookNode:
 def grades(**answers: str) -> tuple[dict[str, float], object, NotebookNode]:
     """Scores of a submission with these answers."""
     submission = lesson(**answers)
-    executed, report = execute(submission, lesson(**dict.fromkeys(answers, "")), QUICK)
-    checks = {c.metadata.nbgrader.grade_id: c for c in executed.cells if c.metadata.nbgrader.grade}
+    report = ran(submission, lesson(**dict.fromkeys(answers, "")), QUICK)
+    checks = {c.metadata.nbgrader.grade_id: c for c in report.notebook.cells if c.metadata.nbgrader.grade}
     return (
         {name.removesuffix("_check"): determine_grade(c)[0] for name, c in checks.items()},
         report,
-        executed,
+        report.notebook,
     )
 
 
@@ -460,10 +460,10 @@ def test_each_answer_gets_its_own_verdict():
         later="early = lambda: 2\ndef later(): return 1",
     )
     assert scores == {"right": 2, "wrong": 0, "missing": 0, "broken": 0, "late": 2, "early": 2, "later": 2}
-    assert report.checks["right_check"] == "passed" and "should be 1" in report.checks["wrong_check"]
-    assert "`missing` is not defined" in report.checks["missing_check"]
+    assert report.told["right_check"] == "passed" and "should be 1" in report.told["wrong_check"]
+    assert "`missing` is not defined" in report.told["missing_check"]
     assert executed.cells[9].outputs == [{"output_type": "stream", "name": "stdout", "text": "x\n"}]
-    assert report.kernels == 1 and not report.left_out
+    assert report.outcome.kernels == 1 and not report.outcome.left_out
 
 
 def test_cells_that_kill_or_hang_the_kernel_are_left_out_and_the_others_count():
@@ -474,9 +474,9 @@ def test_cells_that_kill_or_hang_the_kernel_are_left_out_and_the_others_count():
         last="def last(): return 1",
     )
     assert scores == {"first": 2, "killer": 0, "deaf": 0, "last": 2}
-    assert report.kernels == 3 and sorted(report.left_out) == [3, 5]
-    assert "could not be interrupted" in report.left_out[5]
-    assert "cell 4 was left out: it ended the kernel" in report.checks["killer_check"]
+    assert report.outcome.kernels == 3 and sorted(report.outcome.left_out) == [3, 5]
+    assert "could not be interrupted" in report.outcome.left_out[5]
+    assert "cell 4 was left out: it ended the kernel" in report.told["killer_check"]
 
 
 def test_a_slow_cell_is_stopped_and_a_deadly_answer_costs_only_its_own_points():
@@ -488,15 +488,15 @@ def test_a_slow_cell_is_stopped_and_a_deadly_answer_costs_only_its_own_points():
         good="def good(): return 1",
     )
     assert scores == {"slow": 0, "hangs": 0, "dies": 0, "greedy": 0, "good": 2}
-    assert "seconds of computing" in report.checks["hangs_check"]
-    assert "it ended the kernel" in report.checks["dies_check"]
-    assert "MiB of memory" in report.checks["greedy_check"]
+    assert "seconds of computing" in report.told["hangs_check"]
+    assert "it ended the kernel" in report.told["dies_check"]
+    assert "MiB of memory" in report.told["greedy_check"]
 
 
 def test_without_a_kernel_all_is_zero_and_nothing_ungraded():
     scores, report, _ = grades(**{f"k{i}": "import os; os._exit(0)" for i in range(4)})
     assert set(scores.values()) == {0}
-    assert all("kernel" in text for text in report.checks.values())
+    assert all("kernel" in text for text in report.told.values())
 
 
 def test_checks_and_setup_come_from_the_key_alone():
@@ -509,36 +509,128 @@ def test_checks_and_setup_come_from_the_key_alone():
     extra.metadata.nbgrader.grade_id = "mine"
     extra.source = "import helpers.checks.core as c\nc.equal = equal = lambda *a, **k: None"
     submission.cells.insert(1, extra)
-    executed, report = execute(submission, key, QUICK)
-    assert "should be 1" in report.checks["f_check"]
+    report = ran(submission, key, QUICK)
+    executed = report.notebook
+    assert "should be 1" in report.told["f_check"]
     assert executed.cells[3].outputs[0].output_type == "error"
 
 
 def test_partial_credit_comes_from_the_check_alone():
     key = lesson(f="")
     key.cells[2].source = "float(call(f) == 1)"
-    executed, _ = execute(lesson(f="def f(): return 1"), key, QUICK)
+    executed = ran(lesson(f="def f(): return 1"), key, QUICK).notebook
     assert determine_grade(executed.cells[2]) == (1.0, 2.0)
     key.cells[2].source = "9.0"
-    executed, report = execute(lesson(f="def f(): return 1"), key, QUICK)
-    assert determine_grade(executed.cells[2]) == (0, 2.0) and "broken" in report.checks["f_check"]
+    report = ran(lesson(f="def f(): return 1"), key, QUICK)
+    executed = report.notebook
+    assert determine_grade(executed.cells[2]) == (0, 2.0) and "broken" in report.told["f_check"]
 
 
-def test_data_files_lie_in_the_work_folder(tmp_path: Path):
-    (tmp_path / "data.csv").write_text("1")
-    _, report = execute(
+def test_data_files_lie_in_the_work_folder():
+    report = ran(
         lesson(f="text = open('data.csv').read()\ndef f(): return int(text)"),
         lesson(f=""),
         QUICK,
-        files=[tmp_path / "data.csv"],
+        (("data.csv", b"1"),),
     )
-    assert report.checks["f_check"] == "passed"
+    assert report.told["f_check"] == "passed"
 
 
 def test_when_the_notebooks_time_is_up_the_rest_is_zero_with_the_reason():
     submission = lesson(slow="import time\ntime.sleep(60)", good="def good(): return 1")
-    executed, report = execute(submission, lesson(slow="", good=""), Limits(notebook_wall=4))
+    report = ran(submission, lesson(slow="", good=""), Limits(notebook_wall=4))
+    executed = report.notebook
     assert [determine_grade(c)[0] for c in executed.cells if c.metadata.nbgrader.grade] == [0, 0]
-    assert all("more than 4 seconds in all" in text for text in report.checks.values())
-    _, report = execute(submission, lesson(slow="", good=""), Limits(notebook_wall=0.01))
-    assert all("more than 0.01 seconds in all" in text for text in report.checks.values())
+    assert all("more than 4 seconds in all" in text for text in report.told.values())
+    report = ran(submission, lesson(slow="", good=""), Limits(notebook_wall=0.01))
+    assert all("more than 0.01 seconds in all" in text for text in report.told.values())
+
+
+# --- a machine's fault is never a score ---------------------------------------------------------------------------------
+
+LIMITED = Limits(cell_cpu=5, check_cpu=2, check_memory=200 << 20)
+
+
+def test_a_large_range_is_refused_before_it_is_unrolled():
+    with pytest.raises(wire.WireError, match="range of more than 1,000,000"):
+        wire.loads('["range", [0, 50000000, 1]]', lambda *_: None, 10_000)
+    assert wire.loads('["range", [0, 10, 3]]', lambda *_: None, 10_000) == range(0, 10, 3)
+
+
+@pytest.mark.parametrize(
+    ("source", "mention"),
+    [
+        ("np.ones(10**9).sum(); equal(call(f), 1, 'f()')", "more memory than it may"),
+        ("n = 0\nwhile True: n += 1", "compute for too long"),
+    ],
+)
+def test_a_check_has_limits_of_its_own_and_says_so(source, mention):
+    key = lesson(f="")
+    key.cells[0].source += "\nimport numpy as np"
+    key.cells[2].source = source
+    assert mention in ran(lesson(f="def f(): return 1"), key, LIMITED).told["f_check"]
+
+
+def test_a_checker_that_dies_twice_is_a_machine_fault_and_no_verdict(tmp_path):
+    key = lesson(f="", g="")
+    key.cells[2].source = f"import os\nopen({str(tmp_path / 'tries')!r}, 'a').write('x')\nos.kill(os.getpid(), 9)"
+    outcome = run(job_of(lesson(f="def f(): return 1", g="def g(): return 1"), key, QUICK))
+    assert "f_check: the checker died (signal 9)" in outcome.machine_fault and not outcome.verdicts
+    assert (tmp_path / "tries").read_text() == "xx"
+
+
+def test_a_checker_that_dies_once_is_asked_again(tmp_path):
+    key = lesson(f="")
+    key.cells[2].source = (
+        f"import os, pathlib\nonce = pathlib.Path({str(tmp_path / 'once')!r})\nif not once.exists():\n"
+        "    once.touch()\n    os.kill(os.getpid(), 9)\nequal(call(f), 1, 'f()')"
+    )
+    assert ran(lesson(f="def f(): return 1"), key, QUICK).told == {"f_check": "passed"}
+
+
+def test_under_a_narrower_limit_of_the_machine_the_checker_asks_for_no_more():
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_DATA, (3 << 30, 3 << 30))\n"
+        "from course.grading.checker.trusted import limit_check; limit_check(60, 16 << 30)\n"
+        "print(resource.getrlimit(resource.RLIMIT_DATA)[0] == 3 << 30)"
+    )
+    run_ = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run_.stdout.split() == ["True"], run_.stderr
+
+
+def test_a_machine_that_allows_less_than_the_limits_is_refused_before_anything_is_graded():
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))\n"
+        "from course.grading.job import allowed; from course.model import CourseError, Limits\n"
+        "try: allowed(Limits())\nexcept CourseError as error: print(error)\n"
+        "print(allowed(Limits(address_space=8 << 30)).cell_cpu)"
+    )
+    run_ = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    said, after = run_.stdout.splitlines()
+    assert "this machine allows 8,589,934,592" in said and "COURSE_LIMITS" in said and after == "30.0"
+
+
+def test_a_job_that_is_stopped_ends_at_once_and_gives_no_outcome():
+    stop = threading.Event()
+    job = job_of(lesson(f="import time\ntime.sleep(80)\ndef f(): return 1"), lesson(f=""), QUICK)
+    threading.Timer(3, stop.set).start()
+    with pytest.raises(Stopped):
+        run(job, stop)
+
+
+def test_the_digest_changes_with_whatever_a_grade_depends_on():
+    job = job_of(lesson(f="def f(): return 1"), lesson(f=""))
+    other = replace(job.submission, notebook=job.submission.notebook + b" ")
+    changed = [
+        replace(job, submission=other),
+        replace(job, key=job.key + b" "),
+        replace(job, files=(("a", b"b"),)),
+        replace(job, files=(("ab", b""),)),
+        replace(job, limits=Limits(cell_cpu=31)),
+        replace(job, sandbox=Confinement("bubblewrap", "bubblewrap 0.0.1")),
+        replace(job, checker="another"),
+    ]
+    digests = [one.digest for one in [job, *changed]]
+    assert len(set(digests)) == len(digests)
+    assert replace(job, submission=replace(job.submission, student="another")).digest == job.digest
+    assert pickle.loads(pickle.dumps(job)).digest == job.digest

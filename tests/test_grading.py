@@ -2,6 +2,7 @@
 
 import copy
 import os
+from dataclasses import replace
 
 import nbformat
 import pytest
@@ -11,16 +12,21 @@ from nbgrader.utils import determine_grade
 
 from course.config import grader_config
 from course.editions.source import is_role
-from course.grading.execute import execute, is_check, key_and_files
-from course.grading.grade import grade, scores
+from course.grading.execute import is_check
+from course.grading.job import key_and_files
+from course.grading.grade import grade
+from course.grading.gradebook import scores
+from course.grading.sandboxes.choose import confinement
 from course.intake import collect
-from course.model import load_course
+from course.config import load_course
 from course.reports.feedback import feedback
+from course.model import Limits
 from course.reports.report import export, grade_table
 from tests import golden
 from tests.bank import bank, exercises
 from tests.damage.paper import paper_of
 from tests.damage.recipes import damages
+from tests.jobs import ran
 from tests.sample_class import LESSONS, RECIPES, SCORES, filled, messy_zip, roster, solutions, submission
 
 COURSE = load_course()
@@ -48,8 +54,9 @@ def by_stock(notebook, key, seconds=60):
 
 
 def ours(notebook, lesson):
-    key, files = key_and_files(COURSE.solution(lesson).parent, COURSE.release(lesson).parent)
-    return by_cell(execute(notebook, key, files=files)[0]), key
+    content, files = key_and_files(COURSE.solution(lesson).parent, COURSE.release(lesson).parent)
+    key = nbformat.reads(content.decode(), as_version=4)
+    return by_cell(ran(notebook, key, Limits(), files).notebook), key
 
 
 def full_marks(key):
@@ -92,9 +99,8 @@ def graded(tmp_path_factory):
     course = load_course(classroom=folder / "classroom")
     archive, students = messy_zip(folder / "class.zip"), roster(folder / "roster.csv")
     triage = collect([archive], course.root / "notebooks", course.classroom, students)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("COURSE_LIMITS", '{"cell_cpu": 10}')
-        yield course, triage, grade(course, list(LESSONS))
+    course = replace(course, limits=Limits(cell_cpu=10))
+    return course, triage, grade(course, list(LESSONS))
 
 
 @class_of_students
@@ -202,7 +208,7 @@ def test_feedback_has_a_page_for_each_submission_and_keeps_the_secrets(graded):
 def test_the_walls_in_force_are_stored_with_the_grades(graded):
     course, _, _ = graded
     for path in course.classroom.glob("autograded/*/*/graded.json"):
-        assert '"confinement"' in path.read_text() and "unsafe" not in path.read_text()
+        assert confinement().words in path.read_text()
 
 
 @class_of_students

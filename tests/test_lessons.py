@@ -14,7 +14,7 @@ from nbclient import NotebookClient
 
 import helpers
 from course.editions.source import is_role, points, read_lesson
-from course.model import load_course
+from course.config import load_course
 from helpers.checks import core
 from helpers.figures import explore, png
 from tests.bank import cells, exercises, judge

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from course.grading import limits
 from course.grading.bridge import launcher
 from course.grading.kernel import KernelGone, student_kernel
-from course.grading.limits import Limits, limits_in_force
+from course.config import load_course
+from course.model import Confinement, CourseError, Limits
 from course.grading.outputs import Outputs, clean
 from course.grading.sandboxes import choose
 from course.grading.sandboxes.choose import SandboxUnavailable, confinement, kernel_folder
@@ -30,7 +30,7 @@ QUICK = Limits(cell_cpu=3, cell_wall=10, notebook_wall=90, interrupted=1, memory
 def standing() -> list[str]:
     """The walls that this machine allows."""
     found = []
-    for name in choose.CHOICES[:2]:
+    for name in (s.name for s in choose.available().values() if s.rank is not None):
         try:
             found.append(confinement(name).name)
         except SandboxUnavailable:
@@ -269,29 +269,60 @@ def test_nothing_outlives_the_kernel(walls):
     )
 
 
-def test_the_switch_chooses_and_unsafe_is_never_chosen_by_itself(monkeypatch):
-    monkeypatch.setenv(choose.SWITCH, "unsafe")
-    assert confinement().name == "unsafe" and "NONE" in str(confinement())
-    monkeypatch.setenv(choose.SWITCH, "nonsense")
+def test_unsafe_is_never_chosen_by_itself(monkeypatch):
+    assert confinement("unsafe").name == "unsafe" and "NONE" in str(confinement("unsafe"))
     with pytest.raises(SandboxUnavailable, match="nonsense"):
-        confinement()
-    monkeypatch.delenv(choose.SWITCH)
-    monkeypatch.setattr(choose, "_try", lambda name: ("it is missing", ""))
+        confinement("nonsense")
+    monkeypatch.setattr(choose, "_try", lambda sandbox: ("it is missing", ""))
     with pytest.raises(SandboxUnavailable, match="apt install bubblewrap"):
         confinement()
 
 
 def test_without_bubblewrap_landlock_is_taken(monkeypatch):
     monkeypatch.setattr(
-        choose, "_try", lambda name: ("missing", "") if name == "bubblewrap" else ("", "Landlock")
+        choose, "_try", lambda sandbox: ("missing", "") if sandbox.name == "bubblewrap" else ("", "Landlock")
     )
     assert confinement().name == "landlock"
 
 
 def test_a_program_that_is_missing_is_told(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
-    trouble, _ = choose._try.__wrapped__("bubblewrap")
+    trouble, _ = choose._try.__wrapped__(choose.available()["bubblewrap"])
     assert "bwrap" in trouble
+
+
+TOY = """
+from course.model import Limits
+class Toy:
+    name, rank = "toy", None
+    def words(self): return "a toy"
+    def spec(self, room): return {}
+    def command(self, argv, room, limits): return ["env", "TOY=1", *argv]
+SANDBOX = Toy()
+"""
+
+
+def test_a_new_sandbox_is_one_file(tmp_path, monkeypatch):
+    (tmp_path / "toy.py").write_text(TOY)
+    monkeypatch.setattr(choose.sandboxes, "__path__", [*choose.sandboxes.__path__, str(tmp_path)])
+    assert list(choose.available())[:2] == ["bubblewrap", "landlock"]
+    assert confinement("toy") == Confinement("toy", "a toy")
+    assert choose.command("toy", tmp_path, Limits())[:2] == ["env", "TOY=1"]
+
+
+def test_elsewhere_one_sentence_says_what_grading_needs(monkeypatch):
+    monkeypatch.setattr(choose.sys, "platform", "darwin")
+    with pytest.raises(SandboxUnavailable, match="this is darwin: run `course grade` on Linux, in WSL 2 or in a container"):
+        confinement("unsafe")
+
+
+def test_the_folder_of_a_killed_grader_is_swept_and_a_living_ones_is_not():
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    with kernel_folder() as mine, kernel_folder() as left:
+        (left / "owner").write_text(f"{dead.pid}\n")
+        assert choose.sweep() >= 1
+        assert mine.exists() and not left.exists()
 
 
 @pytest.mark.parametrize("own_processes", [True, False])
@@ -307,15 +338,30 @@ def test_the_filter_lets_signals_out_only_if_they_cannot_leave(own_processes):
     assert run.stdout.split() == ["reached" if own_processes else "refused", "me"], run.stderr
 
 
-def test_limits_come_from_one_place_and_can_be_changed(monkeypatch):
-    monkeypatch.delenv(limits.SWITCH, raising=False)
-    assert limits_in_force() == Limits()
-    monkeypatch.setenv(limits.SWITCH, '{"cell_cpu": 60}')
-    assert limits_in_force().cell_cpu == 60
-    for wrong in ("{", '{"cellcpu": 1}', "[]"):
-        monkeypatch.setenv(limits.SWITCH, wrong)
-        with pytest.raises(ValueError, match=limits.SWITCH):
-            limits_in_force()
+def test_the_switches_are_read_once_and_refused_where_they_make_no_sense(tmp_path):
+    course = load_course(environment={})
+    assert (course.limits, course.sandbox, course.classroom) == (Limits(), "", ROOT / "classroom")
+    switches = {"COURSE_LIMITS": '{"cell_cpu": 60}', "COURSE_SANDBOX": "landlock", "COURSE_CLASSROOM": str(tmp_path)}
+    course = load_course(environment=switches)
+    assert (course.limits.cell_cpu, course.sandbox, course.classroom) == (60.0, "landlock", tmp_path)
+    for wrong in ("{", '{"cellcpu": 1}', "[]", '{"cell_cpu": "much"}'):
+        with pytest.raises(CourseError, match="COURSE_LIMITS"):
+            load_course(environment={"COURSE_LIMITS": wrong})
+    with pytest.raises(CourseError, match="COURSE_CLASSROOM is set, but empty"):
+        load_course(environment={"COURSE_CLASSROOM": " "})
+
+
+def test_a_kernel_that_is_killed_for_want_of_memory_is_told_from_one_that_kills_itself():
+    async def session() -> tuple[bool, bool]:
+        found = []
+        for cell in ("import os; os.kill(os.getpid(), 9)", "import os; os._exit(0)"):
+            async with student_kernel(confinement(), QUICK, [], time.monotonic() + 60) as kernel:
+                with pytest.raises(KernelGone):
+                    await kernel.run(cell)
+                found.append(kernel.lost_to_memory)
+        return tuple(found)
+
+    assert asyncio.run(session()) == (True, False)
 
 
 def test_places_leave_secrets_out(tmp_path):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from course.editions.source import is_role, read_lesson
-from course.model import load_course
+from course.config import load_course
 from helpers import shortcut
 
 TORCH = {"linear": lambda z: z, "relu": torch.relu, "tanh": torch.tanh, "logistic": torch.sigmoid}

@@ -1,82 +1,57 @@
-"""Run a submission: the student's cells in their kernel, the checks in ours, the verdict by us alone.
-
-`execute` is a pure function from two notebooks to an executed one. `TrustedExecute` is that function as nbgrader's
-preprocessor, so that `nbgrader autograde`, the Formgrader's button and `course grade` all take the same way.
-"""
+"""Run a job: the student's cells in their kernel, the checks in ours, the verdict by us alone."""
 
 from __future__ import annotations
 
 import asyncio
-import copy
 import json
+import threading
 import time
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import replace
+from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
-from nbgrader.preprocessors import NbGraderPreprocessor
 from nbgrader.utils import is_grade, is_locked, is_solution
-from traitlets import Any, Instance, default
 
 from course.grading.bridge import wire
-from course.grading.checker.trusted import LINE_BYTES, TrustedServer, Verdict
-from course.grading.kernel import Budget, GradingError, KernelGone, StudentKernel, TooSlow, student_kernel
-from course.grading.limits import Limits, limits_in_force
-from course.grading.outputs import clean, error_output
-from course.grading.sandboxes.choose import Confinement, confinement
+from course.grading.checker.trusted import LINE_BYTES, TrustedServer
+from course.grading.kernel import Budget, KernelGone, MachineFault, StudentKernel, TooSlow, student_kernel
+from course.grading.outputs import clean, error_output, pictures_within
+from course.grading.watch import killed_for_memory
+from course.model import Job, Outcome, Verdict
+from course.store import notebook_text
 
 SERVER = TrustedServer()
+PULSE = 0.1  # seconds between two looks at whether to stop
+PATIENCE = (
+    10  # how much longer than its computing a check may take on the clock before the machine is to blame
+)
 
 
-@dataclass
-class Report:
-    """How a submission ran: for the record, beside the grades.
-
-    checks: grade_id -> "passed", or what the student was told. details: grade_id -> traceback, for the instructor.
-    left_out: cell position -> why it was left out.
-    """
-
-    confinement: str
-    checks: dict[str, str] = field(default_factory=dict)
-    details: dict[str, str] = field(default_factory=dict)
-    left_out: dict[int, str] = field(default_factory=dict)
-    kernels: int = 0
-    seconds: float = 0.0
-    cpu_seconds: float = 0.0
+class Stopped(Exception):
+    """Grading was stopped before this job came to its end."""
 
 
-def execute(
-    notebook: NotebookNode,
-    key: NotebookNode,
-    limits: Limits | None = None,
-    walls: Confinement | None = None,
-    files: Sequence[Path] = (),
-) -> tuple[NotebookNode, Report]:
-    """Execute a submission.
+def run(job: Job, stop: threading.Event | None = None) -> Outcome:
+    """Execute a job.
 
     Args:
-        notebook: the submission. Its cells with a grade_id of the key take the key's role; all its other code is the student's.
-        key: the instructor's notebook: checks and setup cells are taken from it alone.
-        limits: how much the submission may use.
-        walls: which walls stand around the student's kernel; the best there are if None.
-        files: data files that lie in the kernel's work folder.
+        job: all that the outcome depends on. Cells of the submission with a grade_id of the key take the key's role; all its other
+            code is the student's.
+        stop: set it, and the job ends at once.
 
     Returns:
-        A copy of the notebook with fresh outputs, and a report. Each check cell ends with an error unless it passed.
+        The outcome; where this machine failed, it says so and holds no verdict.
 
     Raises:
-        SandboxUnavailable: if no walls can be put up.
-        GradingError: if a kernel does not even start.
+        Stopped: if it was stopped.
     """
-    run = _Run(notebook, key, limits or limits_in_force(), walls or confinement(), files)
+    execution = _Execution(job)
     with ThreadPoolExecutor(1) as thread:  # the caller may have an event loop of its own
-        thread.submit(asyncio.run, run.everything()).result()
-    return run.notebook, run.report
+        return thread.submit(asyncio.run, execution.until(stop or threading.Event())).result()
 
 
 def is_check(cell: NotebookNode) -> bool:
@@ -89,27 +64,24 @@ def is_setup(cell: NotebookNode) -> bool:
     return cell.cell_type == "code" and is_locked(cell) and not is_grade(cell) and "setup" in _tags(cell)
 
 
-class _Run:
-    """One submission on its way through kernel and checks."""
+class _Execution:
+    """One job on its way through kernel and checks."""
 
-    def __init__(
-        self,
-        notebook: NotebookNode,
-        key: NotebookNode,
-        limits: Limits,
-        walls: Confinement,
-        files: Sequence[Path],
-    ):
-        self.notebook = copy.deepcopy(notebook)
-        self.report = Report(str(walls))
-        self._limits, self._walls, self._files = limits, walls, files
-        self._deadline = time.monotonic() + limits.notebook_wall
-        known = {_grade_id(cell): cell for cell in key.cells if _grade_id(cell)}
+    def __init__(self, job: Job):
+        self._job, self._limits = job, job.limits
+        self._notebook = nbformat.reads(job.submission.notebook.decode("utf-8"), as_version=4)
+        key = nbformat.reads(job.key.decode("utf-8"), as_version=4)
+        self._verdicts: dict[str, Verdict] = {}
+        self._left_out: dict[int, str] = {}
+        self._kernels = 0
+        self._cpu_seconds = 0.0
+        self._deadline = time.monotonic() + self._limits.notebook_wall
+        known = {grade_id(cell): cell for cell in key.cells if grade_id(cell)}
         self._setup = [cell.source for cell in key.cells if is_setup(cell)]
         self._checks: list[tuple[NotebookNode, NotebookNode]] = []
         self._steps: list[tuple[int, NotebookNode, str]] = []
-        for position, cell in enumerate(self.notebook.cells):
-            original = known.get(_grade_id(cell), cell)
+        for position, cell in enumerate(self._notebook.cells):
+            original = known.get(grade_id(cell), cell)
             if original.cell_type != "code":
                 continue
             cell.cell_type, cell.outputs, cell.execution_count = "code", [], None  # also what became prose
@@ -121,9 +93,43 @@ class _Run:
             if str(ours.source).strip() and "skip-execution" not in _tags(ours):
                 self._steps.append((position, cell, str(ours.source)))
 
-    async def everything(self) -> None:
-        """Run the student's cells, then the checks; note what it took."""
+    async def until(self, stop: threading.Event) -> Outcome:
+        """Do everything, unless `stop` is set meanwhile.
+
+        Raises:
+            Stopped: then.
+        """
         start = time.monotonic()
+        work = asyncio.create_task(self._everything())
+        while not work.done():
+            await asyncio.wait({work}, timeout=PULSE)
+            if stop.is_set():
+                work.cancel()
+                await asyncio.wait({work})
+                raise Stopped
+        fault = ""
+        try:
+            work.result()
+        except MachineFault as error:
+            fault = str(error)
+        pictures_within(self._notebook, self._limits.pictures)
+        return Outcome(
+            self._job,
+            notebook_text(self._notebook).encode(),
+            {} if fault else self._verdicts,
+            self._left_out,
+            self._kernels,
+            round(time.monotonic() - start, 2),
+            round(self._cpu_seconds, 2),
+            fault,
+        )
+
+    async def _everything(self) -> None:
+        """Run the student's cells, then the checks.
+
+        Raises:
+            MachineFault: if this machine failed.
+        """
         SERVER.start()
         async with AsyncExitStack() as stack:
             kernel, waiting = None, list(self._checks)
@@ -138,10 +144,9 @@ class _Run:
                         )
                     break
                 if await self._check(kernel, *waiting.pop(0)):
-                    self.report.cpu_seconds += kernel.cpu
+                    self._cpu_seconds += kernel.cpu
                     kernel = None
-            self.report.cpu_seconds = round(self.report.cpu_seconds + (kernel.cpu if kernel else 0), 2)
-        self.report.seconds = round(time.monotonic() - start, 2)
+            self._cpu_seconds += kernel.cpu if kernel else 0
 
     async def _kernel(self, stack: AsyncExitStack) -> tuple[StudentKernel | None, str]:
         """Start a kernel and run the student's cells in it, without those that took an earlier one along.
@@ -150,16 +155,16 @@ class _Run:
             The kernel, or None and the reason why there will be none.
         """
         why = "the notebook stopped its kernel too often"
-        while self.report.kernels <= self._limits.restarts:
+        while self._kernels <= self._limits.restarts:
             if time.monotonic() > self._deadline:
-                return None, why if self.report.kernels else "its time is up"
-            self.report.kernels += 1
+                return None, why if self._kernels else "its time is up"
+            self._kernels += 1
             try:
                 kernel = await self._fresh(stack)
             except KernelGone as gone:
                 return None, str(gone)
             for position, cell, source in self._steps:
-                if position in self.report.left_out:
+                if position in self._left_out:
                     continue
                 try:
                     if source:
@@ -167,33 +172,38 @@ class _Run:
                     else:
                         await self._snapshot(kernel, cell)
                 except KernelGone as gone:
+                    self._blame(kernel)
                     why = str(gone)
-                    self.report.left_out[position] = why
+                    self._left_out[position] = why
                     cell.outputs = [error_output("KernelDied", f"This cell was left out: {why}.")]
                     break
             else:
                 return kernel, ""
-            self.report.cpu_seconds += kernel.cpu
+            self._cpu_seconds += kernel.cpu
         return None, why
 
     async def _fresh(self, stack: AsyncExitStack) -> StudentKernel:
-        """Start a kernel in the place of the last one; a machine that fails once gets a second chance.
+        """Start a kernel in the place of the last one.
 
         Raises:
-            GradingError: if it does not start.
+            MachineFault: if it does not start.
             KernelGone: if the notebook's time is up.
         """
         await stack.aclose()
-        again = True
-        while True:
-            try:
-                return await stack.enter_async_context(
-                    student_kernel(self._walls, self._limits, self._files, self._deadline)
-                )
-            except GradingError:
-                if not again:
-                    raise
-                again = False
+        self._killed = killed_for_memory()
+        job = self._job
+        return await stack.enter_async_context(
+            student_kernel(job.sandbox, self._limits, job.files, self._deadline)
+        )
+
+    def _blame(self, kernel: StudentKernel) -> None:
+        """Tell a kernel that this machine killed for want of memory from one that its student ended.
+
+        Raises:
+            MachineFault: if this machine did.
+        """
+        if kernel.lost_to_memory and killed_for_memory() > self._killed:
+            raise MachineFault("this machine ran out of memory and killed the kernel")
 
     async def _snapshot(self, kernel: StudentKernel, check: NotebookNode) -> None:
         """Let the student's process keep what its names mean where a check stands: checks run after all other cells.
@@ -201,7 +211,7 @@ class _Run:
         Raises:
             KernelGone: if the kernel died meanwhile.
         """
-        request = wire.dumps({"do": "snapshot", "check": _grade_id(check)}, list, LINE_BYTES)
+        request = wire.dumps({"do": "snapshot", "check": grade_id(check)}, list, LINE_BYTES)
         with suppress(TooSlow):
             await kernel.ask(request, kernel.budget())
 
@@ -213,12 +223,13 @@ class _Run:
         """
         gone = False
         try:
-            verdict = await self._verdict(kernel, _grade_id(original), original.source)
+            verdict = await self._verdict(kernel, grade_id(original), original.source)
         except TooSlow as slow:
             verdict = Verdict(
                 False, name="CellTimeoutError", hint=f"Your code was stopped during this check: {slow}."
             )
         except KernelGone as lost:
+            self._blame(kernel)
             gone = True
             verdict = Verdict(
                 False, name="KernelDied", hint=f"Your code stopped the kernel during this check: {lost}."
@@ -227,10 +238,8 @@ class _Run:
             verdict = Verdict(
                 False, name="ValueError", hint="This check is broken: it gives more points than it has."
             )
-        if verdict.name == "NameError" and self.report.left_out:
-            reasons = "; ".join(
-                f"cell {at + 1} was left out: {why}" for at, why in self.report.left_out.items()
-            )
+        if verdict.name == "NameError" and self._left_out:
+            reasons = "; ".join(f"cell {at + 1} was left out: {why}" for at, why in self._left_out.items())
             verdict = Verdict(
                 False, name=verdict.name, hint=f"{verdict.hint} ({reasons})", detail=verdict.detail
             )
@@ -238,42 +247,59 @@ class _Run:
         return gone
 
     async def _verdict(self, kernel: StudentKernel, name: str, source: str) -> Verdict:
+        """Let a trusted process run a check; if that dies without a verdict, once more.
+
+        Raises:
+            TooSlow, KernelGone: from the kernel.
+            MachineFault: if the trusted process died twice.
+        """
+        try:
+            return await self._ask_checker(kernel, name, source)
+        except MachineFault:
+            return await self._ask_checker(kernel, name, source)
+
+    async def _ask_checker(self, kernel: StudentKernel, name: str, source: str) -> Verdict:
         """Let a trusted process run a check and pass its questions on to the kernel.
 
         Raises:
             TooSlow, KernelGone: from the kernel.
+            MachineFault: if the trusted process dies without a verdict.
         """
+        limits = self._limits
         reader, writer = await asyncio.open_connection(sock=SERVER.open_check(), limit=LINE_BYTES)
         try:
-            job = {
-                "name": name,
-                "setup": self._setup,
-                "source": source,
-                "seconds": int(self._limits.cell_wall) + 60,
-                "address_space": self._limits.address_space,
-            }
+            task = {"name": name, "setup": self._setup, "source": source}
+            task |= {"cpu": limits.check_cpu, "memory": limits.check_memory}
             budget: Budget = kernel.budget()
-            writer.write(json.dumps(job).encode() + b"\n")
-            while line := await reader.readline():
-                said = json.loads(line)
-                if "ask" not in said:
-                    return Verdict(**said)
-                answer = await kernel.ask(said["ask"], budget)
-                writer.write(json.dumps({"answer": answer}).encode() + b"\n")
-            return Verdict(
-                False,
-                name="CheckDied",
-                hint="The check could not make sense of what your code gives: it took too long.",
-            )
+            writer.write(json.dumps(task).encode() + b"\n")
+            while line := await asyncio.wait_for(reader.readline(), PATIENCE * limits.check_cpu):
+                said: dict[str, Any] = json.loads(line)
+                if "ask" in said:
+                    answer = await kernel.ask(said["ask"], budget)
+                    writer.write(json.dumps({"answer": answer}).encode() + b"\n")
+                elif "slow" in said:
+                    return Verdict(
+                        False,
+                        name="CellTimeoutError",
+                        hint=f"Your answer makes this check compute for more than {2 * limits.check_cpu:g} seconds.",
+                    )
+                elif "fault" in said:
+                    raise MachineFault(f"{name}: {said['fault']}")
+                else:
+                    return Verdict(**said | {"shown": tuple(said["shown"])})
+            raise MachineFault(f"{name}: the checker is gone")
+        except (TimeoutError, ConnectionError) as error:
+            raise MachineFault(
+                f"{name}: the checker does not answer ({error or type(error).__name__})"
+            ) from error
         finally:
             writer.close()
 
     def _close(self, cell: NotebookNode, verdict: Verdict) -> None:
         """Write a verdict as the outputs that nbgrader reads a score from."""
-        grade_id = _grade_id(cell)
-        self.report.checks[grade_id] = "passed" if verdict.passed else clean(verdict.hint)
-        if verdict.detail:
-            self.report.details[grade_id] = clean(verdict.detail)
+        self._verdicts[grade_id(cell)] = replace(
+            verdict, hint=clean(verdict.hint), detail=clean(verdict.detail)
+        )
         cell.outputs = [
             new_output("stream", name="stdout", text=clean(text).rstrip("\n") + "\n")
             for text in verdict.shown
@@ -291,76 +317,8 @@ def _tags(cell: NotebookNode) -> list:
     return tags if isinstance(tags, list) else []
 
 
-def _grade_id(cell: NotebookNode) -> str:
+def grade_id(cell: NotebookNode) -> str:
     """A cell's grade_id, "" if it has none."""
     words = cell.metadata.get("nbgrader")
     grade_id = words.get("grade_id") if isinstance(words, dict) else None
     return grade_id if isinstance(grade_id, str) else ""
-
-
-class TrustedExecute(NbGraderPreprocessor):
-    """nbgrader's `Execute`, replaced: same place in the list of steps, same outputs, another way to get them."""
-
-    ahead = Any(help="(executed notebook, report) of this very submission, where `execute` ran before").tag(
-        config=True
-    )
-    limits = Instance(Limits, help="how much a submission may use").tag(config=True)
-
-    @default("limits")
-    def _default_limits(self) -> Limits:
-        return limits_in_force()
-
-    def preprocess(self, nb: NotebookNode, resources: dict) -> tuple[NotebookNode, dict]:
-        """Execute a submission and note how beside it, in execution.json.
-
-        Args:
-            nb: the sanitised submission.
-            resources: nbgrader's, for the names of assignment and notebook.
-
-        Returns:
-            The executed notebook, and the resources as they were.
-
-        Raises:
-            FileNotFoundError: if it is executed here and the instructor's notebook is missing.
-        """
-        names = resources["nbgrader"]
-        course = self.parent.coursedir if hasattr(self.parent, "coursedir") else self.parent.parent.coursedir
-        if self.ahead:
-            executed, report = self.ahead
-        else:
-            key, files = key_and_files(
-                Path(course.format_path(course.source_directory, ".", names["assignment"])),
-                Path(course.format_path(course.release_directory, ".", names["assignment"])),
-            )
-            executed, report = execute(nb, key, self.limits, files=files)
-        for cell, done in zip(nb.cells, executed.cells, strict=True):
-            if cell.cell_type == "code":
-                cell.outputs, cell.execution_count = done.get("outputs", []), done.get("execution_count")
-            if is_check(cell) and _grade_id(cell) not in report.checks:  # no verdict, no points
-                cell.outputs = [error_output("NotChecked", "This check did not run.")]
-        self.log.info("%s: %s", names["notebook"], report.confinement)
-        folder = Path(resources["metadata"]["path"])
-        (folder / "execution.json").write_text(json.dumps(asdict(report), indent=1) + "\n", encoding="utf-8")
-        return nb, resources
-
-
-def key_and_files(solution: Path, release: Path) -> tuple[NotebookNode, list[Path]]:
-    """Find what a lesson's submissions are executed with.
-
-    Args:
-        solution: the folder of the instructor's notebook.
-        release: the folder that students were given.
-
-    Returns:
-        The instructor's notebook, and the data files that lie beside the student edition.
-
-    Raises:
-        FileNotFoundError: if the instructor's notebook is missing.
-    """
-    path = solution / f"{solution.name}.ipynb"
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"{path}: checks are taken from the instructor's notebook; build the lesson first"
-        )
-    files = [p for p in sorted(release.glob("*")) if p.is_file() and p.suffix not in (".ipynb", ".py")]
-    return nbformat.read(path, as_version=4), files

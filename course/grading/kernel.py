@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import functools
 import shutil
+import signal
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -21,11 +22,11 @@ import zmq.asyncio
 from jupyter_client import AsyncKernelManager
 from nbformat import NotebookNode
 
-from course.grading.limits import Limits
 from course.grading.outputs import Outputs, error_output
 from course.grading.provisioner import SandboxProvisioner
-from course.grading.sandboxes.choose import Confinement, kernel_folder
+from course.grading.sandboxes.choose import kernel_folder
 from course.grading.watch import excess, family
+from course.model import Confinement, Limits
 
 PULSE = 0.1  # seconds between two looks at the limits
 SETTLE = 10.0  # seconds that a finished cell's last outputs may take to arrive
@@ -40,8 +41,8 @@ class TooSlow(Exception):
     """What was asked took too long and was interrupted; the kernel is still there."""
 
 
-class GradingError(Exception):
-    """The kernel did not even start: a fault of this machine, never the student's."""
+class MachineFault(Exception):
+    """Something failed on this machine: never the student's fault, and never a score."""
 
 
 @dataclass
@@ -67,6 +68,7 @@ class StudentKernel:
 
     def __init__(self, manager: AsyncKernelManager, base: Path, limits: Limits, deadline: float):
         self.cpu = 0.0
+        self.lost_to_memory = False  # it was killed, not by us: by itself, or for want of memory
         self._manager, self._base, self._limits, self._deadline = manager, base, limits, deadline
         self._gone = ""
         self._replies: dict[str, asyncio.Future] = {}
@@ -184,7 +186,7 @@ class StudentKernel:
         """Start the kernel and wait until it answers.
 
         Raises:
-            GradingError: if it does not.
+            MachineFault: if it does not.
             KernelGone: if the notebook's time is up.
         """
         context = zmq.asyncio.Context()
@@ -194,8 +196,11 @@ class StudentKernel:
         context.setsockopt(zmq.LINGER, 0)
         self._context = context
         log = self._base / "log"
-        with log.open("wb") as stream:
-            await self._manager.start_kernel(stdout=stream, stderr=stream)
+        try:
+            with log.open("wb") as stream:
+                await self._manager.start_kernel(stdout=stream, stderr=stream)
+        except OSError as error:  # no process, no memory, no disk
+            raise MachineFault(f"the kernel did not start: {error}") from error
         self._client = self._manager.client(context=context)
         self._client.start_channels(stdin=False, hb=False)
         self._tasks = [
@@ -214,7 +219,7 @@ class StudentKernel:
                 raise KernelGone(self._late())
             if self._gone or time.monotonic() > end:
                 said = log.read_text(errors="replace").strip()[-2000:]
-                raise GradingError(f"the kernel did not start ({self._gone or 'no answer'}): {said}")
+                raise MachineFault(f"the kernel did not start ({self._gone or 'no answer'}): {said}")
         (self._base / "sockets").chmod(
             0o500
         )  # the sockets are there: nothing else is to be written on our disk
@@ -276,7 +281,9 @@ class StudentKernel:
             self.cpu = max(self.cpu, sum(p.cpu for p in processes))
             inner = [f"/proc/{p.pid}/root{self._base}/work" for p in processes[-1:]]
             reason = excess(processes, [*shown, *inner], self._limits)
-            if await provisioner.poll() is not None:
+            ended = await provisioner.poll()
+            if ended is not None:
+                self.lost_to_memory = ended in (-signal.SIGKILL, 128 + signal.SIGKILL)
                 self._gone = "it ended the kernel"
             elif reason:
                 await self._kill(reason)
@@ -305,25 +312,25 @@ def font_lists() -> list[Path]:
 
 @asynccontextmanager
 async def student_kernel(
-    walls: Confinement, limits: Limits, files: Sequence[Path], deadline: float
+    walls: Confinement, limits: Limits, files: Sequence[tuple[str, bytes]], deadline: float
 ) -> AsyncIterator[StudentKernel]:
     """Start a kernel behind walls; kill it at the end.
 
     Args:
         walls: which.
         limits: how much it may use.
-        files: data files that lie in its work folder.
+        files: names and contents of the data files that lie in its work folder.
         deadline: `time.monotonic()` at which it is killed in any case.
 
     Yields:
         The kernel, ready for the first cell.
 
     Raises:
-        GradingError: if it does not start.
+        MachineFault: if it does not start.
     """
     with kernel_folder() as base:
-        for file in files:
-            shutil.copy(file, base / "files" / file.name)
+        for name, content in files:
+            (base / "files" / name).write_bytes(content)
         fonts = base / "files" / ".matplotlib"
         fonts.mkdir()
         for file in font_lists():

@@ -10,7 +10,7 @@ from typing import Any
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 
-from course.grading.limits import Limits
+from course.model import Limits
 
 PICTURES = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
 UNWANTED = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f]")
@@ -95,3 +95,14 @@ class Outputs:
         else:
             self._bytes_left -= len(text)
         return text
+
+
+def pictures_within(notebook: NotebookNode, budget: int) -> None:
+    """Keep a notebook's pictures up to so many bytes in all, in place; each one after them is named instead."""
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            for kind in PICTURES.keys() & output.get("data", {}).keys():
+                budget -= len(output.data[kind])
+                if budget < 0:
+                    del output.data[kind]
+                    output.data["text/plain"] = "(a picture was left out: this notebook holds too many)"

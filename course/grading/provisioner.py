@@ -9,8 +9,8 @@ from typing import Any
 from jupyter_client.provisioning import LocalProvisioner
 from traitlets import Instance
 
-from course.grading.limits import Limits
-from course.grading.sandboxes.choose import Confinement, command, environment, spec
+from course.grading.sandboxes.choose import command, environment, spec
+from course.model import Confinement, Limits
 
 
 class SandboxProvisioner(LocalProvisioner):

@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from course.grading.limits import Limits
+from course.model import Limits
 
-PAGE = os.sysconf("SC_PAGE_SIZE")
-TICK = os.sysconf("SC_CLK_TCK")
 DEEP = 1000  # characters of a path
 
 
@@ -33,6 +31,7 @@ def family(leader: int) -> list[Process]:
     Returns:
         The living processes; empty where there is no /proc.
     """
+    page, tick = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_CLK_TCK")
     found: dict[int, Process] = {}
     parents: dict[int, int] = {}
     members = {leader}
@@ -50,8 +49,8 @@ def family(leader: int) -> list[Process]:
         parents[pid] = int(fields[1])
         if leader in (int(fields[2]), int(fields[3])):
             members.add(pid)
-        cpu = sum(map(int, fields[11:15])) / TICK
-        found[pid] = Process(pid, cpu, int(fields[17]), int(fields[21]) * PAGE)
+        cpu = sum(map(int, fields[11:15])) / tick
+        found[pid] = Process(pid, cpu, int(fields[17]), int(fields[21]) * page)
     grown = True
     while grown:
         children = {pid for pid, parent in parents.items() if parent in members} - members
@@ -134,3 +133,12 @@ def _deleted(processes: list[Process], folders: list[str]) -> Iterator[tuple[str
                     yield "", os.stat(link).st_blocks * 512
         except OSError:
             continue
+
+
+def killed_for_memory() -> int:
+    """Count the processes that this machine's Linux has killed because memory ran out, since it was started."""
+    try:
+        lines = Path("/proc/vmstat").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("oom_kill "))
+    except (OSError, StopIteration):
+        return 0

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from course.model import load_course
+from course.config import load_course
 
 
 def collect_command(

@@ -27,9 +27,10 @@ from nbgrader.preprocessors import GetGrades
 from pygments import highlight
 from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
+from traitlets import Dict
 
 from course.config import grader_config, run_quietly
-from course.model import Course, CourseError, Lesson, load_course
+from course.model import Course, CourseError, Lesson
 
 OUTPUT_CHARACTERS = 10_000
 PICTURE_BYTES = 500_000
@@ -58,16 +59,15 @@ class FeedbackExporter(Exporter):
     """Renders a graded notebook to a page; nbgrader's generate_feedback uses it through nbgrader_config.py."""
 
     file_extension = ".html"
+    titles = Dict(help="lesson -> what its pages are headed").tag(config=True)
+    releases = Dict(help="lesson -> its student edition").tag(config=True)
 
     def from_notebook_node(self, nb: NotebookNode, resources: Any = None, **kw: Any) -> tuple[str, Any]:
         """Run the preprocessors (nbgrader adds the scores), then render."""
         nb, resources = super().from_notebook_node(nb, resources, **kw)
-        course = load_course()
-        lesson = course.lesson(resources["nbgrader"]["assignment"])
-        released = {cell.id for cell in nbformat.read(course.release(lesson), as_version=4).cells}
-        return page(
-            nb, f"Lesson {lesson.number} · {lesson.title}", resources["nbgrader"], released
-        ), resources
+        lesson = resources["nbgrader"]["assignment"]
+        released = {cell.id for cell in nbformat.read(self.releases[lesson], as_version=4).cells}
+        return page(nb, self.titles[lesson], resources["nbgrader"], released), resources
 
 
 def page(notebook: NotebookNode, title: str, grading: dict, released: set[str]) -> str:

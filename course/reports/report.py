@@ -8,8 +8,8 @@ from pathlib import Path
 from rich.table import Table
 
 from course.csvfile import write_csv
-from course.grading.grade import Score, scores
-from course.model import Course
+from course.grading.gradebook import scores
+from course.model import Course, Score
 
 
 def grade_table(rows: list[Score]) -> Table:

@@ -24,9 +24,13 @@ from nbgrader.coursedir import CourseDirectory
 from course.config import grader_config
 from course.editions.build import release
 from course.editions.source import read_lesson
-from course.grading.grade import grade, register
+from course.grading.backends.local import Local
+from course.grading.grade import grade
+from course.grading.gradebook import register
 from course.intake.collecting import collect
-from course.model import Course, load_course
+from course.config import load_course
+from course.model import Course, Limits
+from course.store import RECEIPT
 from tests.attacks import Attack, breaking, faking, network, reading
 
 GROUPS = {"faking": faking, "reading": reading, "breaking": breaking, "network": network}
@@ -195,13 +199,10 @@ def _filled(ground: Field, attack: Attack) -> str:
 
 def grade_all(ground: Field, jobs: int = 2) -> None:
     """Collect and grade everything that was handed in, by `course collect` and `course grade`."""
-    os.environ["COURSE_LIMITS"] = json.dumps(LIMITS)
-    try:
-        collect(ground.course.root / "handed", ground.course.root / "notebooks", ground.course.classroom)
-        for graded in grade(ground.course, list(ground.course.lessons), jobs=jobs):
-            ground.reasons[graded.student] = graded.reason
-    finally:
-        del os.environ["COURSE_LIMITS"]
+    collect(ground.course.root / "handed", ground.course.root / "notebooks", ground.course.classroom)
+    course = replace(ground.course, limits=Limits(**LIMITS))
+    for graded in grade(course, list(course.lessons), backend=Local(jobs)):
+        ground.reasons[graded.student] = graded.reason
 
 
 def grade_all_stock(ground: Field) -> None:
@@ -311,7 +312,7 @@ def outputs_of(ground: Field, student: str) -> list:
 def _seconds(ground: Field, student: str) -> float:
     """How long a submission ran, as our grader notes it beside the grades; stock nbgrader notes nothing."""
     (lesson,) = ground.course.lessons
-    note = ground.course.classroom / "autograded" / student / lesson.name / "execution.json"
+    note = ground.course.classroom / "autograded" / student / lesson.name / RECEIPT
     return json.loads(note.read_text())["seconds"] if note.is_file() else 0.0
 
 

@@ -16,7 +16,6 @@ import errno
 import importlib.util
 import json
 import os
-import resource
 import signal
 import stat
 import sys
@@ -89,7 +88,7 @@ class PathBeneath(ctypes.Structure):
     _fields_ = (("rights", ctypes.c_uint64), ("fd", ctypes.c_int32))
 
 
-libc = ctypes.CDLL(None, use_errno=True)
+libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 def syscall(number: int, *args) -> int:
@@ -108,6 +107,8 @@ def prctl(*args: int) -> None:
 
 def set_limits(limits: dict[str, int]) -> None:
     """Lower the resource limits of this process and its children, for example {"NOFILE": 256}."""
+    import resource
+
     for name, value in limits.items():
         number = getattr(resource, f"RLIMIT_{name}")
         _, hard = resource.getrlimit(number)
@@ -230,8 +231,9 @@ def refuse_system_calls(own_processes: bool) -> None:
 
 def confine(spec: dict) -> None:
     """Take on everything that `spec` asks for, in the order in which it is possible."""
-    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    set_limits(spec["limits"])
+    if sys.platform == "linux":
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        set_limits(spec["limits"])
     if spec["confinement"] == "unsafe":
         return
     prctl(PR_SET_NO_NEW_PRIVS, 1)

@@ -20,6 +20,7 @@ from typing import Any
 
 JSON_BYTES = 8_000_000
 DEPTH = 50
+RANGE = 1_000_000
 DTYPE = re.compile(r"[<>|][biufc](1|2|4|8|16)")
 TORCH_DTYPES = tuple(
     f"{kind}{bits}"
@@ -203,7 +204,12 @@ def _decode(data: Any, resolve: Resolve, arrays: list[bytes], depth: int) -> Any
     if tag in ("slice", "range"):
         (items,) = rest
         start, stop, step = (_whole(x) if x is not None or tag == "range" else None for x in each(items))
-        return slice(start, stop, step) if tag == "slice" else range(start, stop, step)
+        if tag == "slice":
+            return slice(start, stop, step)
+        made = range(start, stop, step)
+        if made and (made[-1] - made[0]) // made.step >= RANGE:  # len() of it may not fit
+            raise WireError(f"a range of more than {RANGE:,} numbers")
+        return made
     if tag == "complex":
         real, imaginary = rest
         return complex(_number(real), _number(imaginary))

@@ -2,7 +2,8 @@
 
 `TrustedServer` (in the grader) starts this module as a program, which imports what checks need once and then forks a
 child for every check: nothing that one check leaves behind reaches another. A child talks with the grader over its
-own socket, one JSON object a line: it asks {"ask": message} as often as it likes and ends with a verdict.
+own socket, one JSON object a line: it asks {"ask": message} as often as it likes and ends with a verdict. Where it dies
+without one, the server says so in its place: {"slow": true} if it computed for too long, else {"fault": what happened}.
 """
 
 from __future__ import annotations
@@ -15,37 +16,23 @@ import json
 import math
 import os
 import pkgutil
-import resource
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import traceback
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
+
+from course.model import Verdict
 
 WARM = ("numpy", "scipy", "torch", "course.grading.checker.proxy", "course.editions.source")
 LINE_BYTES = 150_000_000
 TEXT = 4_000
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a check said.
-
-    passed: nothing went wrong. score: partial credit, if the check ended with a number of its own.
-    name, hint: kind of error and what the student is told. detail: for the instructor alone.
-    shown: text that the check displayed or printed.
-    """
-
-    passed: bool
-    score: float | None = None
-    name: str = ""
-    hint: str = ""
-    detail: str = ""
-    shown: list[str] = field(default_factory=list)
 
 
 class TrustedServer:
@@ -94,17 +81,62 @@ def main() -> None:
     """Serve until the grader is gone."""
     control = socket.socket(fileno=int(sys.argv[1]))
     warm_up()
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    checks: dict[int, socket.socket] = {}
+    signal.signal(signal.SIGCHLD, lambda *_: _bury(checks))
     while True:
         data, fds, _, _ = socket.recv_fds(control, 1, 1)
         if not data:
             return
-        if os.fork() == 0:
-            control.close()
-            with contextlib.suppress(BaseException):
-                run_child(socket.socket(fileno=fds[0]))
-            os._exit(0)
-        os.close(fds[0])
+        connection = socket.socket(fileno=fds[0])
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])  # until the check is known
+        try:
+            pid = os.fork()
+        except OSError as error:
+            _say(connection, {"fault": f"no process could be started for a check: {error}"})
+            connection.close()
+        else:
+            if pid == 0:
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
+                for other in (control, *checks.values()):
+                    other.close()
+                with contextlib.suppress(BaseException):
+                    run_child(connection)
+                    os._exit(0)
+                os._exit(1)
+            checks[pid] = connection
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
+
+
+def _bury(checks: dict[int, socket.socket]) -> None:
+    """Take leave of the checks that ended; say how, where one ended without a verdict."""
+    while checks:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return
+        if pid == 0:
+            return
+        connection = checks.pop(pid, None)
+        if connection is None:
+            continue
+        if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGXCPU:
+            _say(connection, {"slow": True})
+        elif status:
+            end = (
+                f"signal {os.WTERMSIG(status)}"
+                if os.WIFSIGNALED(status)
+                else f"exit code {os.WEXITSTATUS(status)}"
+            )
+            _say(connection, {"fault": f"the checker died ({end})"})
+        connection.close()
+
+
+def _say(connection: socket.socket, words: dict[str, Any]) -> None:
+    """Send one line; whoever does not listen any more does not get it."""
+    with contextlib.suppress(OSError):
+        connection.setblocking(False)
+        connection.send(json.dumps(words).encode() + b"\n")
 
 
 def warm_up() -> None:
@@ -121,23 +153,53 @@ def warm_up() -> None:
         torch.set_num_threads(1)
 
 
+class TooMuchComputing(BaseException):
+    """A check computed for longer than it may, on what a student's answer gave it."""
+
+
 def run_child(connection: socket.socket) -> None:
     """Run the one check that the grader sends, asking back over the same socket."""
     stream = connection.makefile("rw", encoding="ascii", newline="\n")
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
 
     def ask(message: str) -> str:
         stream.write(json.dumps({"ask": message}) + "\n")
         stream.flush()
-        return json.loads(stream.readline(LINE_BYTES))["answer"]
+        return str(json.loads(stream.readline(LINE_BYTES))["answer"])
 
     job = json.loads(stream.readline(LINE_BYTES))
-    signal.alarm(job["seconds"])
-    resource.setrlimit(resource.RLIMIT_AS, (job["address_space"],) * 2)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit_check(job["cpu"], job["memory"])
     verdict = check(job["name"], job["setup"], job["source"], ask)
     stream.write(json.dumps(asdict(verdict)) + "\n")
     stream.flush()
+
+
+def limit_check(cpu: float, memory: int) -> None:
+    """Bound what this process may still use; nothing that the machine forbids already is asked for.
+
+    Args:
+        cpu: seconds of computing; after them `TooMuchComputing` is raised, and after twice as many the process ends.
+        memory: bytes on top of what it holds now.
+    """
+    import resource
+
+    def too_much(signal_number: int, frame: FrameType | None) -> NoReturn:
+        raise TooMuchComputing(f"more than {cpu:g} seconds of computing")
+
+    signal.signal(signal.SIGPROF, too_much)
+    signal.setitimer(signal.ITIMER_PROF, cpu)
+    used = sum(os.times()[:2])
+    held = next(
+        int(line.split()[1]) * 1024
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith("VmData")
+    )
+    for kind, soft in (
+        (resource.RLIMIT_CPU, int(used + 2 * cpu) + 1),
+        (resource.RLIMIT_DATA, held + memory),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        _, hard = resource.getrlimit(kind)
+        resource.setrlimit(kind, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
 
 
 def check(name: str, setup: list[str], source: str, ask: Any) -> Verdict:
@@ -187,12 +249,18 @@ def check(name: str, setup: list[str], source: str, ask: Any) -> Verdict:
             return _failed(error, "There is no answer here yet.")
         except AssertionError as error:
             return _failed(error, str(error) or "A hidden test does not pass.")
+        except TooMuchComputing as error:
+            return _failed(error, f"Your answer makes this check compute for too long: {error}.")
+        except MemoryError as error:
+            return _failed(
+                error, "Your answer makes this check take more memory than it may: is it that large?"
+            )
         except BaseException as error:
             theirs = getattr(error, "from_student", False)
             hint = f"Your code raised {type(error).__name__}: {error}" if theirs else _unexpected(error)
             return _failed(error, hint, detail=not theirs)
     text = printed.getvalue()
-    return Verdict(True, score, shown=[t[:TEXT] for t in [*shown, text] if t])
+    return Verdict(True, score, shown=tuple(t[:TEXT] for t in [*shown, text] if t))
 
 
 def _run(source: str, space: dict[str, Any]) -> Any:
@@ -228,7 +296,7 @@ def _unexpected(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def _display_into(shown: list[str]):
+def _display_into(shown: list[str]) -> Iterator[None]:
     """Collect the text of what is displayed: there is no notebook here."""
     from unittest.mock import patch
 

@@ -5,33 +5,36 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
-from course.grading.limits import Limits
 from course.grading.sandboxes.places import readable
-
-NAME = "bubblewrap"
-
-
-def version() -> str:
-    """Give bubblewrap's version, for example "bubblewrap 0.8.0".
-
-    Raises:
-        OSError: if it is not installed.
-    """
-    return subprocess.run(["bwrap", "--version"], capture_output=True, text=True, timeout=10).stdout.strip()
+from course.model import Limits
 
 
-def command(base: Path, argv: list[str], limits: Limits) -> list[str]:
-    """Give the command that runs `argv` behind walls.
+class Bubblewrap:
+    """Namespaces: `sockets` of the kernel's folder is shared, `work` becomes a small tmpfs."""
 
-    Args:
-        base: the kernel's folder: `sockets` in it is shared, `work` becomes a small tmpfs, the rest is read-only.
-        argv: program and arguments.
-        limits: for the sizes of the tmpfs.
+    name = "bubblewrap"
+    rank = 0
 
-    Returns:
-        Program and arguments.
-    """
+    def words(self) -> str:
+        """Give bubblewrap's version, for example "bubblewrap 0.8.0"."""
+        run = subprocess.run(["bwrap", "--version"], capture_output=True, text=True, timeout=10)
+        return run.stdout.strip()
+
+    def spec(self, room: Path) -> dict[str, Any]:
+        """Nothing but the second wall of system calls is left to the launcher."""
+        return {}
+
+    def command(self, argv: list[str], room: Path, limits: Limits) -> list[str]:
+        """bwrap with all that is readable bound into an empty root."""
+        return _command(argv, room, limits)
+
+
+SANDBOX = Bubblewrap()
+
+
+def _command(argv: list[str], base: Path, limits: Limits) -> list[str]:
     words = [
         "bwrap",
         "--unshare-all",

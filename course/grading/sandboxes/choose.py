@@ -1,68 +1,69 @@
-"""Which walls stand on this machine, and what to do where none can."""
+"""Which sandbox stands on this machine, and what to do where none does."""
 
 from __future__ import annotations
 
 import functools
+import importlib
 import json
 import os
+import pkgutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-from course.grading.bridge.launcher import landlock_abi
-from course.grading.limits import Limits
-from course.grading.sandboxes import bubblewrap, landlock
+from course.grading import sandboxes
+from course.grading.sandboxes import Sandbox
 from course.grading.sandboxes.places import BRIDGE
+from course.model import Confinement, CourseError, Limits
 
-SWITCH = "COURSE_SANDBOX"
-UNSAFE = "unsafe"
-CHOICES = (bubblewrap.NAME, landlock.NAME, UNSAFE)
-
-
-class SandboxUnavailable(Exception):
-    """No walls can be put up here; the message says why and what to do."""
+ROOM = "sk-"  # how the folder of a kernel begins
 
 
-@dataclass(frozen=True)
-class Confinement:
-    """The walls in force: "bubblewrap", "landlock" or "unsafe", and in words for the record."""
-
-    name: str
-    words: str
-
-    def __str__(self) -> str:
-        return self.words
+class SandboxUnavailable(CourseError):
+    """No sandbox stands here; the message says why and what to do."""
 
 
-def confinement(name: str | None = None) -> Confinement:
-    """Give the walls to use: the named ones, else bubblewrap, else Landlock with seccomp.
+def available() -> dict[str, Sandbox]:
+    """All kinds of sandbox by name, the best first."""
+    modules = [
+        importlib.import_module(f"{sandboxes.__name__}.{m.name}")
+        for m in pkgutil.iter_modules(sandboxes.__path__)
+    ]
+    found = [module.SANDBOX for module in modules if hasattr(module, "SANDBOX")]
+    return {s.name: s for s in sorted(found, key=lambda s: (s.rank is None, s.rank or 0, s.name))}
+
+
+def confinement(name: str = "") -> Confinement:
+    """Give the sandbox to use: the named one, else the best that stands.
 
     Args:
-        name: one of CHOICES; by default the environment's COURSE_SANDBOX. "unsafe" is never chosen by itself.
+        name: of one; one without a rank, such as "unsafe", is only taken by its name.
 
     Returns:
-        Walls that have been tried on this machine.
+        A sandbox that has been tried on this machine.
 
     Raises:
-        SandboxUnavailable: if they do not stand.
+        SandboxUnavailable: if it does not stand.
     """
-    name = name or os.environ.get(SWITCH) or None
-    if name not in (None, *CHOICES):
-        raise SandboxUnavailable(f"{SWITCH}={name!r}: it should be one of {', '.join(CHOICES)}")
-    if name == UNSAFE:
-        return Confinement(
-            UNSAFE, "NONE: students' code can read, change and send whatever you can (--unsafe)"
+    known = available()
+    if name and name not in known:
+        raise SandboxUnavailable(
+            f"there is no sandbox {name!r}: COURSE_SANDBOX should be one of {', '.join(known)}"
+        )
+    if sys.platform != "linux":
+        raise SandboxUnavailable(
+            f"students' code is graded in a sandbox of Linux, and this is {sys.platform}: run `course grade` on Linux, "
+            "in WSL 2 or in a container (.devcontainer holds one)"
         )
     troubles = []
-    for choice in [name] if name else CHOICES[:2]:
+    for choice in [known[name]] if name else [s for s in known.values() if s.rank is not None]:
         trouble, words = _try(choice)
         if not trouble:
-            return Confinement(choice, words)
-        troubles.append(f"{choice}: {trouble}")
+            return Confinement(choice.name, words)
+        troubles.append(f"{choice.name}: {trouble}")
     raise SandboxUnavailable(
         "Students' code cannot be confined here, so nothing is graded. "
         + "; ".join(troubles)
@@ -73,24 +74,20 @@ def confinement(name: str | None = None) -> Confinement:
 
 
 @functools.cache
-def _try(name: str) -> tuple[str, str]:
+def _try(sandbox: Sandbox) -> tuple[str, str]:
     """Put up walls around a process that does nothing.
 
     Returns:
         What went wrong ("" if nothing), and the walls in words.
     """
-    if sys.platform != "linux":
-        return f"needs Linux, this is {sys.platform}", ""
     try:
-        words = (
-            bubblewrap.version()
-            if name == bubblewrap.NAME
-            else f"Landlock (ABI {landlock_abi()}) and seccomp"
-        )
-        with kernel_folder() as base:
-            (base / "spec.json").write_text(json.dumps(spec(name, base, Limits()) | {"probe": True}))
+        words = sandbox.words()
+        if sandbox.rank is None:
+            return "", words
+        with kernel_folder() as room:
+            (room / "spec.json").write_text(json.dumps(spec(sandbox.name, room, Limits()) | {"probe": True}))
             run = subprocess.run(
-                command(name, base, Limits()),
+                command(sandbox.name, room, Limits()),
                 capture_output=True,
                 text=True,
                 timeout=60,
@@ -106,47 +103,67 @@ def _try(name: str) -> tuple[str, str]:
 @contextmanager
 def kernel_folder() -> Iterator[Path]:
     """Make the folder of one kernel, with a short name: the paths of its sockets may have 107 bytes."""
-    base = Path(tempfile.mkdtemp(prefix="sk-", dir="/tmp"))
+    room = Path(tempfile.mkdtemp(prefix=ROOM, dir="/tmp"))
     try:
+        (room / "owner").write_text(f"{os.getpid()}\n")
         for name in ("sockets", "work", "files"):
-            (base / name).mkdir()
-        yield base
+            (room / name).mkdir()
+        yield room
     finally:
-        (base / "sockets").chmod(0o700)
-        # Not shutil.rmtree: it gives up on folders nested deeper than Python's stack.
-        subprocess.run(["rm", "-rf", "--", str(base)], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _remove(room)
 
 
-def spec(name: str, base: Path, limits: Limits) -> dict:
+def _remove(room: Path) -> None:
+    """Remove a kernel's folder, however deep a student nested it."""
+    if (room / "sockets").is_dir():
+        (room / "sockets").chmod(0o700)
+    # Not shutil.rmtree: it gives up on folders nested deeper than Python's stack.
+    subprocess.run(["rm", "-rf", "--", str(room)], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def sweep() -> int:
+    """Remove the folders of kernels whose grader was killed; give their number."""
+    swept = 0
+    for room in Path("/tmp").glob(f"{ROOM}*"):
+        try:
+            owner = int((room / "owner").read_text())
+            if room.lstat().st_uid == os.getuid() and not Path(f"/proc/{owner}").exists():
+                _remove(room)
+                swept += 1
+        except (OSError, ValueError):
+            continue  # being made, or somebody else's
+    return swept
+
+
+def spec(name: str, room: Path, limits: Limits) -> dict:
     """Tell the launcher what to take on.
 
     Args:
-        name: which walls.
-        base: the kernel's folder.
+        name: of the sandbox.
+        room: the kernel's folder.
         limits: how much it may use.
 
     Returns:
         Plain values, for JSON.
     """
-    walls = {bubblewrap.NAME: {}, landlock.NAME: landlock.rules(base), UNSAFE: {}}[name]
     return {
         "confinement": name,
         "limits": limits.rlimits(),
-        "work": f"{base}/work",
-        "connection_file": f"{base}/connection.json",
-        **walls,
+        "work": f"{room}/work",
+        "connection_file": f"{room}/connection.json",
+        **available()[name].spec(room),
     }
 
 
-def command(name: str, base: Path, limits: Limits) -> list[str]:
+def command(name: str, room: Path, limits: Limits) -> list[str]:
     """Give the command that starts the launcher behind these walls."""
-    argv = [sys.executable, "-I", str(BRIDGE / "launcher.py"), f"{base}/spec.json"]
-    return bubblewrap.command(base, argv, limits) if name == bubblewrap.NAME else argv
+    argv = [sys.executable, "-I", str(BRIDGE / "launcher.py"), f"{room}/spec.json"]
+    return available()[name].command(argv, room, limits)
 
 
-def environment(base: Path) -> dict[str, str]:
+def environment(room: Path) -> dict[str, str]:
     """Give the whole environment of a kernel: nothing of the grader's is handed on."""
-    work = f"{base}/work"
+    work = f"{room}/work"
     return {
         "HOME": work,
         "TMPDIR": work,

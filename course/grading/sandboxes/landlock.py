@@ -8,10 +8,12 @@ still see that a path exists and how many processes run; it cannot read, signal 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+from course.grading.bridge.launcher import landlock_abi
 from course.grading.sandboxes.places import readable
+from course.model import Limits
 
-NAME = "landlock"
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 PROC = (
     "/proc/self",
@@ -23,16 +25,29 @@ PROC = (
 )
 
 
-def rules(base: Path) -> dict[str, list[str]]:
-    """Give the paths to leave open.
+class Landlock:
+    """Paths that stay open; the process shuts all others for itself."""
 
-    Args:
-        base: the kernel's folder: `sockets` and `work` in it are writable, the rest readable.
+    name = "landlock"
+    rank = 1
 
-    Returns:
-        Lists of paths: "read" and "write".
-    """
-    return {
-        "read": [*map(str, readable()), *PROC, str(base)],
-        "write": [*DEVICES, f"{base}/sockets", f"{base}/work"],
-    }
+    def words(self) -> str:
+        """Give the version that this machine's Linux speaks."""
+        abi = landlock_abi()
+        if not abi:
+            raise OSError("this Linux has no Landlock (5.13 or newer has, if it is switched on)")
+        return f"Landlock (ABI {abi}) and seccomp"
+
+    def spec(self, room: Path) -> dict[str, Any]:
+        """The paths to leave open."""
+        return {
+            "read": [*map(str, readable()), *PROC, str(room)],
+            "write": [*DEVICES, f"{room}/sockets", f"{room}/work"],
+        }
+
+    def command(self, argv: list[str], room: Path, limits: Limits) -> list[str]:
+        """The launcher takes the walls on itself."""
+        return argv
+
+
+SANDBOX = Landlock()

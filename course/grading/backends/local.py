@@ -1,0 +1,56 @@
+"""Jobs on this machine, several at once."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+
+from course.grading.execute import Stopped, run
+from course.grading.sandboxes.choose import sweep
+from course.model import CourseError, Job, Outcome
+
+
+class Local:
+    """Executes on this machine.
+
+    Args:
+        jobs: how many at once, at least 1.
+    """
+
+    def __init__(self, jobs: int = 2):
+        if jobs < 1:
+            raise CourseError(f"--jobs {jobs}: at least 1 submission is executed at once")
+        self._workers = jobs
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
+        """Execute jobs; whoever stops listening stops those that run.
+
+        Args:
+            jobs: any number.
+
+        Yields:
+            The outcomes, as they finish.
+        """
+        sweep()
+        stop = threading.Event()
+        with ThreadPoolExecutor(self._workers) as pool:
+            waiting = [pool.submit(_twice, job, stop) for job in jobs]
+            try:
+                for done in as_completed(waiting):
+                    yield done.result()
+            finally:
+                stop.set()
+                for future in waiting:
+                    future.cancel()
+
+
+def _twice(job: Job, stop: threading.Event) -> Outcome:
+    """Execute a job; where this machine fails, once more."""
+    try:
+        outcome = run(job, stop)
+        return run(job, stop) if outcome.machine_fault else outcome
+    except Stopped:
+        raise
+    except Exception as error:  # whatever it is, it is no fault of the student's and does not stop the class
+        return Outcome(job, machine_fault=f"{type(error).__name__}: {error}")

@@ -1,0 +1,94 @@
+"""From what lies on disk to jobs: all that a grade depends on, read once."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import sys
+from pathlib import Path
+
+import course.grading
+import helpers
+from course.grading.sandboxes.choose import confinement
+from course.model import Course, CourseError, Job, Lesson, Limits, Submission
+
+JUDGES = ("numpy", "scipy", "torch", "ipykernel")  # packages whose version may change a verdict
+
+
+def job(course: Course, lesson: Lesson, submission: Submission) -> Job:
+    """Put together what a submission is graded with.
+
+    Args:
+        course: the checkout and how it is used.
+        lesson: of the submission.
+        submission: what was placed for grading.
+
+    Returns:
+        The job.
+
+    Raises:
+        CourseError: if the lesson is not built, the machine allows less than the limits ask for, or no sandbox stands.
+    """
+    key, files = key_and_files(course.solution(lesson).parent, course.release(lesson).parent)
+    return Job(submission, key, files, allowed(course.limits), confinement(course.sandbox), checker_version())
+
+
+def key_and_files(solution: Path, release: Path) -> tuple[bytes, tuple[tuple[str, bytes], ...]]:
+    """Read what all submissions of a lesson are executed with.
+
+    Args:
+        solution: the folder of the instructor's notebook.
+        release: the folder that students were given.
+
+    Returns:
+        The instructor's notebook, and names and contents of the data files that lie beside the student edition.
+
+    Raises:
+        CourseError: if the instructor's notebook is missing.
+    """
+    path = solution / f"{solution.name}.ipynb"
+    if not path.is_file():
+        raise CourseError(
+            f"{path} does not exist, and checks are taken from it: run `course build {solution.name}` first"
+        )
+    files = [p for p in sorted(release.glob("*")) if p.is_file() and p.suffix not in (".ipynb", ".py")]
+    return path.read_bytes(), tuple((p.name, p.read_bytes()) for p in files)
+
+
+def allowed(limits: Limits) -> Limits:
+    """Check that this machine lets a submission have what the limits promise.
+
+    Args:
+        limits: how much it may use.
+
+    Returns:
+        The limits.
+
+    Raises:
+        CourseError: if a student's code would meet a narrower limit, which is no fault of the student's.
+    """
+    try:
+        import resource
+    except ImportError:  # Windows, where nothing is graded
+        return limits
+    for name, field in (("AS", "address_space"), ("NOFILE", "open_files"), ("CPU", "notebook_wall")):
+        _, hard = resource.getrlimit(getattr(resource, f"RLIMIT_{name}"))
+        if hard != resource.RLIM_INFINITY and hard < limits.rlimits()[name]:
+            raise CourseError(
+                f"this machine allows {hard:,} where a submission may use {limits.rlimits()[name]:,} ({field}): raise it "
+                f"(`ulimit`), or grade with less by COURSE_LIMITS='{{\"{field}\": {hard}}}'"
+            )
+    return limits
+
+
+@functools.cache
+def checker_version() -> str:
+    """Name the code that judges: versions of its packages, and a hash of `course.grading` and `helpers`."""
+    digest = hashlib.sha256()
+    for package in (course.grading, helpers):
+        for folder in map(Path, package.__path__):
+            for path in sorted(folder.rglob("*.py")):
+                digest.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes())
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in JUDGES]
+    return ", ".join([f"Python {sys.version.split()[0]}", *versions, digest.hexdigest()[:16]])

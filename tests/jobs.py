@@ -1,0 +1,42 @@
+"""Jobs as tests need them: notebooks in, an executed notebook and what each check said out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import nbformat
+from nbformat import NotebookNode
+
+from course.grading.execute import run
+from course.grading.job import checker_version
+from course.grading.sandboxes.choose import confinement
+from course.model import Job, Limits, Outcome, Submission
+from course.store import notebook_text
+
+
+@dataclass(frozen=True)
+class Ran:
+    """An outcome with its notebook read, and `told`: grade_id -> "passed" or the hint."""
+
+    outcome: Outcome
+    notebook: NotebookNode
+    told: dict[str, str]
+
+
+def job_of(
+    notebook: NotebookNode,
+    key: NotebookNode,
+    limits: Limits = Limits(),  # noqa: B008 - frozen
+    files: tuple[tuple[str, bytes], ...] = (),
+) -> Job:
+    """A job on this machine's best sandbox."""
+    submission = Submission("somebody", "some_lesson", notebook_text(notebook).encode())
+    return Job(submission, notebook_text(key).encode(), files, limits, confinement(), checker_version())
+
+
+def ran(notebook: NotebookNode, key: NotebookNode, *more) -> Ran:
+    """Execute; the arguments are those of `job_of`."""
+    outcome = run(job_of(notebook, key, *more))
+    assert not outcome.machine_fault, outcome.machine_fault
+    told = {name: "passed" if v.passed else v.hint for name, v in outcome.verdicts.items()}
+    return Ran(outcome, nbformat.reads(outcome.notebook.decode(), as_version=4), told)
