@@ -81,7 +81,7 @@ def _limits(text: str) -> Limits:
         if strange := [name for name in changes if name not in known]:
             raise ValueError(f"there is no limit {strange[0]!r}; there are {', '.join(known)}")
         return replace(Limits(), **{name: known[name](value) for name, value in changes.items()})
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, AttributeError) as error:
         raise CourseError(
             f'{LIMITS}={text!r} should be JSON of limits such as {{"cell_cpu": 60}}: {error}'
         ) from error

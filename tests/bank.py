@@ -16,9 +16,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from course.config import load_course
 from course.editions.build import cpu_seconds
 from course.editions.source import is_role, points, read_lesson
-from course.config import load_course
 from course.model import Lesson
 from helpers.checks import CheckFailed
 from tests.wrong_answers import Answer

@@ -15,9 +15,9 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from course.config import load_course
 from course.csvfile import write_csv
 from course.editions.source import is_role
-from course.config import load_course
 from course.model import Lesson
 from tests.bank import bank, cells, exercises
 

@@ -6,10 +6,10 @@ from dataclasses import replace
 import nbformat
 import pytest
 
+from course.config import load_course
 from course.editions import build
 from course.editions.lint import lint
 from course.editions.source import is_role, read_lesson
-from course.config import load_course
 from course.model import CourseError
 
 COURSE = load_course()

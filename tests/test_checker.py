@@ -5,7 +5,11 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-from pathlib import Path
+import pickle
+import subprocess
+import sys
+import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,9 +24,10 @@ from nbgrader.utils import determine_grade
 from course.grading.bridge import studentside, wire
 from course.grading.checker.proxy import Channel, Proxy, StudentError
 from course.grading.checker.trusted import check
-from course.model import Limits
-from tests.jobs import job_of, ran
+from course.grading.execute import Stopped, run
+from course.model import Confinement, Limits
 from helpers.checks import CheckFailed, after_call, beside, call, close, equal, gradient, raises
+from tests.jobs import job_of, ran
 
 LIMIT = 10_000_000
 
@@ -573,7 +578,9 @@ def test_a_check_has_limits_of_its_own_and_says_so(source, mention):
 
 def test_a_checker_that_dies_twice_is_a_machine_fault_and_no_verdict(tmp_path):
     key = lesson(f="", g="")
-    key.cells[2].source = f"import os\nopen({str(tmp_path / 'tries')!r}, 'a').write('x')\nos.kill(os.getpid(), 9)"
+    key.cells[
+        2
+    ].source = f"import os\nopen({str(tmp_path / 'tries')!r}, 'a').write('x')\nos.kill(os.getpid(), 9)"
     outcome = run(job_of(lesson(f="def f(): return 1", g="def g(): return 1"), key, QUICK))
     assert "f_check: the checker died (signal 9)" in outcome.machine_fault and not outcome.verdicts
     assert (tmp_path / "tries").read_text() == "xx"

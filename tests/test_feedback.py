@@ -9,10 +9,9 @@ from nbconvert.exporters import HTMLExporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from nbgrader.server_extensions.formgrader import handlers
 
-from course.config import grader_config
+from course.config import grader_config, load_course
 from course.csvfile import read_csv
 from course.grading.grade import Score
-from course.config import load_course
 from course.reports.feedback import formgrader_prose, hide_paths, page, prose, without_regions
 from course.reports.report import export, grade_table
 

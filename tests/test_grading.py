@@ -10,17 +10,16 @@ from nbgrader.api import Gradebook
 from nbgrader.preprocessors import Execute
 from nbgrader.utils import determine_grade
 
-from course.config import grader_config
+from course.config import grader_config, load_course
 from course.editions.source import is_role
 from course.grading.execute import is_check
-from course.grading.job import key_and_files
 from course.grading.grade import grade
 from course.grading.gradebook import scores
+from course.grading.job import key_and_files
 from course.grading.sandboxes.choose import confinement
 from course.intake import collect
-from course.config import load_course
-from course.reports.feedback import feedback
 from course.model import Limits
+from course.reports.feedback import feedback
 from course.reports.report import export, grade_table
 from tests import golden
 from tests.bank import bank, exercises

@@ -13,8 +13,8 @@ import pytest
 from nbclient import NotebookClient
 
 import helpers
-from course.editions.source import is_role, points, read_lesson
 from course.config import load_course
+from course.editions.source import is_role, points, read_lesson
 from helpers.checks import core
 from helpers.figures import explore, png
 from tests.bank import cells, exercises, judge

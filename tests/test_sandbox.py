@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from course.config import load_course
 from course.grading.bridge import launcher
 from course.grading.kernel import KernelGone, student_kernel
-from course.config import load_course
-from course.model import Confinement, CourseError, Limits
 from course.grading.outputs import Outputs, clean
 from course.grading.sandboxes import choose
 from course.grading.sandboxes.choose import SandboxUnavailable, confinement, kernel_folder
 from course.grading.sandboxes.places import BRIDGE, COURSE, readable, without
 from course.grading.watch import excess, family
+from course.model import Confinement, CourseError, Limits
 
 ROOT = COURSE.parent
 QUICK = Limits(cell_cpu=3, cell_wall=10, notebook_wall=90, interrupted=1, memory=500 << 20)
@@ -312,7 +312,9 @@ def test_a_new_sandbox_is_one_file(tmp_path, monkeypatch):
 
 def test_elsewhere_one_sentence_says_what_grading_needs(monkeypatch):
     monkeypatch.setattr(choose.sys, "platform", "darwin")
-    with pytest.raises(SandboxUnavailable, match="this is darwin: run `course grade` on Linux, in WSL 2 or in a container"):
+    with pytest.raises(
+        SandboxUnavailable, match="this is darwin: run `course grade` on Linux, in WSL 2 or in a container"
+    ):
         confinement("unsafe")
 
 
@@ -341,7 +343,11 @@ def test_the_filter_lets_signals_out_only_if_they_cannot_leave(own_processes):
 def test_the_switches_are_read_once_and_refused_where_they_make_no_sense(tmp_path):
     course = load_course(environment={})
     assert (course.limits, course.sandbox, course.classroom) == (Limits(), "", ROOT / "classroom")
-    switches = {"COURSE_LIMITS": '{"cell_cpu": 60}', "COURSE_SANDBOX": "landlock", "COURSE_CLASSROOM": str(tmp_path)}
+    switches = {
+        "COURSE_LIMITS": '{"cell_cpu": 60}',
+        "COURSE_SANDBOX": "landlock",
+        "COURSE_CLASSROOM": str(tmp_path),
+    }
     course = load_course(environment=switches)
     assert (course.limits.cell_cpu, course.sandbox, course.classroom) == (60.0, "landlock", tmp_path)
     for wrong in ("{", '{"cellcpu": 1}', "[]", '{"cell_cpu": "much"}'):

@@ -7,8 +7,8 @@ import nbformat
 import numpy as np
 import pytest
 
-from course.editions.source import read_lesson
 from course.config import load_course
+from course.editions.source import read_lesson
 
 COURSE = load_course()
 LESSONS = {int(lesson.name[:2]): lesson for lesson in COURSE.written}

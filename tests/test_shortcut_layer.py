@@ -9,8 +9,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from course.editions.source import is_role, read_lesson
 from course.config import load_course
+from course.editions.source import is_role, read_lesson
 from helpers import shortcut
 
 TORCH = {"linear": lambda z: z, "relu": torch.relu, "tanh": torch.tanh, "logistic": torch.sigmoid}

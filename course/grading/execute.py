@@ -157,7 +157,7 @@ class _Execution:
         why = "the notebook stopped its kernel too often"
         while self._kernels <= self._limits.restarts:
             if time.monotonic() > self._deadline:
-                return None, why if self._kernels else "its time is up"
+                return None, why if self._kernels else f"the notebook took more than {self._limits.notebook_wall:g} seconds in all"
             self._kernels += 1
             try:
                 kernel = await self._fresh(stack)

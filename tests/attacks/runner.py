@@ -21,14 +21,13 @@ from nbgrader.api import Gradebook
 from nbgrader.converters import Autograde
 from nbgrader.coursedir import CourseDirectory
 
-from course.config import grader_config
+from course.config import grader_config, load_course
 from course.editions.build import release
 from course.editions.source import read_lesson
 from course.grading.backends.local import Local
 from course.grading.grade import grade
 from course.grading.gradebook import register
 from course.intake.collecting import collect
-from course.config import load_course
 from course.model import Course, Limits
 from course.store import RECEIPT
 from tests.attacks import Attack, breaking, faking, network, reading

@@ -10,6 +10,8 @@ import json
 import os
 from pathlib import Path
 
+from course.store import RECEIPT
+
 FOLDER = Path(__file__).parent
 
 
@@ -51,7 +53,13 @@ def triage_of(triage) -> list[dict]:
 
 def told_of(classroom: Path) -> dict:
     """What each graded student was told by each check: "student/lesson" -> grade_id -> "passed" or the hint."""
+    receipts = {
+        "/".join(path.parts[-3:-1]): json.loads(path.read_text(encoding="utf-8"))["verdicts"]
+        for path in sorted(classroom.glob(f"autograded/*/*/{RECEIPT}"))
+    }
     return {
-        "/".join(path.parts[-3:-1]): json.loads(path.read_text(encoding="utf-8"))["checks"]
-        for path in sorted(classroom.glob("autograded/*/*/execution.json"))
+        whose: {
+            name: "passed" if verdict["passed"] else verdict["hint"] for name, verdict in verdicts.items()
+        }
+        for whose, verdicts in receipts.items()
     }
