@@ -172,10 +172,9 @@ class Store:
 
     def _sweep(self) -> None:
         """Remove the beginnings that a killed run left; put back what it had moved aside."""
-        for pattern in ("submitted/*/*", "autograded/*/*", "autograded/*", "feedback/*/*", "."):
-            for folder in self.root.glob(pattern):
-                for path in folder.glob(".*.tmp") if folder.is_dir() else []:
-                    path.unlink(missing_ok=True)
+        rooms = [self.root / name for name in ("submitted", "autograded", "feedback")]
+        for path in [*self.root.glob(".*.tmp"), *(p for room in rooms for p in room.rglob(".*.tmp"))]:
+            path.unlink(missing_ok=True)
         for old in self.root.glob("autograded/*/.*.old"):
             target = old.parent / old.name.removeprefix(".").removesuffix(".old")
             if target.exists():

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-from nbconvert.preprocessors import Preprocessor
 from nbformat import NotebookNode
 from nbgrader.api import Grade, Gradebook, SubmittedAssignment
 from nbgrader.converters import Autograde
@@ -61,7 +60,7 @@ def graft(notebook: NotebookNode, outcome: Outcome) -> None:
             cell.outputs = [error_output("NotChecked", "This check did not run.")]
 
 
-class _Graft(Preprocessor):
+class _Graft(NbGraderPreprocessor):
     """The step of nbgrader's autograder that would execute: here the outcome is there already."""
 
     def __init__(self, outcome: Outcome, **words: Any):
@@ -146,8 +145,23 @@ def record(course: Course, store: Store, outcome: Outcome) -> None:
         with readable(store.gradebook):
             run_quietly(converter, f"{submission.student}, {submission.lesson}")
         made = Path(folder, "autograded", submission.student, submission.lesson)
+        _hold_against(outcome, made / f"{submission.lesson}.ipynb")
         write_text(made / RECEIPT, receipt(outcome))
         store.place(made, store.graded(submission.student, submission.lesson))
+
+
+def _hold_against(outcome: Outcome, path: Path) -> None:
+    """Make sure that what nbgrader graded is what was executed: a check without an error has passed.
+
+    Raises:
+        CourseError: if it is not.
+    """
+    for cell in nbformat.read(path, as_version=4).cells:
+        if is_check(cell):
+            verdict = outcome.verdicts.get(grade_id(cell))
+            failed = any(output.output_type == "error" for output in cell.outputs)
+            if failed == bool(verdict and verdict.passed):
+                raise CourseError(f"nbgrader graded {grade_id(cell)} by other outputs than those of its check")
 
 
 def register(course: Course, lesson: Lesson) -> None:
