@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import ast
 import re
-import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+
+from course.intake.python import parsed, to_python, unparsed
 
 MODULES = {
     "ctypes": "memory",
@@ -147,27 +148,6 @@ class Finding:
         return f"{self.cell}, line {self.line}: {self.reach} ({self.words})"
 
 
-def to_python(source: str) -> str | None:
-    """Turn a cell's source into plain Python, its magics written as calls.
-
-    Args:
-        source: what stands in a code cell.
-
-    Returns:
-        Python text, or None where IPython would not run it either.
-    """
-    from IPython.core.inputtransformer2 import TransformerManager
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            text = TransformerManager().transform_cell(source)
-            ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
-    return text
-
-
 def reaches(cells: Iterable[tuple[str, str]]) -> list[Finding]:
     """List what a submission's own cells reach for beyond an exercise.
 
@@ -189,7 +169,9 @@ def reaches(cells: Iterable[tuple[str, str]]) -> list[Finding]:
 
 def _walk(text: str) -> Iterator[tuple[int, str, str]]:
     """Yield (line, reach, words) for Python text."""
-    tree = ast.parse(text)
+    tree = parsed(text)
+    if tree is None:
+        return
     modules = {
         a.asname or a.name.partition(".")[0]
         for n in ast.walk(tree)
@@ -222,17 +204,17 @@ def _look(node: ast.AST, modules: set[str]) -> Iterator[tuple[str, str]]:
         case ast.Call(func=ast.Name(id=("setattr" | "delattr") as name), args=[target, *_]) if (
             _root(target) in modules
         ):
-            yield "patched modules", f"{name}({ast.unparse(target)}, ...)"
+            yield "patched modules", f"{name}({unparsed(target)}, ...)"
         case ast.Call(func=ast.Name(id=name)) if name in CALLS:
             yield CALLS[name], f"{name}()"
         case ast.Attribute(ctx=ast.Store() | ast.Del()) if _root(node) in modules:
-            yield "patched modules", f"{ast.unparse(node)} = ..."
+            yield "patched modules", f"{unparsed(node)} = ..."
         case ast.Attribute(value=ast.Name(id="sys"), attr="modules"):
             yield "modules", "sys.modules"
         case ast.Attribute(attr=name) if name in ATTRIBUTES:
             yield ATTRIBUTES[name], f".{name}"
         case ast.Subscript(ctx=ast.Store() | ast.Del(), value=ast.Attribute(attr="__dict__")):
-            yield "patched modules", ast.unparse(node)
+            yield "patched modules", unparsed(node)
         case ast.Name(id=name) if name in KERNEL_NAMES:
             yield "the kernel", name
         case ast.FunctionDef(name=name) if name in COMPARISONS and _is_constant(node):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from course.intake.rebuild import Edition, Place, read_editions
+from course.intake.edition import Edition, Slot, read_editions
 from course.model import Course, Lesson
 
 RESPONSE = "*Replace this line with your answer.*"
@@ -35,12 +35,12 @@ class Paper:
         return self.edition.lesson
 
     @cached_property
-    def exercises(self) -> list[Place]:
+    def exercises(self) -> list[Slot]:
         """Answer cells that hold code, in order."""
         return [place for place in self.edition.answers if place.kind == "code"]
 
     @cached_property
-    def responses(self) -> list[Place]:
+    def responses(self) -> list[Slot]:
         """Answer cells that hold prose, in order."""
         return [place for place in self.edition.answers if place.kind == "markdown"]
 

@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from course.intake.rebuild import Place
+from course.intake.edition import Slot
 from tests.damage.paper import Paper
 
 FULL, NONE, UNGRADED = "full", "none", "ungraded"
@@ -92,7 +92,7 @@ def _extra(kind: str, source: str, **fields) -> dict:
     return cell | ({"outputs": [], "execution_count": 3} if kind == "code" else {})
 
 
-def _grade_ids(places: list[Place]) -> frozenset[str]:
+def _grade_ids(places: list[Slot]) -> frozenset[str]:
     return frozenset(place.grade_id for place in places)
 
 
@@ -256,7 +256,7 @@ def exported_as_percent_script(paper):
     return "\n\n".join(blocks).encode()
 
 
-@damage("repaired", "Python script", score=_exercises, file="{lesson}.py")
+@damage("repaired", "Python script", file="{lesson}.py")
 def exported_by_nbconvert(paper):
     blocks = ["#!/usr/bin/env python\n# coding: utf-8"]
     for number, cell in enumerate(paper.solved()["cells"]):
@@ -355,7 +355,7 @@ def ids_and_names_replaced_by_random_ones(paper):
 def tests_deleted(paper):
     notebook = paper.solved()
     notebook["cells"] = [
-        c for c, p in zip(notebook["cells"], paper.edition.places, strict=True) if not p.is_check
+        c for c, p in zip(notebook["cells"], paper.edition.slots, strict=True) if not p.is_check
     ]
     return notebook
 
@@ -363,7 +363,7 @@ def tests_deleted(paper):
 @damage("taken", "edited tests")
 def tests_edited_to_pass(paper):
     notebook = paper.solved()
-    for place in paper.edition.places:
+    for place in paper.edition.slots:
         if place.is_check:
             notebook["cells"][place.index]["source"] = "assert True"
     return notebook
@@ -374,7 +374,7 @@ def tests_moved_to_the_top(paper):
     notebook = paper.solved()
     is_check = {
         cell["id"]: place.is_check
-        for cell, place in zip(notebook["cells"], paper.edition.places, strict=True)
+        for cell, place in zip(notebook["cells"], paper.edition.slots, strict=True)
     }
     notebook["cells"].sort(key=lambda cell: not is_check[cell["id"]])
     return notebook
@@ -391,7 +391,7 @@ def cells_in_reverse_order(paper):
 def tests_copied(paper):
     notebook = paper.solved()
     notebook["cells"] += [
-        copy.deepcopy(notebook["cells"][p.index]) for p in paper.edition.places if p.is_check
+        copy.deepcopy(notebook["cells"][p.index]) for p in paper.edition.slots if p.is_check
     ]
     return notebook
 
@@ -424,7 +424,7 @@ def the_whole_notebook_pasted_twice(paper):
 @damage("repaired", "found by the name")
 def answers_given_the_ids_of_tests(paper):
     notebook = paper.solved()
-    tests = [place for place in paper.edition.places if place.is_check]
+    tests = [place for place in paper.edition.slots if place.is_check]
     for place, test in zip(paper.exercises, tests, strict=False):
         cell, other = notebook["cells"][place.index], notebook["cells"][test.index]
         cell["id"], cell["metadata"] = "x" + other["id"][:60], {}
@@ -546,7 +546,7 @@ def cells_of_the_students_own(paper):
 @damage("taken", "what it newly defines was kept")
 def an_import_added_to_the_locked_setup(paper):
     notebook = paper.solved()
-    place = next(p for p in paper.edition.places if p.grade_id == "imports")
+    place = next(p for p in paper.edition.slots if p.grade_id == "imports")
     notebook["cells"][place.index]["source"] = "import itertools\n" + place.source
     first = notebook["cells"][paper.exercises[0].index]
     first["source"] += "\n\n\nCOUNTER = itertools.count()"
@@ -556,7 +556,7 @@ def an_import_added_to_the_locked_setup(paper):
 @damage("taken", "released ones count")
 def constants_of_the_setup_changed(paper):
     notebook = paper.solved()
-    place = next(p for p in paper.edition.places if p.grade_id == "imports")
+    place = next(p for p in paper.edition.slots if p.grade_id == "imports")
     notebook["cells"][place.index]["source"] = place.source + "\nmath = None\nSTEP = 7"
     return notebook
 
@@ -564,7 +564,7 @@ def constants_of_the_setup_changed(paper):
 @damage("repaired", "deleted cells of the lesson restored")
 def all_prose_deleted(paper):
     notebook = paper.solved()
-    keep = [p.kind == "code" or p.is_answer for p in paper.edition.places]
+    keep = [p.kind == "code" or p.is_answer for p in paper.edition.slots]
     notebook["cells"] = [c for c, kept in zip(notebook["cells"], keep, strict=True) if kept]
     return notebook
 
@@ -610,7 +610,7 @@ def outputs_of_every_kind(paper):
 @damage("unreadable", "cut off", score=UNGRADED)
 def cut_off_in_the_middle(paper):
     data = written(paper.solved())
-    return data[: data.index(json.dumps(paper.edition.places[paper.exercises[0].index + 2].ids[0]).encode())]
+    return data[: data.index(json.dumps(paper.edition.slots[paper.exercises[0].index + 2].ids[0]).encode())]
 
 
 @damage("repaired", "whole cells")
@@ -699,7 +699,7 @@ def entries_that_are_no_cells(paper):
 def metadata_of_wrong_types(paper):
     notebook = paper.solved()
     notebook["metadata"] = []
-    for place in paper.edition.places:
+    for place in paper.edition.slots:
         if not place.is_answer:
             notebook["cells"][place.index]["metadata"] = "none"
     return notebook

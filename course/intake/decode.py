@@ -1,21 +1,25 @@
-"""From bytes to the cells of a notebook, however the file was saved, cut off or bent on its way."""
+"""From the bytes of a file to the cells of a notebook, however it was saved, cut off or bent on its way."""
 
 from __future__ import annotations
 
 import ast
+import bz2
 import gzip
 import io
-import itertools
 import json
+import lzma
 import re
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
-from course.intake.suspicion import to_python
+from course.intake.python import to_python
+from course.intake.scripts import prose_of_magic, split_script
+from course.intake.sheet import CUT_OFF, Cell, Sheet, Unreadable
 
 LARGEST = 64 * 1024 * 1024
+XZ_MEMORY = 256 * 1024 * 1024  # bytes that unpacking may take
+DAMAGED = 200  # cells that may be damaged before the rest of a file counts as cut off
 _STRAY = str.maketrans(
     {
         "\u00a0": " ",
@@ -41,47 +45,8 @@ _MAGIC = {
     b"Rar!": "a RAR archive: unpack it and collect the folder",
     b"7z\xbc\xaf": "a 7z archive: unpack it and collect the folder",
     b"bplist": "a macOS bookmark, not a notebook",
+    b"\x28\xb5\x2f\xfd": "a Zstandard archive: unpack it and collect the folder",
 }
-
-
-CUT_OFF = "cut off or damaged"
-
-
-class Unreadable(Exception):
-    """A file that gives no notebook; the message says why."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One cell as it was handed in.
-
-    Args:
-        kind: "code", "markdown" or "raw".
-        source: its text, lines ended by a newline alone.
-        ids: the cell's id and the id in its metadata, which Colab keeps; those that are there.
-        grade_id: nbgrader's name of the cell; empty if there is none.
-        attachments: pictures pasted into a markdown cell, by name and type.
-    """
-
-    kind: str
-    source: str
-    ids: tuple[str, ...] = ()
-    grade_id: str = ""
-    attachments: dict[str, dict[str, str]] = field(default_factory=dict)
-
-
-@dataclass
-class Sheet:
-    """The cells of a handed-in notebook and what had to be done to read them."""
-
-    cells: list[Cell]
-    repairs: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def cut_off(self) -> bool:
-        """Whether cells may have been lost on the way."""
-        return any(repair.startswith(CUT_OFF) for repair in self.repairs)
 
 
 def read_sheet(data: bytes) -> Sheet:
@@ -100,15 +65,16 @@ def read_sheet(data: bytes) -> Sheet:
     data = _plain(data, repairs)
     text = _decode(data, repairs)
     _refuse_other_texts(text)
-    if text.lstrip()[:1] in ("{", "[", '"'):
+    if text.lstrip()[:1] in ("{", "[", '"') and not text.lstrip().startswith('"""'):
         content = _parse(text, repairs)
         raw = list(_raw_cells(content, repairs))
+        is_script = False
     else:
-        raw = _script(text)
+        raw, is_script = split_script(text), True
         repairs.append("read as a Python script")
     if not raw:
         raise Unreadable("a notebook without a single cell")
-    sheet = Sheet([], repairs)
+    sheet = Sheet([], repairs, is_script=is_script)
     personal = 0
     for cell in raw:
         sheet.cells.append(_cell(cell, repairs))
@@ -119,17 +85,33 @@ def read_sheet(data: bytes) -> Sheet:
     return sheet
 
 
+def _gunzip(data: bytes) -> bytes:
+    with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+        return file.read(LARGEST + 1)
+
+
+_PACKED = {
+    b"\x1f\x8b": ("gzip", _gunzip),
+    b"BZh": ("bzip2", lambda data: bz2.BZ2Decompressor().decompress(data, LARGEST + 1)),
+    b"\xfd7zXZ\0": (
+        "xz",
+        lambda data: lzma.LZMADecompressor(memlimit=XZ_MEMORY).decompress(data, LARGEST + 1),
+    ),
+}
+
+
 def _plain(data: bytes, repairs: list[str]) -> bytes:
-    """Unpack gzip; refuse what is known by its first bytes to be something else."""
-    if data.startswith(b"\x1f\x8b"):
-        try:
-            with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-                data = file.read(LARGEST + 1)
-        except (OSError, EOFError, zlib.error) as error:
-            raise Unreadable(f"a damaged gzip file: {error}") from error
-        if len(data) > LARGEST:
-            raise Unreadable("a gzip file that unpacks to more than the limit")
-        repairs.append("unpacked from gzip")
+    """Unpack gzip, bzip2 and xz; refuse what is known by its first bytes to be something else."""
+    for magic, (name, opened) in _PACKED.items():
+        if data.startswith(magic):
+            try:
+                data = opened(data)
+            except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+                raise Unreadable(f"a damaged {name} file: {error}") from error
+            if len(data) > LARGEST:
+                raise Unreadable(f"a {name} file that unpacks to more than the limit")
+            repairs.append(f"unpacked from {name}")
+            break
     for magic, what in _MAGIC.items():
         if data.startswith(magic):
             raise Unreadable(what)
@@ -192,12 +174,20 @@ def _refuse_other_texts(text: str) -> None:
         )
     if lowered.startswith("<"):
         raise Unreadable("an XML or HTML file, not a notebook")
-    if re.fullmatch(r"(\[InternetShortcut\]\s*(\w+=.*\s*)*|https?://\S+\s*)", head, re.I):
+    if _is_link(head):
         raise Unreadable(f"a link, not the notebook itself: {' '.join(head.split())[:120]}")
     if head.startswith("version https://git-lfs"):
         raise Unreadable("a Git LFS pointer, not the notebook itself")
-    if re.search(r"^(<{7}|>{7}) ", text, re.M) and re.search(r"^={7}\s*$", text, re.M):
+    if re.search(r"^(<{7}|>{7}) ", text, re.M) and re.search(r"^={7}[ \t\r]*$", text, re.M):
         raise Unreadable("it holds an unresolved merge conflict: only its author can tell which side counts")
+
+
+def _is_link(text: str) -> bool:
+    """Whether a text is an internet shortcut, or one address and nothing else."""
+    first, *rest = [line.strip() for line in text.splitlines() if line.strip()] or [""]
+    if first.lower() == "[internetshortcut]":
+        return all(re.match(r"\w+=", line) for line in rest)
+    return not rest and bool(re.fullmatch(r"https?://\S+", first, re.I))
 
 
 def _parse(text: str, repairs: list[str]) -> Any:
@@ -214,11 +204,13 @@ def _parse(text: str, repairs: list[str]) -> Any:
 
 def _load(text: str, repairs: list[str]) -> Any:
     """Try, in this order: JSON, JSON with more behind it, with trailing commas, a Python literal, the cells before a cut."""
-    decoder = json.JSONDecoder(strict=False)
     text = text.strip()
+    decoder = json.JSONDecoder(strict=False)
     try:
-        content, end = decoder.raw_decode(text)
-        if _strictness(text):
+        try:
+            content, end = json.JSONDecoder().raw_decode(text)
+        except json.JSONDecodeError:
+            content, end = decoder.raw_decode(text)
             repairs.append("control characters in JSON accepted")
         if text[end:].strip():
             repairs.append("text after the end of the notebook left out")
@@ -251,32 +243,29 @@ def _load(text: str, repairs: list[str]) -> Any:
     return {"cells": cells, "nbformat": 4}
 
 
-def _strictness(text: str) -> bool:
-    """Whether JSON holds raw control characters within strings, which strict readers refuse."""
-    try:
-        json.JSONDecoder().raw_decode(text)
-    except ValueError:
-        return True
-    return False
+# A string, or what an unclosed one leaves, is passed over in one go, and so are the blanks behind a comma: linear.
+_COMMAS = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\Z)?|,(?=\s*+[}\]])', re.S)
 
 
 def _without_trailing_commas(text: str) -> str:
     """Drop commas before a closing bracket; what stands within strings is left alone."""
-    return re.sub(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])', lambda found: found[1] or "", text, flags=re.S)
+    return _COMMAS.sub(lambda found: "" if found[0][0] == "," else found[0], text)
 
 
 def _whole_cells(text: str, decoder: json.JSONDecoder) -> Iterator[dict]:
     """Decode the items of the first "cells" list that are whole; behind a damaged one go on with the next."""
     start = re.search(r'"cells"\s*:\s*\[', text)
     at = start.end() if start else len(text)
+    damaged = 0
     gap, opening = re.compile(r"[\s,]*"), re.compile(r'\{\s*"(?:cell_type|attachments)"\s*:')
     while at < len(text):
         at = gap.match(text, at).end()
         try:
             cell, at = decoder.raw_decode(text, at)
-        except ValueError:
+        except (ValueError, RecursionError):
             another = opening.search(text, at + 1)
-            if another is None:
+            damaged += 1
+            if another is None or damaged > DAMAGED:
                 return
             at = another.start()
             continue
@@ -326,9 +315,8 @@ def _cell(raw: dict, repairs: list[str]) -> Cell:
         source = str(source)
         repairs.append("a cell whose source was no text")
     if kind == "heading":
-        source = (
-            f"{'#' * int(raw.get('level') or 1)} {source}" if str(raw.get("level", 1)).isdigit() else source
-        )
+        level = raw.get("level", 1)
+        source = f"{'#' * (level if level in range(1, 7) else 1)} {source}"
     if kind not in ("code", "markdown", "raw"):
         if kind not in ("heading", "text", "html"):
             repairs.append("missing types of cells filled in")
@@ -337,6 +325,9 @@ def _cell(raw: dict, repairs: list[str]) -> Cell:
             if kind in ("heading", "text", "html") or metadata.get("colab_type") == "text"
             else "code"
         )
+    if kind == "code" and (prose := prose_of_magic(source)) is not None:
+        kind, source = "markdown", prose
+        repairs.append("cells of code that hold prose (%md) read as prose")
     source = _clean(source, kind, repairs)
     ids = tuple(dict.fromkeys(i for i in (raw.get("id"), metadata.get("id")) if isinstance(i, str) and i))
     grade_id = _mapping(metadata.get("nbgrader")).get("grade_id")
@@ -377,43 +368,6 @@ def _pictures(raw: Any) -> dict[str, dict[str, str]]:
             if mime in ("image/png", "image/jpeg") and small and re.fullmatch(r"[A-Za-z0-9+/=\s]*", data):
                 kept.setdefault(str(name), {})[mime] = data
     return kept
-
-
-def _script(text: str) -> list[dict]:
-    """Split a Python script, as notebooks are exported to, into cells.
-
-    Raises:
-        Unreadable: if it is no Python.
-    """
-    if to_python(text) is None:
-        raise Unreadable("neither a notebook nor a Python script")
-    marker = re.compile(r"^# (?:%%.*|In ?\[[ \d*]*\]:?.*)$", re.M)
-    if marker.search(text):
-        heads = [found[0] for found in marker.finditer(text)]
-        return [
-            _script_cell(head, body)
-            for head, body in zip(["", *heads], marker.split(text), strict=True)
-            if body.strip()
-        ]
-    lines = text.splitlines(keepends=True)
-    try:
-        starts = [
-            min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))]) - 1
-            for node in ast.parse(text).body
-        ]
-    except SyntaxError:  # magics: IPython reads it, Python alone does not
-        starts = [i for i, line in enumerate(lines) if re.match(r"(?:@|def |class |async def )", line)]
-    bounds = [0, *starts[1:], len(lines)] if starts else [0, len(lines)]
-    return [
-        {"cell_type": "code", "source": "".join(lines[a:b])} for a, b in itertools.pairwise(bounds) if a < b
-    ]
-
-
-def _script_cell(head: str, body: str) -> dict:
-    """One cell of a script; prose stands behind `#` there."""
-    if "[markdown]" in head or "[md]" in head:
-        return {"cell_type": "markdown", "source": re.sub(r"^# ?", "", body.strip(), flags=re.M)}
-    return {"cell_type": "code", "source": body.strip("\n")}
 
 
 def _mapping(value: Any) -> dict:
