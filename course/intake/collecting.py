@@ -7,24 +7,18 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from course.csvfile import read_csv, write_csv
 from course.intake.archive import BY_HAND, Found, Limits, keep, walk
-from course.intake.lms import (
-    FEEDBACK,
-    Handin,
-    identify,
-    is_side_file,
-    lesson_named,
-    read_side_files,
-    wrappers,
-)
+from course.intake.claim import Claim, Notes
+from course.intake.names import lesson_named
 from course.intake.rebuild import Edition, Rebuilt, aliases, find_lesson, read_editions, rebuild
 from course.intake.repair import Sheet, Unreadable, read_sheet
 from course.intake.roster import Roster, read_roster, safe_id, student_ids
 from course.intake.suspicion import reaches
 from course.intake.triage import IGNORED, OLDER, REPAIRED, TAKEN, UNREADABLE, Row, Triage
+from course.intake.whose import Layout, acquainted, identify, is_side_file, read_side_files, wrappers
 from course.model import CourseError
 from course.store import notebook_text, write_text
 
@@ -52,10 +46,25 @@ class _Opened:
 
 
 @dataclass(frozen=True)
+class _Download:
+    """One download: its files, read, and what it says beside them."""
+
+    root: Path
+    by_hand: bool
+    files: list[_Opened]
+    notes: Notes
+
+    @property
+    def paths(self) -> list[PurePosixPath]:
+        """Of all its files, from the download's name on."""
+        return [file.found.path for file in self.files]
+
+
+@dataclass(frozen=True)
 class _Attempt:
     """One file as one sender's attempt at one lesson."""
 
-    handin: Handin
+    claim: Claim
     path: str
     download: Path
     lesson: str
@@ -71,10 +80,10 @@ class _Attempt:
         """What makes an attempt later than another; a checkpoint that Jupyter kept is never later."""
         when = self.time or _kept_time(self.download)
         return (
-            self.handin.by_hand,
+            self.claim.by_hand,
             ".ipynb_checkpoints" not in self.path,
             when,
-            self.handin.serial,
+            self.claim.serial,
             self.path,
         )
 
@@ -120,11 +129,17 @@ def collect(
     for path in [source] if isinstance(source, Path) else source or []:
         keep(path, downloads, safe_id(student) if student else "", lesson)
     people = read_roster(_roster_file(roster, classroom))
+    kept = [_read(root, by_hand, editions, zone, limits) for root, by_hand in _downloads(downloads)]
+    known = acquainted(
+        [(download.paths, download.notes) for download in kept if not download.by_hand], people.named
+    )
     attempts = [
-        a for root, by_hand in _downloads(downloads) for a in _read(root, by_hand, editions, zone, limits)
+        a
+        for download in kept
+        for a in _attempts(download, wrappers(download.paths, download.notes, known), editions)
     ]
     contexts = [(str(attempt.download), attempt.lesson) for attempt in attempts]
-    ids, warnings = student_ids([attempt.handin for attempt in attempts], contexts, people)
+    ids, warnings = student_ids([attempt.claim for attempt in attempts], contexts, people)
     groups: dict[tuple[str, str], list[_Attempt]] = {}
     for attempt, student_id in zip(attempts, ids, strict=True):
         groups.setdefault((student_id, attempt.lesson), []).append(attempt)
@@ -141,8 +156,7 @@ def collect(
             rows.append(_take(row, attempt, editions[named], classroom) if attempt is counts else row)
     left = {(s, a.lesson): a.salvage for a, s in zip(attempts, ids, strict=True) if a.salvage}
     rows = _place_zeros(zeros, rows, editions, classroom, left)
-    absent, masked = _absent(people, rows), _masked(people, rows)
-    return Triage(_in_order(rows), absent, [*warnings, *_strangers(classroom, rows, zeros), *masked])
+    return Triage(_in_order(rows), _absent(people, rows), [*warnings, *_strangers(classroom, rows, zeros)])
 
 
 def _roster_file(roster: Path | None, classroom: Path) -> Path | None:
@@ -167,16 +181,19 @@ def _downloads(downloads: Path) -> Iterator[tuple[Path, bool]]:
 
 def _read(
     root: Path, by_hand: bool, editions: Mapping[str, Edition], zone: tzinfo | None, limits: Limits
-) -> list[_Attempt]:
-    """Read every file of one download and tell whose it is and which lesson."""
-    names = aliases(editions)
-    side = read_side_files(walk(root, limits, zone, wanted=is_side_file))
+) -> _Download:
+    """Read every file of one download."""
+    notes = read_side_files(walk(root, limits, zone, wanted=is_side_file), aliases(editions), zone)
     opened = [_open(found) for found in walk(root, limits, zone) if not is_side_file(found.path.name)]
-    wraps = wrappers([file.found.path for file in opened], names)
+    return _Download(root, by_hand, opened, notes)
+
+
+def _attempts(download: _Download, layout: Layout, editions: Mapping[str, Edition]) -> list[_Attempt]:
+    """Tell whose each file of a download is, and which lesson."""
     attempts = [
-        _attempt(file, handin, root, editions, names)
-        for file in opened
-        for handin in identify(file.found.path, side, names, wraps, zone, by_hand)
+        _attempt(file, claim, download.root, editions, download.notes.lessons)
+        for file in download.files
+        for claim in identify(file.found.path, layout, download.by_hand)
     ]
     lessons = {attempt.lesson for attempt in attempts if attempt.sheet is not None}
     if len(lessons) != 1:
@@ -202,28 +219,26 @@ def _open(found: Found) -> _Opened:
 
 def _attempt(
     file: _Opened,
-    handin: Handin,
+    claim: Claim,
     root: Path,
     editions: Mapping[str, Edition],
-    names: Mapping[str, list[str]],
+    names: Mapping[str, Sequence[str]],
 ) -> _Attempt:
     """Tell the lesson of one file, by its cells if it has any, else by its name."""
-    by_name = next((lesson for hint in handin.lesson_hints if (lesson := lesson_named(hint, names))), "")
-    lesson = find_lesson(file.sheet, editions, handin.lesson_hints, names) if file.sheet else ""
+    by_name = next((lesson for hint in claim.lesson_hints if (lesson := lesson_named(hint, names))), "")
+    lesson = find_lesson(file.sheet, editions, claim.lesson_hints, names) if file.sheet else ""
     sheet, problem = (file.sheet, file.problem) if lesson else (None, file.problem)
     foreign = file.sheet is not None and not lesson
     if foreign:
         problem = f"it can be read, but none of its cells belongs to {by_name or 'a lesson of this course'}"
-    time = handin.time or (None if handin.convention == "Canvas" else file.found.time)
-    is_work = handin.file.lower().endswith(_NOTEBOOK) and not (foreign and not by_name)
+    time = claim.time or (None if claim.untimed else file.found.time)
+    is_work = claim.file.lower().endswith(_NOTEBOOK) and not (foreign and not by_name)
     path = str(file.found.path).encode("utf-8", "replace").decode()
     salvage = None
     if sheet and sheet.cut_off and (lost := rebuild(editions[lesson], sheet).unanswered):
         salvage, sheet = sheet, None
         problem = f"cut off or damaged: no answer is left for {', '.join(lost)}; ask for the file again"
-    return _Attempt(
-        handin, path, root, lesson or by_name, time, file.digest, sheet, problem, is_work, salvage
-    )
+    return _Attempt(claim, path, root, lesson or by_name, time, file.digest, sheet, problem, is_work, salvage)
 
 
 def _kept_time(download: Path) -> datetime:
@@ -233,9 +248,9 @@ def _kept_time(download: Path) -> datetime:
 
 def _row(student: str, people: Roster, attempt: _Attempt) -> Row:
     """An attempt as a row of the report, not judged yet."""
-    name = people.name(student) or attempt.handin.label
+    name = people.name(student) or attempt.claim.label
     row = Row(student, name, attempt.lesson, attempt.path, UNREADABLE, time=attempt.time)
-    return replace(row, late=attempt.handin.late, reason=attempt.problem)
+    return replace(row, late=attempt.claim.late, reason=attempt.problem)
 
 
 def _decide(row: Row, attempt: _Attempt, counts: _Attempt | None, has_work: bool) -> Row:
@@ -247,8 +262,8 @@ def _decide(row: Row, attempt: _Attempt, counts: _Attempt | None, has_work: bool
         counts: the latest readable attempt of this student at this lesson.
         has_work: whether the student has a readable notebook in the same download.
     """
-    if attempt.handin.convention == FEEDBACK:
-        return replace(row, status=IGNORED, reason="feedback of a teacher, nothing handed in")
+    if attempt.claim.aside:
+        return replace(row, status=IGNORED, reason=attempt.claim.aside)
     if not row.student:
         return replace(
             row, reason=_join(row.reason, "whose it is cannot be told: collect it with --student ID")
@@ -272,7 +287,7 @@ def _once(group: list[_Attempt]) -> list[_Attempt]:
     """Leave out what is the same file again: of one time, or the same download collected twice."""
     seen: dict[tuple, _Attempt] = {}
     for file in group:
-        seen[file.digest, file.handin.file, file.time] = file
+        seen[file.digest, file.claim.file, file.time] = file
     return list(seen.values())
 
 
@@ -375,18 +390,6 @@ def _absent(people: Roster, rows: Sequence[Row]) -> dict[str, list]:
     return {
         lesson: [person for person in people.people if person.id not in came[lesson]] for lesson in lessons
     }
-
-
-def _masked(people: Roster, rows: Sequence[Row]) -> list[str]:
-    """Say where nobody can tell who is missing."""
-    masked = sorted(
-        {row.student for row in rows if row.student and row.name.startswith(("anon_", "Participant"))}
-    )
-    return (
-        [f"anonymous senders: {len(masked)}; some who seem to be missing may be among them"]
-        if masked and people.people
-        else []
-    )
 
 
 def _strangers(classroom: Path, rows: Sequence[Row], zeros: Iterable[tuple[str, str]]) -> list[str]:

@@ -9,17 +9,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from course.csvfile import read_csv
-from course.intake.lms import Handin, slug
+from course.csvfile import read_table
+from course.intake.claim import Claim
+from course.intake.names import LONGEST, slug
 from course.model import CourseError
 
+_IDS = (  # columns that tell one student from all others, the ones that a school gives first
+    "sis_user_id sis_id student_id student_number student_no id_number matriculation_number matrikelnummer matrikel_nr matriculation "
+    "orgdefinedid sid id_nummer idnumber numero_d_identification numero_d_etudiant numero_de_id numero_de_identificacao "
+    "codice_identificativo matricola matricula id identifier sis_login_id login username user_name user userid nutzername "
+    "benutzername nom_d_utilisateur nombre_de_usuario nome_utente gebruikersnaam github_username"
+).split()
 _COLUMNS = {
-    "id": "id student_id sid sis_user_id sis_id student_number username user_name login sis_login_id id_number matriculation_number "
-    "matrikelnummer user userid student_no",
-    "first_name": "first_name first given_name given forename vorname firstname",
-    "last_name": "last_name last surname family_name family nachname lastname",
-    "email": "email e_mail email_address mail e_mail_adresse",
-    "name": "name full_name student student_name fullname",
+    "first_name": "first_name first given_name given forename vorname firstname prenom voornaam fornavn fornamn nombre_s nombres",
+    "last_name": "last_name last surname family_name family nachname lastname nom_de_famille apellido_s apellidos apellido cognome "
+    "sobrenome apelido achternaam etternavn efternamn familienname",
+    "email": "email e_mail email_address mail e_mail_adresse e_mail_address adresse_de_courriel courriel adresse_e_mail direccion_de_correo "
+    "direccion_email correo correo_electronico indirizzo_email endereco_de_email e_mailadres",
+    "name": "name full_name student student_name fullname nom nombre nome nom_complet nombre_completo nome_completo vollstaendiger_name "
+    "vollstandiger_name",
 }
 _SPELLED_OUT = str.maketrans(
     {
@@ -36,16 +44,19 @@ _SPELLED_OUT = str.maketrans(
     }
 )
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.I)
+_EXPECTED = "id,first_name,last_name,email"
+_WINDOW = 6  # words of a name that may be one person's
 
 
 @dataclass(frozen=True)
 class Person:
-    """One student: the id under which work is kept and graded, names and e-mail where known."""
+    """One student: the id under which work is kept and graded, names, e-mail and further ids where known."""
 
     id: str
     first_name: str = ""
     last_name: str = ""
     email: str = ""
+    aliases: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -86,13 +97,14 @@ class Roster:
     def __init__(self, people: Sequence[Person]):
         self.people = list(people)
         self._by_key: dict[str, set[str]] = {}
+        self._names = {person.id: person.name for person in people}
         for person in people:
             for key in _keys(person):
                 self._by_key.setdefault(key, set()).add(person.id)
 
     def name(self, student: str) -> str:
         """The full name that belongs to an id; empty if it is not on the roster."""
-        return next((person.name for person in self.people if person.id == student), "")
+        return self._names.get(student, "")
 
     def find(self, hints: Iterable[str]) -> tuple[str, int]:
         """Look a sender up.
@@ -111,52 +123,126 @@ class Roster:
                 return next(iter(fits)), 1
         return "", len(fits)
 
+    def named(self, text: str) -> frozenset[str]:
+        """Find who stands in a name beside other words: `Gruppe 3 - Doe, Jane (late)`.
+
+        Args:
+            text: the name of a file or folder.
+
+        Returns:
+            The ids of those whose full name, id or e-mail stands there whole; the longest counts where they overlap.
+        """
+        if exact := self._by_key.get(_key(text)):
+            return frozenset(exact)
+        words = [_key(word) for word in re.findall(r"[^\W_]+", unicodedata.normalize("NFC", text[:LONGEST]))]
+        found: set[str] = set()
+        taken: set[int] = set()
+        for length in range(_WINDOW, 0, -1):
+            for start in range(len(words) - length + 1):
+                span = range(start, start + length)
+                key = "".join(words[start : start + length])
+                if taken.isdisjoint(span) and _is_telling(key) and (people := self._by_key.get(key)):
+                    found |= people
+                    taken.update(span)
+        return frozenset(found)
+
+
+def _is_telling(key: str) -> bool:
+    """Whether an id or name is long enough to be looked for among other words: not `1` in `Version 1`."""
+    return len(key) > (4 if key.isdigit() else 2)
+
 
 def read_roster(path: Path | None) -> Roster:
     """Read a class list: id, first_name, last_name, email, or whatever a platform calls these columns.
 
     Args:
-        path: a CSV file; None is the empty roster.
+        path: a CSV file or an Excel workbook; None is the empty roster.
 
     Returns:
         The roster; ids are made safe for folders.
 
     Raises:
-        CourseError: if no column tells who a student is, or two lines have one id.
+        CourseError: if no column tells who a student is, two lines have one id, or nobody is on it.
     """
     if path is None:
         return Roster([])
+    table = read_table(path)
+    if not _fields(table.columns):
+        found = ", ".join(map(repr, table.columns))
+        raise CourseError(
+            f"{path}: line 1 should name the columns ({_EXPECTED}), the students follow from line 2 on; but line 1 is {found}. "
+            f"If that is a student, put the line {_EXPECTED} above it"
+        )
     people: dict[str, Person] = {}
-    for number, row in enumerate(read_csv(path), start=2):
+    for number, row in table.rows:
+        if not _is_students(row):
+            continue
         person = _person(row)
         if person is None:
-            found = ", ".join(map(repr, row))
-            raise CourseError(
-                f"{path}, line {number}: no id, e-mail or name; the columns should be id, first_name, last_name, email, but are {found}"
-            )
+            found = ", ".join(repr(value) for value in row.values() if value)
+            raise CourseError(f"{path}, line {number}: no id, e-mail or name, only {found}")
         twin = people.get(person.id.casefold())
         if twin:
             raise CourseError(
                 f"{path}, line {number}: the id {person.id!r} of {person.name} is that of {twin.name} already: give each an own id"
             )
         people[person.id.casefold()] = person
+    if not people:
+        raise CourseError(f"{path} names columns and no student: export the class list again")
     return Roster(list(people.values()))
+
+
+def _plain(column: str) -> str:
+    """A column's name without case, accents and signs: `Prénom` -> `prenom`."""
+    return "".join(c for c in unicodedata.normalize("NFKD", slug(column)) if not unicodedata.combining(c))
+
+
+def _fields(columns: Iterable[str]) -> dict[str, str]:
+    """For each column that says something of a student, what: an id's rank, a name or the e-mail.
+
+    `Name` beside `Vorname` is the family name, `Nome` beside `Cognome` the given one.
+    """
+    told = {column: _plain(column) for column in columns}
+    fields = {
+        column: next((field for field, spellings in _COLUMNS.items() if name in spellings.split()), name)
+        for column, name in told.items()
+    }
+    fields = {c: f for c, f in fields.items() if f in _COLUMNS or f in _IDS}
+    given, family = (field in fields.values() for field in ("first_name", "last_name"))
+    if given != family:
+        part = "last_name" if given else "first_name"
+        short = ("name", "nom", "nombre", "nome")
+        fields = {c: part if f == "name" and told[c] in short else f for c, f in fields.items()}
+    return fields
+
+
+def _is_students(row: Mapping[str, str]) -> bool:
+    """Whether a line is a student's: not one of those that Canvas's gradebook mixes in, nor its test student."""
+    told = {_plain(column): value for column, value in row.items()}
+    if not {"student", "section"} <= set(told):
+        return True
+    name = told["student"].strip()
+    test = name in ("Student, Test", "Test Student") and not told.get("sis_user_id")
+    return bool(name) and not test and not name.startswith("Points Possible")
 
 
 def _person(row: Mapping[str, str]) -> Person | None:
     """Read one line; None if it names nobody."""
     known: dict[str, str] = {}
-    for column, value in row.items():
-        for field, spellings in _COLUMNS.items():
-            if slug(column) in spellings.split() and value:
-                known.setdefault(field, value)
-    name = known.get("name", "")
+    for column, field in _fields(row).items():
+        if row[column]:
+            known.setdefault(field, row[column])
+    ids = [known[field].lstrip("#") for field in _IDS if field in known]
+    name = known.get("name", "") or (
+        known["identifier"] if re.search(r"\w[, ]+\w", known.get("identifier", "")) else ""
+    )
     last, comma, first = name.partition(",")
     if not comma:
         first, _, last = name.rpartition(" ")
     first, last = known.get("first_name", first.strip()), known.get("last_name", last.strip())
-    identity = known.get("id") or known.get("email", "").partition("@")[0] or f"{first} {last}".strip()
-    return Person(safe_id(identity), first, last, known.get("email", "")) if identity else None
+    email = known.get("email", "") or next((i for i in ids if "@" in i), "")
+    identity = next(iter(ids), "") or email.partition("@")[0] or f"{first} {last}".strip()
+    return Person(safe_id(identity), first, last, email, tuple(ids)) if identity else None
 
 
 def _keys(person: Person) -> set[str]:
@@ -174,7 +260,7 @@ def _keys(person: Person) -> set[str]:
     )
     keys = {
         _key(spelled)
-        for text in [person.id, person.email, person.email.partition("@")[0], *names]
+        for text in [person.id, person.email, person.email.partition("@")[0], *person.aliases, *names]
         for spelled in (text, text.translate(_SPELLED_OUT))
     }
     return keys - {""}
@@ -187,48 +273,112 @@ def _key(text: str) -> str:
 
 
 def student_ids(
-    handins: Sequence[Handin], contexts: Sequence[tuple[str, str]], roster: Roster
+    claims: Sequence[Claim], contexts: Sequence[tuple[str, str]], roster: Roster
 ) -> tuple[list[str], list[str]]:
-    """Give each hand-in its student's id; people of one name are kept apart.
+    """Give each claim its student's id; people of one name are kept apart.
 
     Args:
-        handins: what the paths tell.
+        claims: what the paths tell.
         contexts: for each, (download, lesson): within one, a name with two numbers is two people.
         roster: the class; may be empty.
 
     Returns:
-        For each hand-in an id, empty where nobody can be told; and warnings.
+        For each claim an id, empty where nobody can be told; and warnings.
     """
-    numbers: dict[tuple[str, str, tuple[str, str]], set[str]] = {}
-    for handin, context in zip(handins, contexts, strict=True):
-        numbers.setdefault((handin.convention, handin.key, context), set()).add(handin.number)
-    namesakes = {(convention, key) for (convention, key, _), found in numbers.items() if len(found) > 1}
+    found = [_look_up(claim, roster) for claim in claims]
+    twins = _twins(claims, contexts, found)
     ids: list[str] = []
     owners: list[tuple[str, str]] = []
-    warnings: list[str] = []
-    for handin in handins:
-        found, count = ("", 0) if handin.anonymous else roster.find(handin.hints)
-        twin = (handin.convention, handin.key) in namesakes
-        if twin or count > 1:
-            warnings.append(
-                f"{handin.label}: several people go by this name; {handin.convention}'s number {handin.number or '?'} keeps them apart"
-            )
-        elif (
-            not found
-            and handin.key
-            and handin.sure
-            and roster.people
-            and not handin.anonymous
-            and not handin.by_hand
-        ):
-            warnings.append(f"{handin.label} is not on the roster")
-        known = handin.key and (handin.sure or not roster.people)
-        number = handin.number if twin or count > 1 else ""
-        own = safe_id(f"{handin.label}_{number}" if number else handin.label) if known else ""
-        certain = bool(found) and not twin
-        ids.append(found if certain else own)
-        owners.append(("", "") if certain or handin.by_hand else (handin.key, number))
+    warnings = [claim.doubt for claim in claims if claim.doubt]
+    for claim, (student, count), twin in zip(claims, found, twins, strict=True):
+        warnings += _doubts(claim, student, count, twin, roster)
+        known = claim.key and (claim.sure or not roster.people)
+        number = claim.number if (twin or count > 1) and not claim.label.endswith(claim.number) else ""
+        own = safe_id(f"{claim.label}_{number}" if number else claim.label) if known else ""
+        certain = bool(student) and not twin
+        ids.append(student if certain else own)
+        owners.append(("", "") if certain or claim.by_hand else (claim.key, number))
+    warnings += _merged(claims, contexts, found, twins, roster) + _groups(claims, found)
+    masked = {claim.key for claim in claims if claim.anonymous}
+    if masked and roster.people:
+        warnings.append(f"anonymous senders: {len(masked)}; some who seem to be missing may be among them")
     return _apart(ids, owners), list(dict.fromkeys(warnings))
+
+
+def _look_up(claim: Claim, roster: Roster) -> tuple[str, int]:
+    """Find a claim's sender on the roster: by the whole of a name, else as the only one who stands in it."""
+    if claim.anonymous:
+        return "", 0
+    student, count = roster.find(claim.hints)
+    if not count:
+        people: frozenset[str] = next(filter(None, map(roster.named, claim.within)), frozenset())
+        student, count = (next(iter(people)) if len(people) == 1 else ""), len(people)
+    return student, count
+
+
+def _twins(
+    claims: Sequence[Claim], contexts: Sequence[tuple[str, str]], found: Sequence[tuple[str, int]]
+) -> list[bool]:
+    """Tell whose name, or place on the roster, two accounts of one platform share."""
+    numbers: dict[tuple[object, ...], set[str]] = {}
+    keys = [
+        [(claim.platform, claim.key, context), (claim.platform, "", student, context)]
+        for claim, context, (student, _) in zip(claims, contexts, found, strict=True)
+    ]
+    for claim, (by_name, by_student) in zip(claims, keys, strict=True):
+        numbers.setdefault(by_name, set()).add(claim.number)
+        numbers.setdefault(by_student, set()).add(claim.number)
+    shared = {
+        (c.platform, c.key) for c, (by_name, _) in zip(claims, keys, strict=True) if len(numbers[by_name]) > 1
+    }
+    return [
+        (claim.platform, claim.key) in shared or bool(student and len(numbers[by_student]) > 1)
+        for claim, (student, _), (_, by_student) in zip(claims, found, keys, strict=True)
+    ]
+
+
+def _doubts(claim: Claim, student: str, count: int, twin: bool, roster: Roster) -> list[str]:
+    """What should be said of how one claim found its student."""
+    if claim.aside or claim.by_hand or claim.anonymous:
+        return []
+    if twin or (count > 1 and claim.number):
+        return [
+            f"{claim.label}: several people go by this name; {claim.platform}'s number {claim.number or '?'} keeps them apart"
+        ]
+    if count > 1:
+        return [f"{claim.label}: {count} people of the roster may be meant; collect it with --student ID"]
+    if not student and claim.key and claim.sure and roster.people:
+        return [f"{claim.label} is not on the roster"]
+    return []
+
+
+def _merged(
+    claims: Sequence[Claim],
+    contexts: Sequence[tuple[str, str]],
+    found: Sequence[tuple[str, int]],
+    twins: Sequence[bool],
+    roster: Roster,
+) -> list[str]:
+    """Say where differently called folders or files of one download are taken for one person's."""
+    labels: dict[tuple[str, tuple[str, str]], dict[str, None]] = {}
+    for claim, context, (student, _), twin in zip(claims, contexts, found, twins, strict=True):
+        if student and not twin and not claim.by_hand and not claim.aside:
+            labels.setdefault((student, context), {})[claim.label] = None
+    return [
+        f"{roster.name(student)} ({student}): all of {', '.join(map(repr, names))} are taken for this one person's; the latest counts"
+        for (student, _), names in labels.items()
+        if len(names) > 1
+    ]
+
+
+def _groups(claims: Sequence[Claim], found: Sequence[tuple[str, int]]) -> list[str]:
+    """Say what was taken for the name of a group before a student's."""
+    groups = set()
+    for claim, (student, _) in zip(claims, found, strict=True):
+        name = max((h for h in claim.hints if _key(h) and claim.label.endswith(f"-{h}")), key=len, default="")
+        if student and name:
+            groups.add(claim.label.removesuffix(f"-{name}"))
+    return [f"taken for groups' names: {', '.join(map(repr, sorted(groups)))}"] if groups else []
 
 
 def _apart(ids: list[str], owners: list[tuple[str, str]]) -> list[str]:
