@@ -12,10 +12,12 @@ from pathlib import Path, PurePosixPath
 from course.csvfile import read_csv, write_csv
 from course.intake.archive import BY_HAND, Found, Limits, keep, walk
 from course.intake.claim import Claim, Notes
+from course.intake.decode import read_sheet
+from course.intake.edition import Edition, aliases, find_lesson, read_editions
 from course.intake.names import lesson_named
-from course.intake.rebuild import Edition, Rebuilt, aliases, find_lesson, read_editions, rebuild
-from course.intake.repair import Sheet, Unreadable, read_sheet
+from course.intake.rebuild import Rebuilt, rebuild
 from course.intake.roster import Roster, read_roster, safe_id, student_ids
+from course.intake.sheet import Sheet, Unreadable
 from course.intake.suspicion import reaches
 from course.intake.triage import IGNORED, OLDER, REPAIRED, TAKEN, UNREADABLE, Row, Triage
 from course.intake.whose import Layout, acquainted, identify, is_side_file, read_side_files, wrappers
@@ -365,7 +367,7 @@ def _place_zeros(
     standing = {(s, n) for s, n in set(zeros) - graded if n in editions}
     for student, lesson in standing:
         sheet = left.get((student, lesson), Sheet([]))
-        _place(rebuild(editions[lesson], sheet), editions[lesson], student, classroom, None)
+        _place(rebuild(editions[lesson], sheet, zero=True), editions[lesson], student, classroom, None)
     students = {student for student, _ in standing}
     return [
         replace(row, confirmed=True)
