@@ -2,16 +2,19 @@
 
 import base64
 import re
+import time
 from html.parser import HTMLParser
 
 import pytest
 from nbconvert.exporters import HTMLExporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from nbgrader.server_extensions.formgrader import handlers
+from rich.console import Console
 
 from course.config import grader_config, load_course
 from course.csvfile import read_csv
-from course.grading.grade import Score
+from course.model import CourseError, Score
+from course.reports import feedback
 from course.reports.feedback import formgrader_prose, hide_paths, page, prose, without_regions
 from course.reports.report import export, grade_table
 
@@ -118,10 +121,58 @@ def test_regions_of_hidden_tests_and_mark_schemes_are_left_out():
         ("/home/prof/course/solutions/01/01.ipynb", "…/01.ipynb"),
         ("ratio 1/2 and a/b/c", "ratio 1/2 and a/b/c"),
         ("https://arxiv.org/abs/1512.03385", "https://arxiv.org/abs/1512.03385"),
+        ("in ~/teaching/skips/lesson.py", "in …/lesson.py"),
+        ("/usr/lib/<frozen importlib>", "…/<frozen importlib>"),
+        ("two dirs: /home/prof/course/", "two dirs: …/course/"),
+        ("/a/b alone", "/a/b alone"),
+        ("/+" * 5, "…/+"),
     ],
 )
 def test_paths_of_the_grader_are_hidden(text, shown):
     assert hide_paths(text) == shown
+
+
+def test_a_checkout_whose_name_no_pattern_knows_is_hidden(monkeypatch):
+    monkeypatch.setattr(feedback, "_folders", lambda: ("/srv/Kurs (2026) [WS]", "/srv"))
+    assert hide_paths("at /srv/Kurs (2026) [WS]/helpers/chain.py:87, in f") == "at …/chain.py:87, in f"
+
+
+SLOW = {
+    "slashes": extra(new_output("stream", name="stdout", text="/+" * 500_000)),
+    "slashes of a list": extra(new_output("display_data", data={"text/plain": ["/+" * 500_000] * 2})),
+    "slashes in an error": extra(
+        new_output("error", ename="E", evalue="/+" * 500_000, traceback=["/+" * 500_000])
+    ),
+    "slashes in prose": new_markdown_cell("/+" * 500_000),
+    "blank lines of code": extra(source=(" " * 50 + "\n") * 20_000),
+    "a table": new_markdown_cell("a|b\n-|-\n" * 100_000),
+    "stars": new_markdown_cell("*a " * 300_000),
+}
+
+
+@pytest.mark.parametrize("what", SLOW)
+def test_no_cell_takes_long_to_show(what):
+    start = time.process_time()
+    html = render(SLOW[what])
+    assert (
+        time.process_time() - start < 30
+    )  # CPU seconds: minutes to hours, where time grows with the square of the text
+    assert "characters left out" in html and len(html) < 500_000
+
+
+def test_all_pictures_of_a_page_share_one_budget():
+    large = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"0" * 400_000).decode()
+    figures = [extra(new_output("display_data", data={"image/png": large})) for _ in range(200)]
+    html = render(*figures)
+    assert 8_000_000 > len(html) > 4_000_000
+    assert html.count("<img") == 8_000_000 // (len(large) + len("data:image/png;base64,"))
+    assert "figures are too large together" in html
+
+
+def test_all_texts_of_a_page_share_one_budget():
+    said = [new_output("stream", name="stdout", text="x" * 9_000) for _ in range(150)]
+    html = render(extra(*said), extra(*said))
+    assert len(html) < 2_000_000 and "shows too much text" in html
 
 
 def test_prose_keeps_what_learners_write():
@@ -167,6 +218,39 @@ def test_grades_survive_a_spreadsheet(tmp_path, monkeypatch):
     assert "\n'=1+1," in path.read_text(encoding="utf-8-sig")
     assert '"Lovelace, Ada"' in path.read_text(encoding="utf-8-sig")
     assert grade_table(rows).row_count == 3
+
+
+def test_brackets_of_a_name_are_no_markup():
+    console = Console(width=100, record=True)
+    console.print(grade_table([Score("[red]ada[/old]", "01_[bold]", 1.0, 2.0, False)]))
+    assert "[red]ada[/old]" in (shown := console.export_text()) and "01_[bold]" in shown
+
+
+def graded_folders(folder, *students):
+    course = load_course(classroom=folder / "classroom")
+    for student in students:
+        course.classroom.joinpath("autograded", student, course.lessons[0].name).mkdir(parents=True)
+    return course
+
+
+def test_a_page_that_fails_stops_no_other(tmp_path, monkeypatch):
+    course = graded_folders(tmp_path, "ada", "blaise", "carl")
+
+    def convert(converter, what):
+        if "blaise" in what:
+            raise CourseError(f"nbgrader failed at {what}: cut off")
+
+    monkeypatch.setattr(feedback, "run_quietly", convert)
+    pages, writing = [], feedback.feedback(course, [course.lessons[0]])
+    with pytest.raises(CourseError, match=r"1 of 3 pages could not be written.*\n.*blaise.*cut off"):
+        pages.extend(writing)
+    assert [page.parts[-3] for page in pages] == ["ada", "carl"]
+
+
+def test_whose_work_was_never_graded_is_named(tmp_path):
+    course = graded_folders(tmp_path, "ada")
+    with pytest.raises(CourseError, match=r"nothing of nobody in .*autograded.*course grade"):
+        list(feedback.feedback(course, [course.lessons[0]], ["nobody"]))
 
 
 def test_the_page_is_utf8_and_named():

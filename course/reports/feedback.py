@@ -8,8 +8,12 @@ schemes nor where things lie on the grader's machine.
 from __future__ import annotations
 
 import base64
+import html
 import re
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -33,6 +37,8 @@ from course.config import grader_config, run_quietly
 from course.model import Course, CourseError, Lesson
 
 OUTPUT_CHARACTERS = 10_000
+SOURCE_CHARACTERS = 50_000
+HIGHLIGHTED = 20_000  # characters of a cell; the highlighter takes time squared for blank lines
 PICTURE_BYTES = 500_000
 SIGNATURES = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
 PROSE_TAGS = {"p", "em", "strong", "code", "pre", "ul", "ol", "li", "blockquote", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td", "a", "del"}  # fmt: skip
@@ -40,7 +46,9 @@ REGIONS = {
     "### BEGIN HIDDEN TESTS": "### END HIDDEN TESTS",
     "=== BEGIN MARK SCHEME ===": "=== END MARK SCHEME ===",
 }
-PATH = re.compile(r"(?<![\w.:/])(?:/[\w.+@~-]+){2,}/(?=[\w.<-])")
+# A run of a path's characters is looked at once: a pattern that tries each of its slashes takes time squared.
+PATH = re.compile(r"(?<![\w.+@~:/-])(?:…|~|file://)?(/[\w.+@~/-]*)")
+MARGIN = 4096  # characters beyond a cut that are looked at, so that no path is cut before it is hidden
 FORMATTER = HtmlFormatter(nowrap=True, noclasses=True, style="default")
 
 
@@ -70,6 +78,14 @@ class FeedbackExporter(Exporter):
         return page(nb, self.titles[lesson], resources["nbgrader"], released), resources
 
 
+@dataclass
+class Budget:
+    """What a whole page may still hold, however many cells share it: bytes of pictures, characters of text."""
+
+    pictures: int = 8_000_000
+    text: int = 1_000_000
+
+
 def page(notebook: NotebookNode, title: str, grading: dict, released: set[str]) -> str:
     """Render a graded notebook.
 
@@ -85,12 +101,12 @@ def page(notebook: NotebookNode, title: str, grading: dict, released: set[str]) 
     template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
         files("course.reports").joinpath("templates/feedback.html").read_text(encoding="utf-8")
     )
-    cells = list(_shown_cells(notebook, released))
+    cells = list(_shown_cells(notebook, released, Budget()))
     waiting = sum(cell["points"] for cell in cells if cell["waiting"])
     return template.render(title=title, cells=cells, waiting=waiting, **grading)
 
 
-def _shown_cells(notebook: NotebookNode, released: set[str]) -> Iterator[dict]:
+def _shown_cells(notebook: NotebookNode, released: set[str], left: Budget) -> Iterator[dict[str, Any]]:
     """What the page shows of each cell: the learner's cells, the checks and the questions; not the lesson's own text."""
     for cell in notebook.cells:
         meta = cell.metadata.get("nbgrader", {})
@@ -111,9 +127,11 @@ def _shown_cells(notebook: NotebookNode, released: set[str]) -> Iterator[dict]:
             else "question"
             if question
             else "extra",
-            "source": prose(source) if cell.cell_type == "markdown" else code(source),
+            "source": (prose if cell.cell_type == "markdown" else code)(
+                _afford(source, SOURCE_CHARACTERS, left)
+            ),
             "markdown": cell.cell_type == "markdown",
-            "outputs": list(_outputs(cell)),
+            "outputs": list(_outputs(cell, left)),
             "graded": graded,
             "score": meta.get("score"),
             "points": meta.get("points"),
@@ -142,7 +160,28 @@ def without_regions(source: str) -> str:
 
 def hide_paths(text: str) -> str:
     """Shorten absolute paths to their last part: where the grader's files lie is nobody's business."""
-    return PATH.sub("…/", text)
+    for folder in _folders():
+        text = text.replace(folder + "/", "…/")
+    return PATH.sub(_shortened, text)
+
+
+@cache
+def _folders() -> tuple[str, ...]:
+    """Folders whose names may hold blanks and brackets, which no pattern tells from prose: the checkout, this Python, home."""
+    known = {str(Path(__file__).resolve().parents[2]), sys.prefix, sys.base_prefix, str(Path.home())}
+    return tuple(sorted((folder for folder in known if len(folder) > 1), key=len, reverse=True))
+
+
+def _shortened(found: re.Match[str]) -> str:
+    """The last part of a path of at least two folders; what only looks like one stays."""
+    path = found[1]
+    if path.endswith("/") and found.string[found.end() : found.end() + 1] == "<":  # /usr/lib/<frozen ...>
+        folders, last = path.strip("/"), ""
+    else:
+        folders, _, last = path.rstrip("/").rpartition("/")
+        last += "/" * path.endswith("/")
+    known = found[0].startswith("…")
+    return f"…/{last}" if known or "/" in folders.strip("/") else found[0]
 
 
 def prose(markdown: str) -> str:
@@ -166,29 +205,39 @@ def _sanitised(html: str) -> str:
 
 
 def code(source: str) -> str:
-    """Highlight Python source; the highlighter escapes it."""
+    """Highlight Python source; the highlighter escapes it. A very long one is escaped alone."""
+    if len(source) > HIGHLIGHTED:
+        return html.escape(source)
     return highlight(source, PythonLexer(stripnl=False), FORMATTER).rstrip("\n")
 
 
-def _outputs(cell: NotebookNode) -> Iterator[dict]:
-    """Text and small bitmaps of a code cell; everything else is named, not shown."""
+def _outputs(cell: NotebookNode, left: Budget) -> Iterator[dict[str, Any]]:
+    """Text and small bitmaps of a code cell, while the page's budget lasts; everything else is named, not shown."""
     for output in cell.get("outputs", []):
         if output.output_type == "stream":
-            yield {"text": _text(output.text)}
+            yield {"text": _text(output.text, left)}
         elif output.output_type == "error":
-            yield {"text": _text(_error(output)), "error": True}
+            yield {"text": _text(_error(output), left), "error": True}
         else:
             data = output.get("data", {})
             picture = next(filter(None, (_picture(kind, data.get(kind)) for kind in SIGNATURES)), None)
-            if picture:
+            if picture and len(picture) <= left.pictures:
+                left.pictures -= len(picture)
                 yield {
                     "picture": picture,
-                    "alt": str(output.get("metadata", {}).get("image/png", {}).get("alt", "figure")),
+                    "alt": str(output.get("metadata", {}).get("image/png", {}).get("alt", "figure"))[:500],
                 }
+            elif picture:
+                left.pictures = 0
+                yield {"text": "(a figure is not shown: this notebook's figures are too large together)"}
             elif "text/plain" in data:
-                yield {"text": _text(data["text/plain"])}
+                yield {"text": _text(data["text/plain"], left)}
             else:
-                yield {"text": f"(an output of kind {', '.join(sorted(map(str, data)))} is not shown)"}
+                kinds = ", ".join(sorted(map(str, data)))[:200]
+                yield {"text": f"(an output of kind {kinds} is not shown)"}
+        if not left.text:
+            yield {"text": "(further outputs are not shown: this notebook shows too much text)"}
+            return
 
 
 def _error(output: NotebookNode) -> str:
@@ -197,13 +246,28 @@ def _error(output: NotebookNode) -> str:
     return "\n".join(lines) or f"{output.get('ename')}: {output.get('evalue')}"
 
 
-def _text(text: Any) -> str:
+def _text(text: Any, left: Budget) -> str:
     """Plain text of an output: joined, colours and paths removed, cut in the middle if long."""
-    plain = hide_paths(strip_ansi("".join(text) if isinstance(text, list) else str(text)))
-    if len(plain) <= OUTPUT_CHARACTERS:
-        return plain
-    half = OUTPUT_CHARACTERS // 2
-    return f"{plain[:half]}\n… {len(plain) - 2 * half} characters left out …\n{plain[-half:]}"
+    plain = strip_ansi("".join(map(str, text)) if isinstance(text, list) else str(text))
+    return _afford(plain, OUTPUT_CHARACTERS, left, hide_paths)
+
+
+def _afford(text: str, most: int, left: Budget, seen_through: Callable[[str], str] = str) -> str:
+    """Cut text in the middle, to what one cell or output may show and to what the page has left, and say so.
+
+    Args:
+        text: any text.
+        most: characters that one cell or output may show.
+        left: what the page has left; reduced by what is shown.
+        seen_through: applied to the parts that are kept, before they are cut to size.
+    """
+    most = min(most, left.text)
+    left.text -= min(len(text), most)
+    if len(text) <= most:
+        return seen_through(text)
+    half = most // 2
+    head, tail = (seen_through(part) for part in (text[: half + MARGIN], text[-half - MARGIN :]))
+    return f"{head[:half]}\n… {len(text) - 2 * half} characters left out …\n{tail[len(tail) - half :]}"
 
 
 def _picture(kind: str, data: Any) -> str | None:
@@ -217,7 +281,7 @@ def _picture(kind: str, data: Any) -> str | None:
     return f"data:{kind};base64,{base64.b64encode(raw).decode()}"
 
 
-def feedback(course: Course, lessons: list[Lesson], students: list[str] | None = None) -> list[Path]:
+def feedback(course: Course, lessons: list[Lesson], students: list[str] | None = None) -> Iterator[Path]:
     """Write the pages of all graded submissions, through nbgrader's generate_feedback.
 
     Args:
@@ -225,28 +289,40 @@ def feedback(course: Course, lessons: list[Lesson], students: list[str] | None =
         lessons: which lessons.
         students: which students; all if None.
 
-    Returns:
-        The pages written, by student and lesson.
+    Yields:
+        Each page as soon as it is written, by lesson and student.
 
     Raises:
-        CourseError: if nothing was graded yet, or nbgrader refuses.
+        CourseError: if there is nothing to write for; or, after all others were written, naming the pages that could not be.
     """
-    pages = []
-    for lesson in lessons:
-        for folder in sorted(course.classroom.joinpath("autograded").glob(f"*/{lesson.name}")):
-            student = folder.parent.name
-            if students is None or student in students:
-                config = grader_config(course)
-                config.CourseDirectory.assignment_id = lesson.name
-                config.CourseDirectory.student_id = student
-                config.GenerateFeedback.force = True
-                run_quietly(
-                    GenerateFeedback(coursedir=CourseDirectory(config=config), config=config),
-                    f"the feedback of {student}, {lesson.name}",
-                )
-                pages.append(course.classroom / "feedback" / student / lesson.name / f"{lesson.name}.html")
-    if not pages:
+    graded = [
+        (lesson, folder.parent.name)
+        for lesson in lessons
+        for folder in sorted(course.classroom.joinpath("autograded").glob(f"*/{lesson.name}"))
+        if students is None or folder.parent.name in students
+    ]
+    if not graded:
+        whose = f" of {', '.join(students)}" if students else ""
         raise CourseError(
-            f"nothing in {course.classroom / 'autograded'} to write feedback for: run `course grade` first"
+            f"nothing{whose} in {course.classroom / 'autograded'} to write feedback for: run `course grade` first"
         )
-    return pages
+    troubles = []
+    for lesson, student in graded:
+        config = grader_config(course)
+        config.CourseDirectory.assignment_id = lesson.name
+        config.CourseDirectory.student_id = student
+        config.GenerateFeedback.force = True
+        try:
+            run_quietly(
+                GenerateFeedback(coursedir=CourseDirectory(config=config), config=config),
+                f"the feedback of {student}, {lesson.name}",
+            )
+        except CourseError as error:  # one file never stops a class
+            troubles.append(str(error))
+        else:
+            yield course.classroom / "feedback" / student / lesson.name / f"{lesson.name}.html"
+    if troubles:
+        raise CourseError(
+            f"{len(troubles)} of {len(graded)} pages could not be written; the others were.\n"
+            + "\n".join(troubles)
+        )

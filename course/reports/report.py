@@ -6,6 +6,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from rich.table import Table
+from rich.text import Text
 
 from course.csvfile import write_csv
 from course.grading.gradebook import scores
@@ -23,11 +24,13 @@ def grade_table(rows: list[Score]) -> Table:
     """
     lessons = sorted({row.lesson for row in rows})
     cell = {(row.student, row.lesson): row for row in rows}
-    table = Table("student", *lessons, title="Grades (* answers wait for a person)")
+    table = Table(title="Grades (* answers wait for a person)")
+    for heading in ("student", *lessons):
+        table.add_column(Text(heading))
     for student in sorted({row.student for row in rows}):
         shown = [cell.get((student, lesson)) for lesson in lessons]
         table.add_row(
-            student,
+            Text(student),  # a name may hold brackets, which are no markup
             *(f"{r.score:g} / {r.max_score:g}{' *' if r.waiting else ''}" if r else "-" for r in shown),
         )
     return table
