@@ -190,9 +190,11 @@ class Store:
             return
         folder = self.root / "backups"
         folder.mkdir(exist_ok=True)
-        target = folder / f"gradebook-{datetime.now(UTC):%Y%m%d-%H%M%S}.db"
-        with closing(sqlite3.connect(self.gradebook)) as source, closing(sqlite3.connect(target)) as copy:
+        fresh = folder / ".gradebook.tmp"
+        fresh.unlink(missing_ok=True)
+        with closing(sqlite3.connect(self.gradebook)) as source, closing(sqlite3.connect(fresh)) as copy:
             source.backup(copy)
+        fresh.replace(folder / f"gradebook-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}.db")
         for path in sorted(folder.glob("gradebook-*.db"))[:-BACKUPS]:
             path.unlink(missing_ok=True)
 

@@ -62,9 +62,9 @@ def grade(
 
     store = Store(course.classroom)
     with store.writing():
+        known = gradebook.recorded(course)  # first: a damaged gradebook must not replace a good backup
         store.back_up()
         jobs = [job(course, lesson, s) for lesson in lessons for s in store.submissions(lesson, students)]
-        known = gradebook.recorded(course)
         for lesson in lessons:
             if any(j.submission.lesson == lesson.name for j in jobs):
                 gradebook.register(course, lesson)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import json
 import os
 import re
@@ -16,21 +15,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import nbformat
-from nbformat import NotebookNode
 from nbgrader.api import Gradebook
 from nbgrader.converters import Autograde
 from nbgrader.coursedir import CourseDirectory
 
-from course.config import grader_config, load_course
-from course.editions.build import release
-from course.editions.source import read_lesson
+from course.config import grader_config
 from course.grading.backends.local import Local
 from course.grading.grade import grade
-from course.grading.gradebook import register
 from course.intake.collecting import collect
 from course.model import Course, Limits
 from course.store import RECEIPT
 from tests.attacks import Attack, breaking, faking, network, reading
+from tests.toy_course import solve, toy_course
 
 GROUPS = {"faking": faking, "reading": reading, "breaking": breaking, "network": network}
 ATTACKS = [
@@ -50,14 +46,6 @@ LIMITS = {
 }
 BUDGET = 60.0  # seconds a hostile submission may take, the limits' 40 and what starting and ending costs on a busy machine
 STOCK_TIMEOUT = 5
-FIELD = r"""
-[project]
-name = "toy"
-[tool.course]
-repository = "nobody/nowhere"
-ref = "main"
-lessons = [{ name = "01_toy", title = "Toy", minutes = 1, cpu_seconds = 1 }]
-"""
 
 
 @dataclass
@@ -83,21 +71,8 @@ def field_of_attack(root: Path) -> Iterator[Field]:
     Yields:
         What was put up.
     """
-    repository = Path(__file__).parents[2]
-    (root / "pyproject.toml").write_text(FIELD)
-    shutil.copy(repository / "nbgrader_config.py", root)
-    (root / "helpers").symlink_to(repository / "helpers")
     (root / "private.key").write_text("CANARY-private-key")
-    (root / "solutions" / "01_toy").mkdir(parents=True)
-    shutil.copy(Path(__file__).with_name("toy.py"), root / "solutions" / "01_toy" / "01_toy.py")
-    course = load_course(root, root / "classroom")
-    (lesson,) = course.lessons
-    notebook = read_lesson(course, lesson)
-    course.solution(lesson).write_text(nbformat.writes(notebook))
-    course.release(lesson).parent.mkdir(parents=True)
-    course.release(lesson).write_text(release(course, lesson, nbformat.writes(notebook)))
-    course.classroom.mkdir(exist_ok=True)
-    register(course, lesson)
+    course = toy_course(root)
     with Gradebook(grader_config(course).CourseDirectory.db_url, "skip-connections") as gradebook:
         gradebook.update_or_create_student("secretive", first_name="CANARY-gradebook")
     heard: list[bytes] = []
@@ -150,7 +125,7 @@ def hand_in(ground: Field, attack: Attack | None, student: str) -> None:
     (lesson,) = ground.course.lessons
     notebook = nbformat.read(ground.course.release(lesson), as_version=4)
     if attack is None:
-        _solve(notebook, nbformat.read(ground.course.solution(lesson), as_version=4))
+        solve(notebook, nbformat.read(ground.course.solution(lesson), as_version=4))
     elif attack.source:
         answer = next(c for c in notebook.cells if c.metadata.get("nbgrader", {}).get("grade_id") == "double")
         answer.source = _filled(ground, attack)
@@ -163,14 +138,6 @@ def hand_in(ground: Field, attack: Attack | None, student: str) -> None:
     decoys.mkdir(parents=True)
     (decoys / "file").write_text("a file of the grader's")
     os.utime(decoys / "file", (10**9, 10**9))
-
-
-def _solve(notebook: NotebookNode, solution: NotebookNode) -> None:
-    """Fill in the right answers."""
-    right = {c.metadata.get("nbgrader", {}).get("grade_id"): c.source for c in solution.cells}
-    for cell in notebook.cells:
-        if cell.metadata.get("nbgrader", {}).get("solution"):
-            cell.source = copy.copy(right[cell.metadata.nbgrader.grade_id])
 
 
 def _decoys(ground: Field, student: str) -> Path:

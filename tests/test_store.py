@@ -1,0 +1,276 @@
+"""The classroom on disk: one pen, whole files, and a sentence for whatever a machine refuses."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import nbformat
+import pytest
+from typer.testing import CliRunner
+
+from course import cli, store
+from course.grading.backends.local import Local
+from course.grading.execute import is_check
+from course.grading.grade import grade
+from course.grading.gradebook import recorded, scores
+from course.grading.outputs import error_output
+from course.intake import collect
+from course.model import Course, CourseError, Job, Outcome, Verdict
+from course.store import RECEIPT, Store, notebook_text, write_text
+from tests.kills import kills
+from tests.toy_course import FULL, hand_in, toy_course
+
+
+class Canned:
+    """A backend that executes nothing: everything passes, but for those whose machine fails."""
+
+    def __init__(self, faults: Iterable[str] = (), fails: Iterable[str] = ()):
+        self.faults, self.fails, self.jobs = set(faults), set(fails), []
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
+        for job in jobs:
+            self.jobs.append(job)
+            notebook = nbformat.reads(job.submission.notebook.decode(), as_version=4)
+            passed = job.submission.student not in self.fails
+            verdicts = {}
+            for cell in notebook.cells:
+                if is_check(cell):
+                    verdicts[cell.metadata.nbgrader.grade_id] = Verdict(
+                        passed, name="" if passed else "X", hint="no"
+                    )
+                    cell.outputs = [] if passed else [error_output("X", "no")]
+            fault = "no memory" if job.submission.student in self.faults else ""
+            yield Outcome(job, notebook_text(notebook).encode(), verdicts, machine_fault=fault)
+
+
+@pytest.fixture
+def course(tmp_path) -> Course:
+    """A toy course with three submissions."""
+    made = toy_course(tmp_path, registered=False)
+    hand_in(made, tmp_path / "handed", {"ada": None, "bo": None, "cy": None})
+    collect([tmp_path / "handed"], made.root / "notebooks", made.classroom)
+    return made
+
+
+def graded(course: Course, **words) -> dict[str, str]:
+    """State by student."""
+    return {r.student: r.state for r in grade(course, list(course.lessons), backend=Canned(**words))}
+
+
+def points(course: Course) -> dict[str, float]:
+    """Score by student."""
+    return {s.student: s.score for s in scores(course)}
+
+
+def command(course: Course, monkeypatch, capsys, *words: str) -> tuple[int, str]:
+    """Run the `course` command on the toy; give its exit code and what it said on stderr."""
+    monkeypatch.setattr(cli, "load_course", lambda **more: replace(course, **more))
+    monkeypatch.setattr(sys, "argv", ["course", *words])
+    code = 0
+    try:
+        cli.main()
+    except SystemExit as end:
+        code = int(end.code or 0)
+    return code, capsys.readouterr().err
+
+
+def test_one_pen_a_classroom(tmp_path):
+    with Store(tmp_path).writing():
+        with pytest.raises(CourseError, match="another `course` command is at work"), Store(tmp_path).writing():
+            pass
+    with Store(tmp_path).writing():
+        pass
+
+
+def test_a_file_is_whole_or_as_it_was(tmp_path, monkeypatch):
+    path = tmp_path / "a" / "file.txt"
+    assert write_text(path, "one\r\n") and path.read_bytes() == b"one\r\n"
+    assert not write_text(path, "one\r\n")
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(store.os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_text(path, "two")
+    assert path.read_bytes() == b"one\r\n" and [p.name for p in path.parent.iterdir()] == ["file.txt"]
+
+
+def test_what_a_killed_run_left_is_swept_and_what_it_had_moved_aside_comes_back(tmp_path):
+    folder = tmp_path / "autograded" / "ada"
+    for name in (".01_toy.old", ".01_toy.fresh"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "x").write_text(name)
+    (tmp_path / "submitted" / "ada" / "01_toy").mkdir(parents=True)
+    (tmp_path / "submitted" / "ada" / "01_toy" / ".01_toy.ipynb-1.tmp").touch()
+    with Store(tmp_path).writing():
+        pass
+    assert {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()} == {
+        ".lock",
+        "autograded/ada/01_toy/x",
+    }
+    assert (folder / "01_toy" / "x").read_text() == ".01_toy.old"
+
+
+def test_a_machine_fault_is_no_score_and_is_graded_the_next_time(course):
+    assert graded(course, faults=["bo"]) == {"ada": "graded", "bo": "failed", "cy": "graded"}
+    assert points(course) == {"ada": FULL, "cy": FULL}
+    assert graded(course) == {"ada": "unchanged", "bo": "graded", "cy": "unchanged"}
+    assert points(course) == {"ada": FULL, "bo": FULL, "cy": FULL}
+
+
+def test_a_failed_verdict_is_zero_also_where_nbgrader_sees_the_outputs_only(course):
+    graded(course, fails=["bo"])
+    assert points(course) == {"ada": FULL, "bo": 0.0, "cy": FULL}
+
+
+def test_class_05_unchanged_means_the_same_job(course):
+    graded(course)
+    assert set(graded(course).values()) == {"unchanged"}
+    lesson = course.lessons[0]
+    assert set(graded(replace(course, limits=replace(course.limits, cell_cpu=31))).values()) == {"graded"}
+    (course.release(lesson).parent / "data.csv").write_text("1")
+    assert set(graded(course).values()) == {"graded"}
+    key = nbformat.read(course.solution(lesson), as_version=4)
+    key.cells[0].source += " "
+    course.solution(lesson).write_text(nbformat.writes(key))
+    assert set(graded(course).values()) == {"graded"}
+
+
+def test_class_05_a_file_that_is_collected_while_grading_runs_is_graded_afterwards(course):
+    class Meanwhile(Canned):
+        def run(self, jobs):
+            hand_in(course, course.root / "later", {"ada": {}})
+            path = Store(course.classroom).placed("ada", "01_toy") / "01_toy.ipynb"
+            path.write_bytes((course.root / "later/ada/01_toy.ipynb").read_bytes())
+            yield from super().run(jobs)
+
+    grade(course, list(course.lessons), backend=Meanwhile())
+    assert graded(course) == {"ada": "graded", "bo": "unchanged", "cy": "unchanged"}
+
+
+def test_class_23_a_gradebook_that_is_gone_or_empty_is_filled_again(course):
+    graded(course)
+    gradebook = Store(course.classroom).gradebook
+    gradebook.unlink()
+    assert scores(course) == [] and recorded(course) == set()
+    assert set(graded(course).values()) == {"graded"}
+    gradebook.write_bytes(b"")
+    assert set(graded(course).values()) == {"graded"} and set(points(course).values()) == {FULL}
+
+
+def test_class_23_a_damaged_gradebook_is_one_sentence_and_the_backup_helps(course, monkeypatch, capsys):
+    graded(course)
+    graded(course)
+    gradebook = Store(course.classroom).gradebook
+    (backup,) = (course.classroom / "backups").iterdir()
+    gradebook.write_bytes(b"SQLite format 3\0" + b"nonsense" * 500)
+    for words in (["report"], ["grade"]):
+        code, said = command(course, monkeypatch, capsys, *words)
+        assert code == 1 and "cannot be used" in said and "backups" in said and "Traceback" not in said
+    gradebook.write_bytes(backup.read_bytes())
+    assert set(graded(course).values()) == {"unchanged"}
+
+
+def test_class_18_a_report_without_grades_is_a_sentence_and_exit_code_1(course, monkeypatch, capsys):
+    code, said = command(course, monkeypatch, capsys, "report")
+    assert code == 1 and "there are no grades in" in said
+    code, said = command(course, monkeypatch, capsys, "feedback")
+    assert code == 1 and "course grade" in said
+
+
+@pytest.mark.parametrize(
+    ("number", "mention"),
+    [
+        (errno.ENOSPC, "the disk is full"),
+        (errno.EACCES, "change its permissions"),
+        (errno.EROFS, "read-only"),
+    ],
+)
+def test_what_the_machine_refuses_is_one_sentence_with_the_way_out(
+    course, monkeypatch, capsys, number, mention
+):
+    def refuse(*_, **__):
+        raise OSError(number, os.strerror(number), str(course.classroom / "gradebook.db"))
+
+    monkeypatch.setattr(cli, "load_course", refuse)
+    monkeypatch.setattr(sys, "argv", ["course", "report"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    said = capsys.readouterr().err
+    assert end.value.code == 1 and mention in said and "gradebook.db" in said and "Traceback" not in said
+
+
+def test_brackets_in_a_path_are_no_markup(course, monkeypatch, capsys):
+    def refuse(**_):
+        raise CourseError("nothing in /tmp/[/old]/x[red] of [instructor]")
+
+    monkeypatch.setattr(cli, "load_course", refuse)
+    monkeypatch.setattr(sys, "argv", ["course", "report"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert "nothing in /tmp/[/old]/x[red] of [instructor]" in capsys.readouterr().err.replace("\n", "")
+
+
+def test_fewer_than_one_job_at_once_is_refused():
+    with pytest.raises(CourseError, match="--jobs 0"):
+        Local(0)
+    assert CliRunner().invoke(cli.app, ["grade", "--jobs", "0"]).exit_code == 2
+
+
+def test_the_log_says_what_was_done(course):
+    Store(course.classroom).log()
+    graded(course, faults=["bo"])
+    text = (course.classroom / "course.log").read_text()
+    assert "ada, 01_toy: graded" in text and "bo, 01_toy: failed this machine failed" in text
+
+
+def test_receipts_hold_what_a_grade_was_made_with(course):
+    graded(course)
+    receipt = json.loads((Store(course.classroom).graded("ada", "01_toy") / RECEIPT).read_text())
+    assert {"digest", "sandbox", "checker", "verdicts"} <= set(receipt)
+
+
+def test_marks_given_by_hand_survive_a_regrade_and_are_in_the_backup(course):
+    graded(course)
+    with sqlite3.connect(Store(course.classroom).gradebook) as database:
+        database.execute("update grade set manual_score = 1.5")
+    database.close()
+    before = points(course)
+    course = replace(course, limits=replace(course.limits, cell_cpu=31))
+    assert set(graded(course).values()) == {"graded"} and points(course) == before != {"ada": FULL}
+
+
+@pytest.mark.kernel
+def test_kill_9_at_any_moment_then_again_gives_what_an_undisturbed_run_gives(tmp_path):
+    made = kills(tmp_path, 3, seed=1)
+    assert [kill.differences for kill in made] == [(), (), ()]
+
+
+@pytest.mark.kernel
+def test_ctrl_c_stops_and_keeps_what_is_recorded(tmp_path):
+    course = toy_course(tmp_path, registered=False)
+    sleeper = {"double": "import time\ntime.sleep(60)"}
+    hand_in(course, tmp_path / "handed", {"ada": None, "bo": sleeper, "cy": sleeper, "di": sleeper})
+    collect([tmp_path / "handed"], course.root / "notebooks", course.classroom)
+    words = [sys.executable, "-m", "tests.kills", "--do", str(course.root), str(course.classroom), "grade"]
+    process = subprocess.Popen(words, cwd=Path(__file__).parents[1], stderr=subprocess.DEVNULL)
+    while not Store(course.classroom).graded("ada", "01_toy").exists():
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    start = time.monotonic()
+    process.wait()
+    print(f"ended {time.monotonic() - start:.1f} s after Ctrl-C")
+    assert points(course) == {"ada": FULL}
+    assert not [p for p in Path("/tmp").glob("sk-*/owner") if p.read_text().strip() == str(process.pid)]
