@@ -1,4 +1,4 @@
-"""Keep what was downloaded, and walk through it: folders, zips, and zips within zips.
+"""Keep what was downloaded, and walk through it: folders, zips and tars, packed or not, and these within each other.
 
 Nothing is ever unpacked to disk. An archive's members are read one at a time, within limits, so
 that no path in it can lead anywhere and no bomb can go off.
@@ -6,17 +6,24 @@ that no path in it can lead anywhere and no bomb can go off.
 
 from __future__ import annotations
 
+import bz2
+import contextlib
+import gzip
 import hashlib
 import io
+import lzma
 import os
 import shutil
 import stat
+import tarfile
+import tempfile
+import time as clock
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from course.model import CourseError
 
@@ -24,6 +31,9 @@ MB = 1024 * 1024
 BY_HAND = "by hand"
 _JUNK = {".ds_store", "thumbs.db", "desktop.ini", "__macosx", ".git"}
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+_TAR_AT, _TAR = 257, b"ustar"
+_COPYING = ".copying"
+_ABANDONED = 3600  # seconds after which an unfinished copy is nobody's any more
 _CROWD = "its zip holds more files than the limit"
 _REFUSED = "refused, it is a symbolic link or no regular file"
 
@@ -81,7 +91,7 @@ class _Budget:
     def spend(self, size: int) -> None:
         self.bytes -= size
         if self.bytes < 0:
-            raise _TooMuch("its zip unpacks to more than the limit")
+            raise _TooMuch("its archive unpacks to more than the limit")
 
 
 def keep(source: Path, downloads: Path, student: str = "", lesson: str = "") -> Path:
@@ -106,7 +116,12 @@ def keep(source: Path, downloads: Path, student: str = "", lesson: str = "") -> 
         raise CourseError(
             f"{source} holds or lies in {downloads}, where the originals are kept: collect from another folder"
         )
-    name = f"{source.stem or source.name}-{_digest(source, student, lesson)}"
+    try:
+        name = f"{source.stem or source.name}-{_digest(source, student, lesson)}"
+    except OSError as error:
+        raise CourseError(
+            f"{error.filename or source} cannot be read ({error.strerror or error}): nothing was taken from {source}; mend that and collect again"
+        ) from error
     if student:
         target = downloads.joinpath(
             BY_HAND, name, _part(student, "student"), _part(lesson, "lesson") if lesson else "", source.name
@@ -115,17 +130,71 @@ def keep(source: Path, downloads: Path, student: str = "", lesson: str = "") -> 
         target = downloads / name / source.name
     if target.exists():
         return target
-    target.parent.mkdir(parents=True, exist_ok=True)
-    fresh = target.parent / ".copying"
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir()
-    if source.is_dir():
-        shutil.copytree(source, fresh / source.name, symlinks=True, ignore=_irregular)
-    else:
-        shutil.copy2(source, fresh / source.name)
-    (fresh / source.name).replace(target)
-    fresh.rmdir()
+    _sweep(downloads)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=_COPYING, dir=target.parent))
+        try:
+            _copy(source, fresh / source.name)
+            (fresh / source.name).replace(target)
+        finally:
+            shutil.rmtree(fresh, ignore_errors=True)
+    except OSError as error:
+        raise CourseError(
+            f"{source} cannot be copied to {target.parent} ({error.strerror or error}: {error.filename or source}): nothing was taken from it; mend that and collect again"
+        ) from error
     return target
+
+
+def forget(target: Path, attic: Path) -> Path:
+    """Put a download aside: it is not looked at any more, and not lost.
+
+    Args:
+        target: the folder that `keep` made.
+        attic: where it goes.
+
+    Returns:
+        Its new place.
+    """
+    attic.mkdir(parents=True, exist_ok=True)
+    place = attic / target.name
+    number = 1
+    while place.exists():
+        number += 1
+        place = attic / f"{target.name} ({number})"
+    target.replace(place)
+    return place
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy content and times; what may be read and written is this machine's matter: a copy of a read-only folder is not."""
+    if source.is_dir():
+        target.mkdir()
+        for entry in sorted(source.iterdir()):
+            if entry.is_dir() and not entry.is_symlink():
+                _copy(entry, target / entry.name)
+            elif entry.is_symlink():
+                (target / entry.name).symlink_to(os.readlink(entry))
+            elif entry.is_file():
+                _copy(entry, target / entry.name)
+    else:
+        shutil.copyfile(source, target)
+    info = source.stat()
+    os.utime(target, ns=(info.st_atime_ns, info.st_mtime_ns))
+
+
+def _sweep(downloads: Path) -> None:
+    """Remove the beginnings of copies that a killed run left, read-only ones included."""
+    for left in [
+        *downloads.glob(f"*/{_COPYING}*"),
+        *downloads.glob(f"*/*/*/{_COPYING}*"),
+        *downloads.glob(f"*/*/*/*/{_COPYING}*"),
+    ]:
+        with contextlib.suppress(OSError):
+            if left.name == _COPYING or clock.time() - left.stat().st_mtime > _ABANDONED:
+                for folder, _, _ in os.walk(left):
+                    os.chmod(folder, 0o700)
+                shutil.rmtree(left)
 
 
 def _part(name: str, what: str) -> str:
@@ -133,16 +202,6 @@ def _part(name: str, what: str) -> str:
     if name in (".", "..") or "/" in name or "\\" in name or "\0" in name:
         raise CourseError(f"the {what} {name!r} is no folder's name: it must not hold a slash")
     return name
-
-
-def _irregular(folder: str, names: list[str]) -> set[str]:
-    """Names that cannot be copied: pipes, sockets, devices."""
-    modes = {name: os.lstat(os.path.join(folder, name)).st_mode for name in names}
-    return {
-        name
-        for name, mode in modes.items()
-        if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode))
-    }
 
 
 def _digest(source: Path, *more: str) -> str:
@@ -180,9 +239,66 @@ def walk(
     yield from _Walk(limits, zone, wanted).start(root)
 
 
-def _is_zip(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(4) in _ZIP
+def _opened(file: BinaryIO) -> tuple[str, BinaryIO]:
+    """What kind of archive a file is, "zip" or "tar", and what is read for it; "" if none. Packed tars are unpacked as they are read."""
+    head = file.read(6)
+    file.seek(0)
+    if head[:4] in _ZIP:
+        return "zip", file
+    packed = next((opened for magic, opened in _PACKED.items() if head.startswith(magic)), None)
+    inside: BinaryIO = packed(file) if packed else file
+    with contextlib.suppress(Exception):  # damaged, or no archive at all: said where it is decoded
+        if inside.read(_TAR_AT + len(_TAR))[_TAR_AT:] == _TAR:
+            file.seek(0)
+            return "tar", packed(file) if packed else file
+    file.seek(0)
+    return "", file
+
+
+class _Xz(io.RawIOBase):
+    """An xz file, unpacked as it is read, within a limit of memory: its header may ask for gigabytes."""
+
+    def __init__(self, file: BinaryIO):
+        self._file, self._xz = file, lzma.LZMADecompressor(memlimit=256 * MB)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = b""
+        while not data and not self._xz.eof:
+            more = self._file.read(65_536) if self._xz.needs_input else b""
+            if self._xz.needs_input and not more:
+                raise EOFError("it is cut off")
+            data = self._xz.decompress(more, len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+
+def _xz(file: BinaryIO) -> BinaryIO:
+    return io.BufferedReader(_Xz(file))
+
+
+_PACKED: dict[bytes, Callable[[BinaryIO], Any]] = {
+    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\0": _xz,
+}
+
+
+class _Metered(io.RawIOBase):
+    """What is unpacked, counted: a member that is passed over costs what one that is read costs."""
+
+    def __init__(self, file: BinaryIO, budget: _Budget):
+        self._file, self._budget = file, budget
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        data = self._file.read(size)
+        self._budget.spend(len(data))
+        return data
 
 
 def _files(root: Path) -> Iterator[Path]:
@@ -213,14 +329,26 @@ class _Walk:
                 continue
             if not stat.S_ISREG(info.st_mode):
                 yield Found(inner, None, time, _REFUSED)
-            elif _is_zip(path):
-                with path.open("rb") as file:
-                    budget = self.budget(student=path != root)
-                    yield from self.archive(file, inner, time, budget, self.limits.depth)
-            elif info.st_size > self.limits.file_bytes:
-                yield Found(inner, None, time, _too_large(info.st_size, self.limits))
             else:
-                yield Found(inner, path.read_bytes(), time)
+                yield from self.regular(path, inner, info.st_size, time, student=path != root)
+
+    def regular(
+        self, path: Path, inner: PurePosixPath, size: int, time: datetime, student: bool
+    ) -> Iterator[Found]:
+        """Read a file, or go through it where it is an archive."""
+        try:
+            with path.open("rb") as file:
+                kind, content = _opened(file)
+                if kind:
+                    yield from self.archive(
+                        kind, content, inner, time, self.budget(student), self.limits.depth
+                    )
+                elif size > self.limits.file_bytes:
+                    yield Found(inner, None, time, _too_large(size, self.limits))
+                else:
+                    yield Found(inner, file.read(), time)
+        except OSError as error:
+            yield Found(inner, None, time, f"it cannot be read here: {error.strerror or error}")
 
     def budget(self, student: bool) -> _Budget:
         """What a zip may give: the download itself, or one that a student made."""
@@ -230,27 +358,75 @@ class _Walk:
         return _Budget(limits.class_bytes, limits.class_members, student)
 
     def archive(
-        self, file: BinaryIO, path: PurePosixPath, time: datetime | None, budget: _Budget, depth: int
+        self,
+        kind: str,
+        file: BinaryIO,
+        path: PurePosixPath,
+        time: datetime | None,
+        budget: _Budget,
+        depth: int,
     ) -> Iterator[Found]:
-        """Go through a zip; what is wrong with the whole of it becomes one `Found` of its own.
+        """Go through an archive; what is wrong with the whole of it becomes one `Found` of its own.
 
-        Times within a student's zip are the student's to choose: there the zip's own time counts.
+        Times within a student's archive are the student's to choose: there the archive's own time counts.
         """
         try:
-            _refuse_a_crowd(file, budget)
-            with zipfile.ZipFile(file) as archive:
-                members = [m for m in archive.infolist() if not m.is_dir()]
-                if {"[Content_Types].xml", "mimetype"} & {m.filename for m in members}:
-                    yield Found(path, None, time, "an office document, not a notebook")
-                    return
-                budget.members -= len(members)
+            through = self.zip if kind == "zip" else self.tar
+            yield from through(file, path, time, budget, depth)
+        except Exception as error:  # zipfile, tarfile, zlib, bz2 and lzma each raise errors of their own
+            yield Found(path, None, time, f"a {kind} that cannot be read: {error or type(error).__name__}")
+
+    def zip(
+        self, file: BinaryIO, path: PurePosixPath, time: datetime | None, budget: _Budget, depth: int
+    ) -> Iterator[Found]:
+        """Go through a zip."""
+        _refuse_a_crowd(file, budget)
+        with zipfile.ZipFile(file) as archive:
+            members = [m for m in archive.infolist() if not m.is_dir()]
+            if {"[Content_Types].xml", "mimetype"} & {m.filename for m in members}:
+                yield Found(path, None, time, "an office document, not a notebook")
+                return
+            budget.members -= len(members)
+            if budget.members < 0:
+                raise _TooMuch(_CROWD)
+            for member in sorted(members, key=_name):
+                when = time if budget.student else _time(member, self.zone)
+                yield from self.member(archive, member, path, when, budget, depth)
+
+    def tar(
+        self, file: BinaryIO, path: PurePosixPath, time: datetime | None, budget: _Budget, depth: int
+    ) -> Iterator[Found]:
+        """Go through a tar, in the order in which it was packed."""
+        metered: Any = _Metered(file, budget)
+        with tarfile.open(fileobj=metered, mode="r|", errorlevel=0) as archive:
+            for member in archive:
+                budget.members -= 1
                 if budget.members < 0:
                     raise _TooMuch(_CROWD)
-                for member in sorted(members, key=_name):
-                    when = time if budget.student else _time(member, self.zone)
-                    yield from self.member(archive, member, path, when, budget, depth)
-        except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError, _TooMuch) as error:
-            yield Found(path, None, time, f"a zip that cannot be read: {error}")
+                parts = [part for part in member.name.split("/") if part not in ("", ".")]
+                inner = path.joinpath(*parts)
+                if member.isdir() or _is_junk(inner) or not self.wanted(inner.name):
+                    continue
+                when = time if budget.student else datetime.fromtimestamp(member.mtime, UTC)
+                if problem := _refusal_in_tar(member, parts, self.limits):
+                    yield Found(inner, None, when, problem)
+                    continue
+                opened = archive.extractfile(member)
+                data = opened.read() if opened else b""
+                yield from self.content(data, inner, when, budget, depth)
+
+    def content(
+        self, data: bytes, inner: PurePosixPath, time: datetime | None, budget: _Budget, depth: int
+    ) -> Iterator[Found]:
+        """Give one member of an archive, or go through it where it is an archive itself."""
+        kind, content = _opened(io.BytesIO(data))
+        if not kind:
+            yield Found(inner, data, time)
+        elif depth == 0:
+            yield Found(inner, None, time, f"a zip within more than {self.limits.depth} zips")
+        else:
+            its_own = budget if budget.student else self.budget(student=True)
+            yield from self.archive(kind, content, inner, time, its_own, depth - 1)
 
     def member(
         self,
@@ -273,17 +449,11 @@ class _Walk:
         try:
             with archive.open(member) as opened:
                 data = opened.read(self.limits.file_bytes + 1)
-        except Exception as error:  # zipfile, zlib, bz2 and lzma each raise errors of their own
+        except Exception as error:
             yield Found(inner, None, time, f"the zip is damaged here: {error or type(error).__name__}")
             return
         budget.spend(len(data))
-        if data[:4] not in _ZIP:
-            yield Found(inner, data, time)
-        elif depth == 0:
-            yield Found(inner, None, time, f"a zip within more than {self.limits.depth} zips")
-        else:
-            its_own = budget if budget.student else self.budget(student=True)
-            yield from self.archive(io.BytesIO(data), inner, time, its_own, depth - 1)
+        yield from self.content(data, inner, time, budget, depth)
 
 
 def _refuse_a_crowd(file: BinaryIO, budget: _Budget) -> None:
@@ -310,6 +480,15 @@ def _refusal(member: zipfile.ZipInfo, name: str, parts: list[str], limits: Limit
     if member.file_size > 16 * MB and member.file_size > limits.ratio * max(1, member.compress_size):
         return f"refused, it unpacks to more than {limits.ratio} times its size"
     return ""
+
+
+def _refusal_in_tar(member: tarfile.TarInfo, parts: list[str], limits: Limits) -> str:
+    """Why a member is not read; empty if it may be."""
+    if not member.isfile():
+        return _REFUSED
+    if ".." in parts or member.name.startswith("/"):
+        return "refused, its path leads out of the tar"
+    return _too_large(member.size, limits) if member.size > limits.file_bytes else ""
 
 
 def _too_large(size: int, limits: Limits) -> str:

@@ -18,14 +18,30 @@ from course.intake.roster import Person
 from course.intake.suspicion import Finding
 
 TAKEN, REPAIRED, UNREADABLE, OLDER, IGNORED = "taken", "repaired", "unreadable", "older", "ignored"
+UNDECIDED = "undecided"
+MANY = 30  # files after which the screen shows only what needs a person
 MEANING = {
     TAKEN: "goes to grading as it is",
     REPAIRED: "goes to grading; what was done is said",
     UNREADABLE: "not graded: to be replaced, or confirmed as zero",
+    UNDECIDED: "not graded: a person has to say which file counts",
     OLDER: "a later one counts",
     IGNORED: "no notebook, and none was expected in its place",
 }
-COLUMNS = ["student", "name", "lesson", "status", "file", "done", "notes", "reason", "look", "time", "late"]
+COLUMNS = [
+    "student",
+    "name",
+    "lesson",
+    "status",
+    "file",
+    "done",
+    "notes",
+    "reason",
+    "doubts",
+    "look",
+    "time",
+    "late",
+]
 
 
 HEADINGS = ["student", "lesson", "status", "file", "what was done, left out, or why"]
@@ -48,6 +64,7 @@ class Row:
         time: when it was handed in, in UTC; None if unknown.
         late: the platform marked it as late.
         unanswered: exercises and questions without an answer.
+        doubts: what a person should look at although it is graded: answers that may be elsewhere.
         confirmed: an instructor has confirmed a zero for it; a blank notebook is graded.
     """
 
@@ -64,6 +81,16 @@ class Row:
     late: bool = False
     unanswered: tuple[str, ...] = ()
     confirmed: bool = False
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def needs_a_person(self) -> bool:
+        """Whether something is lost if nobody looks at it."""
+        return (
+            bool(self.doubts)
+            or self.status == UNDECIDED
+            or (self.status == UNREADABLE and not self.confirmed)
+        )
 
     @property
     def counts(self) -> bool:
@@ -83,7 +110,13 @@ class Row:
             "; ".join(self.repairs),
             "; ".join(self.notes),
         ]
-        texts += [reason, "; ".join(map(str, self.findings)), stamp, "late" if self.late else ""]
+        texts += [
+            reason,
+            "; ".join(self.doubts),
+            "; ".join(map(str, self.findings)),
+            stamp,
+            "late" if self.late else "",
+        ]
         return {column: printable(text) for column, text in zip(COLUMNS, texts, strict=True)}
 
     def told(self) -> list[str]:
@@ -91,7 +124,8 @@ class Row:
         words = self.fields()
         name = f"\n{words['name']}" if words["name"] not in ("", words["student"]) else ""
         look = f"have a look: {words['look']}" if words["look"] else ""
-        said = [words["late"], words["reason"], words["done"], words["notes"], look]
+        doubts = f"a person has to look: {words['doubts']}" if words["doubts"] else ""
+        said = [words["late"], words["reason"], doubts, words["done"], words["notes"], look]
         file = f"{words['file']}\n{words['time']}".rstrip()
         return [
             f"{words['student'] or '?'}{name}",
@@ -126,23 +160,46 @@ class Triage:
         """What must be replaced or confirmed."""
         return [row for row in self.rows if row.status == UNREADABLE and not row.confirmed]
 
+    @property
+    def waiting(self) -> list[Row]:
+        """What needs a person."""
+        return [row for row in self.rows if row.needs_a_person]
+
     def summary(self) -> str:
         """One sentence."""
         counts = Counter(row.status for row in self.rows)
         parts = [f"{counts[status]} {status}" for status in MEANING if counts[status]]
         nobody = sum(map(len, self.absent.values()))
-        return f"{len(self.rows)} files: {', '.join(parts) or 'none'}" + (
-            f"; {nobody} missing" if nobody else ""
+        waiting = len(self.waiting)
+        return (
+            f"{len(self.rows)} files: {', '.join(parts) or 'none'}"
+            + (f"; {nobody} missing" if nobody else "")
+            + (f"; {waiting} {'needs' if waiting == 1 else 'need'} a person" if waiting else "")
         )
 
     def on_screen(self) -> Group:
-        """A table for rich: every file that needs a word, then who is missing and the warnings."""
-        table = Table(*HEADINGS, title="What was handed in")
-        style = {UNREADABLE: "bold red", REPAIRED: "yellow", OLDER: "dim", IGNORED: "dim"}
-        for row in self.rows:
+        """A table for rich: every file, of more than `MANY` only those that need a person; who is missing, the warnings, counts."""
+        rows, title = self.rows, "What was handed in"
+        if len(rows) > MANY:
+            rows, title = self.waiting, "What needs a person"
+        table = Table(*HEADINGS, title=title)
+        style = {
+            UNREADABLE: "bold red",
+            UNDECIDED: "bold red",
+            REPAIRED: "yellow",
+            OLDER: "dim",
+            IGNORED: "dim",
+        }
+        for row in rows:
             table.add_row(*map(Text, row.told()), style=style.get(row.status, ""))
+        left = len(self.rows) - len(rows)
+        looked = sum(bool(row.findings) for row in self.rows if row not in rows) if left else 0
+        rest = f"{left} more files need nobody" + (
+            f", {looked} of them may be worth a look" if looked else ""
+        )
         return Group(
-            table,
+            *([table] if rows or not left else []),
+            *([Text(f"{rest}: all are in the table and on the page")] if left else []),
             *(Text(line) for line in [*self.missing_lines(), *map(printable, self.warnings), self.summary()]),
         )
 
@@ -204,7 +261,7 @@ table {{ border-collapse: collapse; }}
 th, td {{ border-bottom: 1px solid #ddd; padding: .35rem .6rem; text-align: left; vertical-align: top; white-space: pre-line; }}
 td:nth-child(1), td:nth-child(4), td:nth-child(5) {{ overflow-wrap: anywhere; }}
 td:nth-child(4) {{ min-width: 14rem; }} td:nth-child(5) {{ min-width: 20rem; }}
-.unreadable {{ background: #fbe3e0; }} .repaired {{ background: #fdf4d8; }} .older, .ignored {{ color: #767676; }}
+.unreadable, .undecided {{ background: #fbe3e0; }} .repaired {{ background: #fdf4d8; }} .older, .ignored {{ color: #767676; }}
 dt {{ font-weight: 600; }}
 </style>
 </head>

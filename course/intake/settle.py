@@ -1,0 +1,248 @@
+"""Which attempt counts: the latest, and among equals never the alphabet; what only a person can tell is said."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from course.intake.attempts import Attempt, is_changed
+from course.intake.reading import OURS
+from course.intake.triage import IGNORED, OLDER, TAKEN, UNDECIDED, UNREADABLE
+
+_NUMBERS = re.compile(r"\d+")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What becomes of one attempt.
+
+    Args:
+        attempt: which.
+        student: whose; empty if nobody can be told.
+        status: one of the triage's.
+        reason: why.
+        doubts: what a person should look at although it is graded.
+    """
+
+    attempt: Attempt
+    student: str
+    status: str
+    reason: str = ""
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is what will be graded."""
+        return self.status == TAKEN
+
+
+def settle(attempts: Sequence[Attempt], students: Sequence[str]) -> list[Decision]:
+    """Decide for each student and lesson which attempt counts.
+
+    Args:
+        attempts: all that was handed in.
+        students: for each attempt whose it is; empty if nobody can be told.
+
+    Returns:
+        One decision an attempt; of the same file handed in twice, one, and one for all that is the course's own.
+    """
+    own: dict[tuple[str, object], list[Attempt]] = {}
+    groups: dict[tuple[str, str], list[Attempt]] = {}
+    worked: set[tuple[str, object]] = set()
+    for attempt, student in zip(attempts, students, strict=True):
+        if attempt.is_ours and not is_changed(attempt):
+            own.setdefault((student, attempt.download), []).append(attempt)
+        else:
+            groups.setdefault((student, attempt.lesson), []).append(attempt)
+            if attempt.readable:
+                worked.add((student, attempt.download))
+    decisions = []
+    for (student, _), group in groups.items():
+        decisions += _settle(student, _once(sorted(group, key=_order)), worked)
+    for (student, download), files in own.items():
+        decisions.append(_nobodys(student, files, (student, download) in worked))
+    return decisions
+
+
+def _once(group: Sequence[Attempt]) -> list[Attempt]:
+    """Leave out what is the same file again: of one time, or the same download collected twice."""
+    seen: dict[tuple[str, str, datetime | None], Attempt] = {}
+    for file in group:
+        seen[file.digest, file.claim.file, file.time] = file
+    return list(seen.values())
+
+
+def _rank(attempt: Attempt) -> tuple[object, ...]:
+    """What makes an attempt count more than another: by hand, no leftover, later, with answers, a notebook, a later upload."""
+    return (
+        *_place(attempt),
+        bool(attempt.reading.answers),
+        not attempt.reading.is_script,
+        attempt.claim.serial,
+    )
+
+
+def _place(attempt: Attempt) -> tuple[bool, bool, bool, datetime]:
+    """What makes an attempt later, whatever is in it."""
+    return (attempt.claim.by_hand, not attempt.is_checkpoint, not attempt.spare, attempt.when)
+
+
+def _order(attempt: Attempt) -> tuple[object, ...]:
+    """The rank; behind it, so that equals are listed in some order, the path with its numbers as numbers."""
+    return (*_rank(attempt), _NUMBERS.sub("0", attempt.path), _numbers(attempt), attempt.path)
+
+
+def _numbers(attempt: Attempt) -> tuple[int, ...]:
+    return tuple(int(number[:15]) for number in _NUMBERS.findall(attempt.path))
+
+
+def _settle(student: str, group: list[Attempt], worked: set[tuple[str, object]]) -> list[Decision]:
+    """Decide for one student and lesson; the group is in order."""
+    able = [a for a in group if a.readable and student and (a.is_work or not a.spare)]
+    able = _without_scripts_beside(able)
+    counts, tied = _latest(able)
+    doubts = _doubts(counts, group) if counts else ()
+    return [
+        Decision(a, student, TAKEN, "", doubts)
+        if a is counts
+        else Decision(a, student, *_told(a, student, counts, tied, (student, a.download) in worked))
+        for a in group
+    ]
+
+
+def _without_scripts_beside(able: list[Attempt]) -> list[Attempt]:
+    """Leave out scripts that lie beside a notebook with answers and were not handed in later: they are its helpers."""
+    notebooks = [a for a in able if not a.reading.is_script and a.reading.answers]
+
+    def beside(script: Attempt) -> bool:
+        return any(
+            script.download == n.download
+            and not script.claim.by_hand
+            and (script.claim.time is None or script.claim.time == n.claim.time)
+            for n in notebooks
+        )
+
+    return [a for a in able if not (a.reading.is_script and beside(a))]
+
+
+def _latest(able: list[Attempt]) -> tuple[Attempt | None, list[Attempt]]:
+    """The attempt that counts, and those between which only a person can decide."""
+    if not able:
+        return None, []
+    best = [a for a in able if _rank(a) == _rank(able[-1])]
+    chosen = best[-1]
+    for other in best[:-1]:
+        if not _settled(other, chosen):
+            earlier = [a for a in able if _rank(a) != _rank(chosen)]
+            return _latest(earlier)[0], best
+        if _holds_more(other, chosen):
+            chosen = other
+    return chosen, []
+
+
+def _settled(a: Attempt, b: Attempt) -> bool:
+    """Whether it can be told which of two equals counts: one holds all of the other, or only a number in the path differs."""
+    numbered = _NUMBERS.sub("0", a.path) == _NUMBERS.sub("0", b.path)
+    ours, theirs = a.reading.answers.items(), b.reading.answers.items()
+    return numbered or ours <= theirs or theirs <= ours
+
+
+def _holds_more(a: Attempt, b: Attempt) -> bool:
+    """Whether the first holds all answers of the second and more, where no number in the path decides."""
+    if _NUMBERS.sub("0", a.path) == _NUMBERS.sub("0", b.path):
+        return _numbers(a) > _numbers(b)
+    ours, theirs = a.reading.answers.items(), b.reading.answers.items()
+    return ours > theirs or (ours == theirs and len(a.reading.notebook) > len(b.reading.notebook))
+
+
+def _doubts(counts: Attempt, group: list[Attempt]) -> tuple[str, ...]:
+    """What a person should know of the attempt that counts: answers that stand only in one that does not."""
+    doubts = [
+        f"{title}: no answer where it should stand, but it may be elsewhere in the file; look before points are given"
+        for title in counts.reading.doubts
+    ]
+    for other in reversed(group):
+        lost = sorted(set(other.reading.answers) - set(counts.reading.answers))
+        if other is counts or not lost or other.is_ours or other.digest == counts.digest:
+            continue
+        if not counts.reading.answers:
+            doubts.append(f"it holds no answer, an earlier one does: {other.path}")
+        elif other.download == counts.download and (
+            other.when == counts.when or other.reading.is_script != counts.reading.is_script
+        ):
+            doubts.append(f"{other.path} holds answers that this one lacks: {', '.join(lost)}")
+    return tuple(doubts)
+
+
+def _told(
+    attempt: Attempt, student: str, counts: Attempt | None, tied: list[Attempt], has_work: bool
+) -> tuple[str, str]:
+    """Status and reason of an attempt that does not count."""
+    if attempt.claim.aside:
+        return IGNORED, attempt.claim.aside
+    if is_changed(attempt):
+        return UNDECIDED, (
+            "the instructor's edition of the lesson with other answers in it; if they are the student's own work, collect it with --student ID"
+        )
+    if attempt.spare and not attempt.is_work:
+        return IGNORED, _join(attempt.problem, "no answer in it, part of a copy of the whole course")
+    if not student:
+        if attempt.is_checkpoint and not attempt.problem:
+            return IGNORED, "a copy that Jupyter keeps by itself"
+        return UNREADABLE, _join(attempt.problem, "whose it is cannot be told: collect it with --student ID")
+    if not attempt.readable and not attempt.is_work and has_work:
+        return IGNORED, _join(attempt.problem, "a notebook of this student lies beside it")
+    if attempt in tied:
+        others = ", ".join(a.path for a in tied if a is not attempt)
+        lesson = f" --lesson {attempt.lesson}" if attempt.lesson else ""
+        return UNDECIDED, _join(
+            f"of the same time as {others}, with other answers: which one counts only a person can tell; collect that file with --student {student}{lesson}",
+            f"graded meanwhile: {counts.path}" if counts else "",
+        )
+    if counts and attempt.readable and _place(attempt) == _place(counts):
+        return OLDER, f"{_better(attempt, counts)}: {counts.path}"
+    if counts and _place(attempt) < _place(counts):
+        return OLDER, _join(attempt.problem, f"a later attempt counts: {counts.path}")
+    if counts and attempt.readable:
+        return OLDER, f"a script beside the notebook that counts: {counts.path}"
+    if counts and _place(attempt) == _place(counts) and attempt.claim.serial < counts.claim.serial:
+        return OLDER, _join(attempt.problem, f"a later attempt counts: {counts.path}")
+    if counts:
+        return UNREADABLE, _join(attempt.problem, f"graded meanwhile: {counts.path}")
+    return UNREADABLE, attempt.problem
+
+
+def _better(attempt: Attempt, counts: Attempt) -> str:
+    """Why one of two of the same time counts."""
+    if bool(attempt.reading.answers) != bool(counts.reading.answers):
+        return "no answer in it, one of the same time has some and counts"
+    if attempt.reading.is_script and not counts.reading.is_script:
+        return "a script, the notebook of the same time counts"
+    if attempt.reading.answers == counts.reading.answers:
+        return "one of the same time with the same answers counts"
+    if attempt.claim.serial < counts.claim.serial or _numbers(attempt) < _numbers(counts):
+        return "a later attempt counts"
+    return "one of the same time holds all its answers and more, and counts"
+
+
+def _nobodys(student: str, files: list[Attempt], has_work: bool) -> Decision:
+    """One decision for all that is the course's own in one sender's part of a download."""
+    first = next((a for a in files if a.reading.lesson), files[0])
+    many = f" ({len(files)} files)" if len(files) > 1 else ""
+    lesson = next((a.lesson for a in files if a.lesson), "")
+    if has_work or not student:
+        return Decision(
+            replace(first, lesson=lesson), student, IGNORED, f"{OURS}, helpers or tests{many}: nobody's work"
+        )
+    return Decision(
+        replace(first, lesson=lesson),
+        student,
+        UNREADABLE,
+        f"{OURS}, helpers or tests{many}, and nothing else: nobody's work; ask for the student's own notebook",
+    )
+
+
+def _join(*sentences: str) -> str:
+    return "; ".join(filter(None, sentences))
