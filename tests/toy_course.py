@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import shutil
 from pathlib import Path
 
@@ -54,11 +53,12 @@ def toy_course(root: Path, registered: bool = True) -> Course:
 
 
 def solve(notebook: NotebookNode, solution: NotebookNode) -> None:
-    """Fill the right answers in."""
+    """Fill the right answers in, without the marks of the solution."""
     right = {c.metadata.get("nbgrader", {}).get("grade_id"): c.source for c in solution.cells}
     for cell in notebook.cells:
         if cell.metadata.get("nbgrader", {}).get("solution"):
-            cell.source = copy.copy(right[cell.metadata.nbgrader.grade_id])
+            lines = right[cell.metadata.nbgrader.grade_id].splitlines()
+            cell.source = "\n".join(line for line in lines if not line.strip().startswith("### "))
 
 
 def hand_in(course: Course, folder: Path, answers: dict[str, dict[str, str] | None]) -> Path:
