@@ -113,7 +113,13 @@ def grade_command(
         state = Text(result.state, style=marks[result.state])
         say(Text.assemble(f"{result.student}  {result.lesson}  ", state, f"  {result.reason}".rstrip()))
 
-    results = grade(course, chosen(course, lessons), student, force, Local(jobs), told)
+    try:
+        results = grade(course, chosen(course, lessons), student, force, Local(jobs), told)
+    except KeyboardInterrupt:
+        say(
+            "Stopped. What is listed as graded is recorded; the same command goes on with the rest.", "yellow"
+        )
+        raise typer.Exit(130) from None
     console.print(report.grade_table(scores(course)))
     if any(result.state == "failed" for result in results):
         say("Nothing was recorded for the submissions that failed; mend the cause and grade again.", "red")
@@ -126,8 +132,9 @@ def feedback_command(lessons: Lessons = None, student: Students = None) -> None:
     from course.reports import feedback
 
     course = load_course()
-    for path in feedback.feedback(course, chosen(course, lessons), student):
-        say(str(path))
+    with Store(course.classroom).writing():
+        for path in feedback.feedback(course, chosen(course, lessons), student):
+            say(str(path))
 
 
 @app.command("report")
