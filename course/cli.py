@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -15,6 +15,9 @@ from course.config import load_course
 from course.intake.command import collect_command
 from course.model import Course, CourseError, Lesson
 from course.store import LOG, Store
+
+if TYPE_CHECKING:
+    from course.grading.grade import Graded
 
 app = typer.Typer(
     help="Build, collect, grade and report: the instructor's side of the course.",
@@ -27,6 +30,12 @@ console = Console(highlight=False, markup=False)
 def say(text: str | Text, style: str = "") -> None:
     """Print a line as it is: brackets in it are no markup."""
     console.print(text if isinstance(text, Text) else Text(text, style=style), soft_wrap=True)
+
+
+def told(result: Graded) -> None:
+    """Say what became of one submission."""
+    state = Text(result.state, style={"graded": "green", "failed": "red"}.get(result.state, ""))
+    say(Text.assemble(f"{result.student}  {result.lesson}  ", state, f"  {result.reason}".rstrip()))
 
 
 @app.callback()
@@ -100,19 +109,13 @@ def grade_command(
 ) -> None:
     """Execute the submissions in a sandbox, check them outside of it, and fill the gradebook."""
     from course.grading.backends.local import Local
-    from course.grading.grade import Graded, grade
+    from course.grading.grade import grade
     from course.grading.gradebook import scores
     from course.grading.sandboxes.choose import confinement
     from course.reports import report
 
     course = load_course(sandbox="unsafe" if unsafe else "")
     say(f"sandbox: {confinement(course.sandbox)}")
-    marks = {"graded": "green", "unchanged": "", "failed": "red"}
-
-    def told(result: Graded) -> None:
-        state = Text(result.state, style=marks[result.state])
-        say(Text.assemble(f"{result.student}  {result.lesson}  ", state, f"  {result.reason}".rstrip()))
-
     try:
         results = grade(course, chosen(course, lessons), student, force, Local(jobs), told)
     except KeyboardInterrupt:
@@ -123,6 +126,29 @@ def grade_command(
     console.print(report.grade_table(scores(course)))
     if any(result.state == "failed" for result in results):
         say("Nothing was recorded for the submissions that failed; mend the cause and grade again.", "red")
+        raise typer.Exit(1)
+
+
+@app.command("all")
+def all_command(
+    paths: Annotated[list[Path], typer.Argument(help="zips, folders or notebooks")],
+    roster: Annotated[Path | None, typer.Option(help="class list: CSV or Excel")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="how many submissions are executed at once")] = 2,
+) -> None:
+    """Collect, grade and write the feedback in one go: what arrived on Monday morning."""
+    from course.grading.backends.local import Local
+    from course.grading.gradebook import scores
+    from course.reports import report
+    from course.way import way
+
+    course = load_course()
+    went = way(course, paths, roster, Local(jobs), told)
+    went.triage.write_csv(course.classroom / "triage.csv")
+    went.triage.write_html(course.classroom / "triage.html")
+    console.print(went.triage.on_screen())
+    console.print(report.grade_table(scores(course)))
+    say(f"{len(went.pages)} pages of feedback in {course.classroom / 'feedback'}")
+    if any(result.state == "failed" for result in went.results):
         raise typer.Exit(1)
 
 

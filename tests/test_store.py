@@ -27,6 +27,7 @@ from course.grading.outputs import error_output
 from course.intake import collect
 from course.model import Course, CourseError, Job, Outcome, Verdict
 from course.store import RECEIPT, Store, notebook_text, write_text
+from course.way import way
 from tests.kills import kills
 from tests.toy_course import FULL, hand_in, toy_course
 
@@ -85,9 +86,12 @@ def command(course: Course, monkeypatch, capsys, *words: str) -> tuple[int, str]
 
 
 def test_one_pen_a_classroom(tmp_path):
-    with Store(tmp_path).writing():
-        with pytest.raises(CourseError, match="another `course` command is at work"), Store(tmp_path).writing():
-            pass
+    with (
+        Store(tmp_path).writing(),
+        pytest.raises(CourseError, match="another `course` command is at work"),
+        Store(tmp_path).writing(),
+    ):
+        pass
     with Store(tmp_path).writing():
         pass
 
@@ -249,6 +253,16 @@ def test_marks_given_by_hand_survive_a_regrade_and_are_in_the_backup(course):
     before = points(course)
     course = replace(course, limits=replace(course.limits, cell_cpu=31))
     assert set(graded(course).values()) == {"graded"} and points(course) == before != {"ada": FULL}
+
+
+def test_the_whole_way_of_a_class_is_one_call(course):
+    went = way(course, [course.root / "handed"], backend=Canned(fails=["bo"]))
+    assert {row.student: row.status for row in went.triage.rows} == dict.fromkeys(
+        ["ada", "bo", "cy"], "taken"
+    )
+    assert {r.state for r in went.results} == {"graded"} and points(course)["bo"] == 0
+    assert sorted(page.parts[-3] for page in went.pages) == ["ada", "bo", "cy"]
+    assert "no" in went.pages[1].read_text()
 
 
 @pytest.mark.kernel

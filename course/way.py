@@ -1,0 +1,65 @@
+"""The way of a submission, from what came in to the page that goes back: each arrow one function, each noun one type.
+
+| arrow | function |
+|---|---|
+| Download -> Claim | `intake.whose.identify`: whose file it is, by the platform that packed it |
+| Claim -> Sheet | `intake.decode.read_sheet`: its cells, however it was saved |
+| Sheet -> Submission | `intake.rebuild.rebuild`: the release with the student's answers in it |
+| Submission -> Job | `grading.job.job`: all that its grade depends on |
+| Job -> Outcome | `grading.execute.run`: the verdicts |
+| Outcome -> Gradebook | `grading.gradebook.record` |
+| Gradebook -> Page | `reports.feedback.feedback` |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from course.grading.backends import Backend
+from course.grading.grade import Graded, grade
+from course.intake import Triage, collect
+from course.model import Course
+from course.reports.feedback import feedback
+from course.store import Store
+
+
+@dataclass(frozen=True)
+class Went:
+    """What became of a class on the whole way."""
+
+    triage: Triage
+    results: list[Graded]
+    pages: list[Path]
+
+
+def way(
+    course: Course,
+    downloads: Sequence[Path],
+    roster: Path | None = None,
+    backend: Backend | None = None,
+    told: Callable[[Graded], None] = lambda _: None,
+) -> Went:
+    """Take a class the whole way.
+
+    Args:
+        course: the checkout and how it is used.
+        downloads: what a platform gave.
+        roster: the class list; the one kept before if None.
+        backend: what executes; this machine, two at once, if None.
+        told: called with each graded submission as it comes.
+
+    Returns:
+        What was handed in, what it was graded, and the pages of feedback.
+
+    Raises:
+        CourseError: with what stands in the way.
+    """
+    lessons, store = list(course.written), Store(course.classroom)
+    with store.writing():
+        triage = collect(downloads, course.root / "notebooks", course.classroom, roster)
+    results = grade(course, lessons, backend=backend, told=told)
+    with store.writing():
+        pages = list(feedback(course, lessons))
+    return Went(triage, results, pages)
