@@ -15,14 +15,17 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from nbgrader.converters.base import BaseConverter
+from sqlalchemy import URL
 from sqlalchemy.exc import SAWarning
 from traitlets.config import Config
 
+from course import literal
 from course.model import Course, CourseError, Lesson, Limits
 
 CLASSROOM, LIMITS, SANDBOX = "COURSE_CLASSROOM", "COURSE_LIMITS", "COURSE_SANDBOX"
 # About nbgrader's own queries; harmless.
 warnings.filterwarnings("ignore", category=SAWarning, module="nbgrader")
+literal.mend()
 
 
 def load_course(
@@ -111,7 +114,8 @@ def grader_config(course: Course) -> Config:
     c.CourseDirectory.submitted_directory = str(course.classroom / "submitted")
     c.CourseDirectory.autograded_directory = str(course.classroom / "autograded")
     c.CourseDirectory.feedback_directory = str(course.classroom / "feedback")
-    c.CourseDirectory.db_url = f"sqlite:///{course.classroom}/gradebook.db"
+    database = str(course.classroom / "gradebook.db")
+    c.CourseDirectory.db_url = URL.create("sqlite", database=database).render_as_string()
     # Siblings of a solution notebook are copied to every student: the text beside it holds the solutions.
     # What stands beside a graded notebook is for the instructor, not for the feedback.
     c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", "*.py", "*.tmp", "graded.json"]

@@ -1,0 +1,93 @@
+"""Where things are otherwise: folders with odd names, machines that are no Linux, a classroom in the wrong place."""
+
+import re
+import tempfile
+
+import nbformat
+import pytest
+from nbgrader.apps.api import NbGraderAPI
+from nbgrader.converters import Autograde
+from nbgrader.coursedir import CourseDirectory
+
+from course import literal
+from course.config import grader_config, run_quietly
+from course.editions import build
+from course.grading.gradebook import scores
+from course.grading.grade import grade
+from course.intake.collecting import collect
+from course.model import Score
+from course.reports.feedback import feedback
+from tests.toy_course import FULL, hand_in, toy_course
+
+FOLDERS = ["Kurs (2026)", "C++ Kurs", "Klasse [WS26]", "Übung 100% x%20y", "it's #1", "{a} *", "a?b|c^d$"]
+EVERYTHING = "C++ Kurs (2026) [WS26], Übung 100% #1 it's {a}"
+
+
+@pytest.fixture
+def odd(tmp_path, monkeypatch, request):
+    """A toy course in a folder with an odd name, temporary files included."""
+    root = tmp_path / request.param
+    (root / "tmp").mkdir(parents=True)
+    monkeypatch.setattr(tempfile, "tempdir", str(root / "tmp"))
+    course = toy_course(root, registered=False)
+    collect(
+        [hand_in(course, root / "class", {"ada": None, "ben [2]": {}})], root / "notebooks", course.classroom
+    )
+    return course
+
+
+@pytest.mark.parametrize("odd", [EVERYTHING], indirect=True)
+def test_a_class_is_graded_in_a_folder_with_an_odd_name(odd):
+    (lesson,) = odd.lessons
+    results = grade(odd, [lesson])
+    assert [r.state for r in results] == ["graded"] * 2, results
+    expected = [Score("ada", lesson.name, FULL, FULL, False), Score("ben_2", lesson.name, 0.0, FULL, False)]
+    assert [s.score for s in scores(odd)] == [s.score for s in expected]
+    pages = list(feedback(odd, [lesson]))
+    assert all("10 of 10 points" in p.read_text(encoding="utf-8") for p in pages if "ada" in p.parts)
+    assert len(pages) == 2
+    assert [r.state for r in grade(odd, [lesson])] == ["unchanged"] * 2
+    assert build.release(odd, lesson, odd.solution(lesson).read_text()) == odd.release(lesson).read_text()
+
+
+@pytest.mark.parametrize("odd", [EVERYTHING], indirect=True)
+def test_nbgraders_own_button_works_in_a_folder_with_an_odd_name(odd):
+    (lesson,) = odd.lessons
+    build.generate(odd, lesson, odd.root, database=True)
+    config = grader_config(odd)
+    config.CourseDirectory.assignment_id, config.CourseDirectory.student_id = lesson.name, "ada"
+    run_quietly(Autograde(coursedir=CourseDirectory(config=config), config=config), "ada")
+    assert {s.student: s.score for s in scores(odd)} == {"ada": FULL}
+    assert not list(odd.classroom.glob("autograded/ada/*/*.py"))  # the solutions' text is not copied along
+
+
+@pytest.mark.parametrize("odd", FOLDERS, indirect=True)
+def test_nbgrader_finds_lessons_and_students_in_a_folder_with_an_odd_name(odd):
+    (lesson,) = odd.lessons
+    api = NbGraderAPI(CourseDirectory(config=grader_config(odd)))
+    assert api.get_source_assignments() == {lesson.name}
+    students = {p.parent.name for p in odd.classroom.glob(f"submitted/*/{lesson.name}")}
+    assert len(students) == 2 and api.get_submitted_students(lesson.name) == students
+    build.generate(odd, lesson, odd.root, database=True)
+    assert "points" in odd.release(lesson).read_text()
+    assert {a.name for a in api.gradebook.assignments} == {lesson.name}
+
+
+@pytest.mark.parametrize("folder", [*FOLDERS, EVERYTHING])
+def test_a_pattern_of_nbgraders_gives_back_the_names_that_went_in(tmp_path, folder):
+    directory = CourseDirectory(root=str(tmp_path / folder))
+    path = directory.format_path("submitted", "ada", "01_toy")
+    pattern = directory.format_path("submitted", "(?P<student>.*)", "(?P<lesson>.*)", escape=True)
+    assert re.fullmatch(pattern, path).groupdict() == {"student": "ada", "lesson": "01_toy"}
+    outside = directory.format_path(f"/else/{folder}", "(?P<student>.*)", ".", escape=True)
+    assert re.fullmatch(outside, f"/else/{folder}/ben/.")["student"] == "ben"
+
+
+def test_wildcards_are_still_wildcards(tmp_path):
+    room = tmp_path / "Klasse [WS26]"
+    for name in ("a.ipynb", "b.ipynb", "c.txt"):
+        room.mkdir(exist_ok=True)
+        (room / name).touch()
+    assert sorted(literal.glob_below(f"{room}/*.ipynb")) == [f"{room}/a.ipynb", f"{room}/b.ipynb"]
+    assert literal.glob_below(f"{tmp_path}/*/c.txt") == [f"{room}/c.txt"]
+    assert literal.glob_below(f"{room}/none.ipynb") == []
