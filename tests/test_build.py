@@ -1,5 +1,6 @@
 """The build gives the same bytes every time, notices drift, leaks nothing, and refuses what would."""
 
+import re
 import shutil
 from dataclasses import replace
 
@@ -225,6 +226,43 @@ def test_two_roles_on_one_line_are_refused(copy):
     edit(copy.source(copy.lessons[0]), "# %% bootstrap=true", '# %% bootstrap=true setup="x"')
     with pytest.raises(CourseError, match="at most one of"):
         read_lesson(copy, copy.lessons[0])
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("# %matplotlib inline", "magics and shell commands are not used in a lesson"),
+        ("# !pip install skips", "magics and shell commands are not used in a lesson"),
+        ("    radius = = 2", "unexpected indent|invalid syntax"),
+    ],
+)
+def test_what_is_no_python_is_named_with_its_cell_and_line(copy, line, why):
+    lesson = copy.lessons[0]
+    path = copy.source(lesson)
+    path.write_text(path.read_text(encoding="utf-8") + f"\n# %%\nx = 1\n{line}\n", encoding="utf-8")
+    number = len(path.read_text(encoding="utf-8").splitlines())
+    last = len(read_lesson(COURSE, lesson).cells) + 1
+    code = re.escape(line.removeprefix("# ").strip())
+    for verb in (build.build, build.check):
+        with pytest.raises(
+            CourseError, match=rf"{path}:{number}: cell {last} \(.*\), line 2 is no Python: '{code}': ({why})"
+        ):
+            verb(copy, lesson)
+
+
+def test_a_helper_that_is_no_python_is_named(copy):
+    helper = copy.root / "helpers" / "convolution.py"
+    helper.write_text(helper.read_text(encoding="utf-8") + "\nx = = 1\n", encoding="utf-8")
+    with pytest.raises(CourseError, match=rf"{helper} is no Python: invalid syntax"):
+        build.build(copy, copy.lessons[0])
+
+
+def test_the_line_ends_of_windows_are_no_drift(copy):
+    """A zip of the repository, or git without .gitattributes, may bring them."""
+    lesson = copy.lessons[0]
+    for path in [copy.source(lesson), *copy.root.joinpath("helpers").rglob("*.py")]:
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert build.check(copy, lesson) == []
 
 
 def test_slug_and_ref_are_set_once(copy):

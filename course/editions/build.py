@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import psutil
@@ -118,7 +119,9 @@ def fingerprint(course: Course, lesson: Lesson) -> str:
     """Hash what a solution's outputs depend on: the text as read and the helpers it imports, directly or not."""
     digest = hashlib.sha256(nbformat.writes(read_lesson(course, lesson)).encode())
     for path in sorted(_helpers_imported(course, course.source(lesson))):
-        digest.update(path.relative_to(course.root).as_posix().encode() + b"\0" + path.read_bytes())
+        # Line ends as in the repository, also where a checkout or a zip came with those of Windows.
+        content = path.read_bytes().replace(b"\r\n", b"\n")
+        digest.update(path.relative_to(course.root).as_posix().encode() + b"\0" + content)
     return digest.hexdigest()
 
 
@@ -127,7 +130,12 @@ def _helpers_imported(course: Course, source: Path) -> set[Path]:
     found: set[Path] = set()
     waiting = [source]
     while waiting:
-        for name in _imports(ast.parse(waiting.pop().read_text(encoding="utf-8"))):
+        file = waiting.pop()
+        try:
+            tree = ast.parse(file.read_text(encoding="utf-8"))
+        except (SyntaxError, ValueError) as error:
+            raise CourseError(f"{file} is no Python: {error}") from error
+        for name in _imports(tree):
             base = course.root.joinpath(*name.split("."))
             for path in (base.with_suffix(".py"), base / "__init__.py"):
                 if name.startswith("helpers") and path.is_file() and path not in found:
@@ -255,7 +263,7 @@ def cpu_seconds(course: Course, lesson: Lesson) -> float:
     return _record(course.solution(lesson)).get("cpu_seconds", float("nan"))
 
 
-def _record(path: Path) -> dict:
+def _record(path: Path) -> dict[str, Any]:
     """What the build noted in a solution notebook; empty if there is none or it cannot be read."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))["metadata"]["course"]
@@ -276,7 +284,7 @@ def _outputs_digest(notebook: NotebookNode) -> str:
     return hashlib.sha256(json.dumps(outputs, sort_keys=True).encode()).hexdigest()
 
 
-def _graft(notebook: NotebookNode, path: Path, record: dict) -> None:
+def _graft(notebook: NotebookNode, path: Path, record: dict[str, Any]) -> None:
     """Take the recorded outputs over into a freshly read notebook, in place.
 
     Raises:

@@ -6,8 +6,11 @@ words become nbgrader's metadata, ids and tags; nothing of that is written by ha
 
 from __future__ import annotations
 
+import ast
 import builtins
 import symtable
+from pathlib import Path
+from typing import Any
 
 import jupytext
 from nbformat import NotebookNode
@@ -46,7 +49,7 @@ def read_lesson(course: Course, lesson: Lesson) -> NotebookNode:
         The solution notebook, not executed; `{{cpu_seconds}}` is still to be filled in.
 
     Raises:
-        CourseError: if the text is missing or a cell's line names no or two roles.
+        CourseError: if the text is missing, a cell's line names two roles, or a cell is no Python.
     """
     path = course.source(lesson)
     if not path.is_file():
@@ -56,6 +59,8 @@ def read_lesson(course: Course, lesson: Lesson) -> NotebookNode:
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     for position, cell in enumerate(notebook.cells):
         _dress(course, lesson, cell, position)
+        if cell.cell_type == "code":
+            _insist_on_python(path, cell, position)
     _tag_cells_that_need_an_answer(notebook)
     fill(notebook, badge=course.badge(lesson), minutes=str(lesson.minutes), points=f"{points(notebook):g}")
     return notebook
@@ -111,7 +116,29 @@ def _dress(course: Course, lesson: Lesson, cell: NotebookNode, position: int) ->
     cell.id = cell.metadata.id = name.replace("_", "-")[:64]
 
 
-def _nbgrader(role: str, name: str, words: dict, cell_type: str) -> NotebookNode:
+def _insist_on_python(path: Path, cell: NotebookNode, position: int) -> None:
+    """Refuse a cell that is no Python: names are looked up in it, nbval and the checks run it.
+
+    Raises:
+        CourseError: naming the file, the cell, and the line as it stands in the file.
+    """
+    try:
+        ast.parse(cell.source)
+    except (SyntaxError, ValueError) as error:
+        lines = cell.source.splitlines()
+        at = min(getattr(error, "lineno", None) or 1, len(lines))
+        line = lines[at - 1].strip()
+        text = path.read_text(encoding="utf-8").splitlines()
+        found = [number for number, there in enumerate(text, 1) if there.removeprefix("# ").strip() == line]
+        where = f"{path}:{found[0]}" if len(found) == 1 else str(path)
+        magic = line.startswith(("%", "!")) or line.endswith("?")
+        why = "magics and shell commands are not used in a lesson" if magic else getattr(error, "msg", error)
+        raise CourseError(
+            f"{where}: cell {position + 1} ({cell.id}), line {at} is no Python: {line[:80]!r}: {why}"
+        ) from error
+
+
+def _nbgrader(role: str, name: str, words: dict[str, Any], cell_type: str) -> NotebookNode:
     """The metadata that nbgrader's own toolbar would have written for this role."""
     graded = role in ("check", "response")
     metadata = NotebookNode(
