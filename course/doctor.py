@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from packaging.requirements import Requirement
 
 from course.grading.sandboxes.choose import SandboxUnavailable, confinement
-from course.model import Course
+from course.grading.sandboxes.places import keep_out_of_sight
+from course.model import Course, CourseError
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def examine(course: Course) -> Iterator[Finding]:
             "both editions are there" if built else "not built",
             f"course build {lesson.name}",
         )
-    yield _confinement()
+    yield _confinement(course)
     yield _classroom(course)
 
 
@@ -66,25 +67,28 @@ def _package(needed: Requirement) -> Finding:
         f"{needed.name} {needed.specifier}",
         ok,
         version or "not installed",
-        "make .venv/instructor",
+        "make .venv/instructor, or pip install -e . -e course",
     )
 
 
-def _confinement() -> Finding:
+def _confinement(course: Course) -> Finding:
     """Which sandbox would hold a learner's kernel."""
     try:
-        return Finding("sandbox", True, str(confinement()))
+        return Finding("sandbox", True, str(confinement(course.sandbox)))
     except SandboxUnavailable as error:
         return Finding("sandbox", False, "none", str(error))
 
 
 def _classroom(course: Course) -> Finding:
-    """Whether grading may write where it works."""
+    """Whether grading may write where it works, and students' code would not see it."""
     try:
+        keep_out_of_sight(course.classroom)
         course.classroom.mkdir(parents=True, exist_ok=True)
         probe = course.classroom / ".probe"
         probe.touch()
         probe.unlink()
+    except CourseError as error:
+        return Finding("classroom", False, str(course.classroom), str(error))
     except OSError as error:
         return Finding(
             "classroom",

@@ -1,24 +1,29 @@
 """Where things are otherwise: folders with odd names, machines that are no Linux, a classroom in the wrong place."""
 
+import os
 import re
+import subprocess
+import sys
 import tempfile
+from dataclasses import replace
+from pathlib import Path
 
-import nbformat
 import pytest
 from nbgrader.apps.api import NbGraderAPI
 from nbgrader.converters import Autograde
 from nbgrader.coursedir import CourseDirectory
 
-from course import literal
-from course.config import grader_config, run_quietly
+from course import doctor, literal
+from course.config import grader_config, load_course, run_quietly
 from course.editions import build
-from course.grading.gradebook import scores
 from course.grading.grade import grade
+from course.grading.gradebook import scores
 from course.intake.collecting import collect
-from course.model import Score
+from course.model import CourseError, Score
 from course.reports.feedback import feedback
 from tests.toy_course import FULL, hand_in, toy_course
 
+COURSE = load_course()
 FOLDERS = ["Kurs (2026)", "C++ Kurs", "Klasse [WS26]", "Übung 100% x%20y", "it's #1", "{a} *", "a?b|c^d$"]
 EVERYTHING = "C++ Kurs (2026) [WS26], Übung 100% #1 it's {a}"
 
@@ -91,3 +96,48 @@ def test_wildcards_are_still_wildcards(tmp_path):
     assert sorted(literal.glob_below(f"{room}/*.ipynb")) == [f"{room}/a.ipynb", f"{room}/b.ipynb"]
     assert literal.glob_below(f"{tmp_path}/*/c.txt") == [f"{room}/c.txt"]
     assert literal.glob_below(f"{room}/none.ipynb") == []
+
+
+@pytest.mark.parametrize("place", ["/usr/local/marks", f"{sys.prefix}/marks"])
+def test_a_classroom_that_students_code_could_read_is_refused(tmp_path, place):
+    course = replace(toy_course(tmp_path, registered=False), classroom=Path(place))
+    sentence = rf"could read {re.escape(place)}: it lies in .*COURSE_CLASSROOM names another classroom"
+    with pytest.raises(CourseError, match=sentence):
+        grade(course, list(course.lessons))
+    (finding,) = [f for f in doctor.examine(replace(COURSE, classroom=Path(place))) if f.what == "classroom"]
+    assert not finding.ok and re.search(sentence, finding.remedy)
+    assert not Path(place).exists()
+
+
+def test_solutions_that_students_code_could_read_are_refused(tmp_path):
+    course = toy_course(tmp_path, registered=False)
+    (tmp_path / "helpers").unlink()
+    with pytest.raises(CourseError, match=r"could read .*solutions: it lies in .*helpers"):
+        grade(replace(course, root=COURSE.root / "helpers"), [])
+
+
+def test_an_empty_classroom_variable_is_refused():
+    for value in ("", "  "):
+        with pytest.raises(CourseError, match=r"COURSE_CLASSROOM is set, but empty.*classroom"):
+            load_course(environment={"COURSE_CLASSROOM": value})
+
+
+def course_command(*words, classroom):
+    """Run the `course` command as a shell does; give exit code and all that it printed."""
+    run = subprocess.run(
+        [sys.executable, "-c", "from course.cli import main; main()", *words],
+        env={**os.environ, "COURSE_CLASSROOM": str(classroom), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
+    return run.returncode, run.stdout + run.stderr
+
+
+def test_brackets_are_printed_as_they_are(tmp_path):
+    classroom = tmp_path / "marks [bold] of[" / "old]"
+    code, said = course_command("doctor", classroom=classroom)
+    assert str(classroom) in said.replace("\n", ""), said
+    code, said = course_command("report", classroom=classroom)
+    assert code == 1 and str(classroom) in said and "Traceback" not in said
+    assert "`course collect` and `course grade` first" in said

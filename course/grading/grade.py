@@ -14,6 +14,8 @@ from course.grading import gradebook
 from course.grading.backends import Backend
 from course.grading.backends.local import Local
 from course.grading.job import job
+from course.grading.sandboxes.places import keep_out_of_sight
+from course.grading.sandboxes.unsafe import Unsafe
 from course.intake.roster import read_roster
 from course.model import Course, Job, Lesson, Outcome
 from course.store import LOG, Store
@@ -51,7 +53,8 @@ def grade(
         One entry a submission, as they finished.
 
     Raises:
-        CourseError: if a named student handed in nothing, a lesson cannot be recorded, or another run is at work here.
+        CourseError: if a named student handed in nothing, a lesson cannot be recorded, students' code could read what lies
+            here, or another run is at work here.
     """
     results: list[Graded] = []
 
@@ -60,6 +63,8 @@ def grade(
         results.append(made)
         told(made)
 
+    if course.sandbox != Unsafe.name:
+        keep_out_of_sight(course.classroom, course.root / "solutions")
     store = Store(course.classroom)
     with store.writing():
         known = gradebook.recorded(course)  # first: a damaged gradebook must not replace a good backup

@@ -9,6 +9,8 @@ import sysconfig
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from course.model import CourseError
+
 COURSE = Path(__file__).resolve().parents[2]
 BRIDGE = COURSE / "grading" / "bridge"
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store")
@@ -46,6 +48,26 @@ def readable() -> list[Path]:
 def hidden() -> list[Path]:
     """Give the folders that stay out of sight even where something around them is readable."""
     return [COURSE, *(COURSE.parent / name for name in PRIVATE)]
+
+
+def keep_out_of_sight(*folders: Path) -> None:
+    """Refuse to grade where students' code could read what is none of its business.
+
+    Args:
+        folders: of the classroom and of the solutions.
+
+    Raises:
+        CourseError: naming the folder, what it lies in, and the way out.
+    """
+    seen = [(path, path.resolve()) for path in readable()]
+    for folder in folders:
+        there = folder.resolve()
+        for path, real in seen:
+            if real == there or real in there.parents:
+                raise CourseError(
+                    f"students' code could read {folder}: it lies in {path}, which every kernel needs to see. "
+                    "Move it elsewhere, your home for example; COURSE_CLASSROOM names another classroom"
+                )
 
 
 def without(folder: Path, secrets: Iterable[Path]) -> Iterator[Path]:
