@@ -13,6 +13,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from nbgrader.converters.base import BaseConverter
 from sqlalchemy import URL
@@ -78,7 +79,7 @@ def load_course(
 
 def _limits(text: str) -> Limits:
     """The default limits, single ones changed by a JSON object."""
-    known = {field.name: type(field.default) for field in dataclasses.fields(Limits)}
+    known: dict[str, type[Any]] = {f.name: type(f.default) for f in dataclasses.fields(Limits)}
     try:
         changes = json.loads(text or "{}")
         if strange := [name for name in changes if name not in known]:

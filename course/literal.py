@@ -53,7 +53,7 @@ def format_path(
         Path or pattern.
     """
     words = {"student_id": student_id, "assignment_id": assignment_id}
-    structure = directory.directory_structure
+    structure: str = directory.directory_structure
     if not escape:
         return os.path.join(directory.root, structure.format(nbgrader_step=nbgrader_step, **words))
     pattern = structure.replace(os.sep, re.escape(os.sep)).format(nbgrader_step="\0", **words)

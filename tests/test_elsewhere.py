@@ -1,5 +1,6 @@
 """Where things are otherwise: folders with odd names, machines that are no Linux, a classroom in the wrong place."""
 
+import json
 import os
 import re
 import subprocess
@@ -96,6 +97,37 @@ def test_wildcards_are_still_wildcards(tmp_path):
     assert sorted(literal.glob_below(f"{room}/*.ipynb")) == [f"{room}/a.ipynb", f"{room}/b.ipynb"]
     assert literal.glob_below(f"{tmp_path}/*/c.txt") == [f"{room}/c.txt"]
     assert literal.glob_below(f"{room}/none.ipynb") == []
+
+
+@pytest.mark.parametrize("platform", ["win32", "darwin"])
+def test_all_but_grading_runs_where_there_is_no_linux(tmp_path, platform):
+    run = subprocess.run(
+        [sys.executable, "-m", "tests.no_linux", platform, str(tmp_path)],
+        cwd=COURSE.root,
+        env={**os.environ, "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+    )
+    assert run.returncode == 0, run.stderr
+    said = json.loads(run.stdout.splitlines()[-1])
+    windows = platform == "win32"
+    seen = {"fcntl": not windows, "proc": False, "sysconf": not windows, "linux": False}
+    assert said.pop("seen") == seen  # the disguise holds
+    assert said.pop("imports") == []
+    assert {verb: words["crash"] for verb, words in said.items() if words["crash"]} == {}
+    refused = {"empty report", "grade", "unsafe", "doctor"}
+    assert {verb for verb, words in said.items() if words["code"]} == refused
+    assert "1 taken" in said["collect"]["said"] and "ada" in said["report"]["said"]
+    page = Path(said["feedback"]["said"].replace("\n", ""))
+    assert "Handed in by ada" in page.read_text(encoding="utf-8")
+    for verb in ("grade", "unsafe"):
+        assert said[verb]["said"] == (
+            f"students' code is graded in a sandbox of Linux, and this is {platform}: run `course grade` on Linux, "
+            "in WSL 2 or in a container (.devcontainer holds one)"
+        )
+    table = " ".join(said["doctor"]["said"].replace("│", " ").split())
+    assert f"this is {platform}" in table and table.count("missing") == 1 + table.count("course build 0")
 
 
 @pytest.mark.parametrize("place", ["/usr/local/marks", f"{sys.prefix}/marks"])

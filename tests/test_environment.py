@@ -12,7 +12,11 @@ from rattler import MatchSpec
 from course.config import load_course
 
 ROOT = load_course().root
-CONDA_NAMES = {"torch": "pytorch-cpu", "matplotlib": "matplotlib-base"}
+CONDA_NAMES = {
+    "torch": "pytorch-cpu",
+    "matplotlib": "matplotlib-base",
+    "jupyter-client": "jupyter_client",
+}
 PROJECT, COURSE = (
     tomllib.loads((ROOT / path).read_text(encoding="utf-8"))["project"]
     for path in ("pyproject.toml", "course/pyproject.toml")

@@ -209,8 +209,9 @@ def _quiet_environment() -> dict[str, str]:
 
 def _kernel_seconds(client: NotebookClient) -> float:
     """CPU seconds that the kernel's process has used so far."""
-    used = psutil.Process(client.km.provisioner.pid).cpu_times()
-    return used.user + used.system
+    provisioner: Any = client.km and client.km.provisioner
+    used = psutil.Process(provisioner.pid).cpu_times()
+    return float(used.user + used.system)
 
 
 def release(course: Course, lesson: Lesson, solution: str) -> str:
@@ -260,15 +261,16 @@ def generate(course: Course, lesson: Lesson, root: Path, database: bool = False)
 
 def cpu_seconds(course: Course, lesson: Lesson) -> float:
     """CPU seconds of the solved notebook, as its header prints them; nan before it is built."""
-    return _record(course.solution(lesson)).get("cpu_seconds", float("nan"))
+    return float(_record(course.solution(lesson)).get("cpu_seconds", "nan"))
 
 
 def _record(path: Path) -> dict[str, Any]:
     """What the build noted in a solution notebook; empty if there is none or it cannot be read."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))["metadata"]["course"]
-    except (OSError, ValueError, KeyError):
+        record = json.loads(path.read_text(encoding="utf-8"))["metadata"]["course"]
+    except (OSError, ValueError, KeyError, TypeError):
         return {}
+    return record if isinstance(record, dict) else {}
 
 
 def _keep(notebook: NotebookNode, made_from: str, cpu_seconds: float) -> None:
@@ -297,7 +299,7 @@ def _graft(notebook: NotebookNode, path: Path, record: dict[str, Any]) -> None:
             f"{path} cannot be read as a notebook ({error}); `course build --force {path.stem}` makes it anew"
         ) from error
     for cell in notebook.cells:
-        old = next((c for c in built.cells if c.get("id") == cell.id), {})
+        old: dict[str, Any] = next((c for c in built.cells if c.get("id") == cell.id), {})
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = old.get("outputs", []), old.get("execution_count")
     if _outputs_digest(notebook) != record.get("outputs"):

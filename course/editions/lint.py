@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from typing import Any
 
 from nbformat import NotebookNode
 
@@ -110,11 +111,11 @@ def _cell_problems(cell: NotebookNode) -> Iterator[str]:
 
 def _ends_with_a_value(source: str) -> bool:
     """Tell whether the last line of a cell is an expression other than a call."""
-    *_, last = ast.parse(source).body or [None]
+    last = next(reversed(ast.parse(source).body), None)
     return isinstance(last, ast.Expr) and not isinstance(last.value, ast.Call)
 
 
-def _marker_problems(cell: NotebookNode, meta: dict) -> Iterator[str]:
+def _marker_problems(cell: NotebookNode, meta: dict[str, Any]) -> Iterator[str]:
     """Markers must be spelt exactly, be closed, and stand in a cell where nbgrader clears them."""
     closing = ""
     for line in map(str.strip, cell.source.splitlines()):

@@ -54,7 +54,7 @@ def read_lesson(course: Course, lesson: Lesson) -> NotebookNode:
     path = course.source(lesson)
     if not path.is_file():
         raise CourseError(f"lesson {lesson.name} has no text: {path} does not exist")
-    notebook = jupytext.read(path, fmt="py:percent")
+    notebook: NotebookNode = jupytext.read(path, fmt="py:percent")
     notebook.metadata = NotebookNode(kernelspec=dict(KERNELSPEC), language_info={"name": "python"})
     notebook.nbformat, notebook.nbformat_minor = 4, 5
     for position, cell in enumerate(notebook.cells):
@@ -76,7 +76,7 @@ def fill(notebook: NotebookNode, **values: str) -> None:
 
 def points(notebook: NotebookNode) -> float:
     """Sum the points of all graded cells."""
-    return sum(cell.metadata.get("nbgrader", {}).get("points", 0) for cell in notebook.cells)
+    return float(sum(cell.metadata.get("nbgrader", {}).get("points", 0) for cell in notebook.cells))
 
 
 def _dress(course: Course, lesson: Lesson, cell: NotebookNode, position: int) -> None:
@@ -160,7 +160,7 @@ def is_role(cell: NotebookNode, role: str) -> bool:
     meta = cell.metadata.get("nbgrader", {})
     if role == "setup":
         return "setup" in cell.metadata.get("tags", [])
-    graded, solution = meta.get("grade", False), meta.get("solution", False)
+    graded, solution = bool(meta.get("grade")), bool(meta.get("solution"))
     return {
         "answer": solution and not graded,
         "check": graded and not solution,

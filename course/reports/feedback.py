@@ -70,7 +70,9 @@ class FeedbackExporter(Exporter):
     titles = Dict(help="lesson -> what its pages are headed").tag(config=True)
     releases = Dict(help="lesson -> its student edition").tag(config=True)
 
-    def from_notebook_node(self, nb: NotebookNode, resources: Any = None, **kw: Any) -> tuple[str, Any]:
+    def from_notebook_node(  # type: ignore[override]  # a page, as nbconvert's own HTMLExporter gives
+        self, nb: NotebookNode, resources: Any = None, **kw: Any
+    ) -> tuple[str, Any]:
         """Run the preprocessors (nbgrader adds the scores), then render."""
         nb, resources = super().from_notebook_node(nb, resources, **kw)
         lesson = resources["nbgrader"]["assignment"]
@@ -86,7 +88,7 @@ class Budget:
     text: int = 1_000_000
 
 
-def page(notebook: NotebookNode, title: str, grading: dict, released: set[str]) -> str:
+def page(notebook: NotebookNode, title: str, grading: dict[str, Any], released: set[str]) -> str:
     """Render a graded notebook.
 
     Args:
