@@ -29,7 +29,7 @@ from course.model import CourseError
 
 MB = 1024 * 1024
 BY_HAND = "by hand"
-_JUNK = {".ds_store", "thumbs.db", "desktop.ini", "__macosx", ".git"}
+_JUNK = {".ds_store", "thumbs.db", "desktop.ini", "__macosx", ".git", "__pycache__", ".venv", "node_modules"}
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _TAR_AT, _TAR = 257, b"ustar"
 _COPYING = ".copying"
@@ -386,7 +386,7 @@ class _Walk:
             if {"[Content_Types].xml", "mimetype"} & {m.filename for m in members}:
                 yield Found(path, None, time, "an office document, not a notebook")
                 return
-            budget.members -= len(members)
+            budget.members -= sum(not _is_junk(PurePosixPath(_name(m))) for m in members)
             if budget.members < 0:
                 raise _TooMuch(_CROWD)
             for member in sorted(members, key=_name):
@@ -400,13 +400,13 @@ class _Walk:
         metered: Any = _Metered(file, budget)
         with tarfile.open(fileobj=metered, mode="r|", errorlevel=0) as archive:
             for member in archive:
-                budget.members -= 1
-                if budget.members < 0:
-                    raise _TooMuch(_CROWD)
                 parts = [part for part in member.name.split("/") if part not in ("", ".")]
                 inner = path.joinpath(*parts)
                 if member.isdir() or _is_junk(inner) or not self.wanted(inner.name):
                     continue
+                budget.members -= 1
+                if budget.members < 0:
+                    raise _TooMuch(_CROWD)
                 when = time if budget.student else datetime.fromtimestamp(member.mtime, UTC)
                 if problem := _refusal_in_tar(member, parts, self.limits):
                     yield Found(inner, None, when, problem)

@@ -19,6 +19,7 @@ from course.intake.workers import Workers
 
 _NOTEBOOK = (".ipynb", ".ipynb.txt", ".ipynb.json", ".py", ".json", ".crdownload", ".part", ".download")
 _CHECKOUT = ("solutions", "helpers", "course", "instructor", "tests", "docs")
+_COPY = "part of a copy of the whole course"
 _LARGEST = 8_000_000  # bytes of a file of the course that is recognised
 
 
@@ -62,6 +63,7 @@ class Attempt:
         problem: why it cannot be graded; empty if it can.
         is_work: its name is that of a notebook, a script or an archive.
         spare: it lies in a copy of the whole course, and holds no answer.
+        aside: why nothing is handed in by it, if it can be told from what lies beside it.
     """
 
     claim: Claim
@@ -74,11 +76,12 @@ class Attempt:
     problem: str = ""
     is_work: bool = True
     spare: bool = False
+    aside: str = ""
 
     @property
     def readable(self) -> bool:
         """Whether it can be graded."""
-        return bool(self.reading.notebook) and not self.problem and not self.is_ours
+        return bool(self.reading.notebook) and not (self.problem or self.aside or self.is_ours)
 
     @property
     def is_ours(self) -> bool:
@@ -109,6 +112,11 @@ class Own:
 
     digests: frozenset[str]
     paths: frozenset[str]
+
+    @classmethod
+    def nothing(cls) -> Own:
+        """Recognise nothing: what an instructor names is believed."""
+        return cls(frozenset(), frozenset())
 
     @classmethod
     def of(cls, checkout: Path) -> Own:
@@ -165,7 +173,7 @@ def read_download(
         for number, found in enumerate(walk(root, limits, zone)):
             if is_side_file(found.path.name):
                 continue
-            files[number] = _unread(found, own)
+            files[number] = _unread(found, Own.nothing() if by_hand else own)
             if found.data is not None and not files[number].reading.ours:
                 parts = found.path.parts
                 hints = parts[2:] if by_hand else parts[::-1]
@@ -191,7 +199,7 @@ def attempts_of(download: Download, layout: Layout, own: Own) -> list[Attempt]:
         for file in download.files
         for claim in identify(file.path, layout, download.by_hand)
     ]
-    attempts = _in_whole_copies(attempts, download, own)
+    attempts = _helpers_beside(_in_whole_copies(attempts, download, own))
     lessons = {a.lesson for a in attempts if a.readable and not a.spare}
     if len(lessons) != 1:
         return attempts
@@ -232,11 +240,32 @@ def _in_whole_copies(attempts: list[Attempt], download: Download, own: Own) -> l
             if own.holds(attempt.path):
                 attempt = replace(attempt, reading=replace(attempt.reading, ours=OURS))
             elif attempt.readable and not attempt.reading.answers and not attempt.reading.doubts:
-                attempt = replace(attempt, spare=True, is_work=not about or attempt.lesson in about)
+                strange = bool(about) and attempt.lesson not in about
+                attempt = replace(attempt, spare=True, aside=_COPY if strange else "")
             elif attempt.reading.foreign or not attempt.is_work:
-                attempt = replace(attempt, spare=True, is_work=False)
+                attempt = replace(attempt, aside=_COPY)
         marked.append(attempt)
     return marked
+
+
+def _helpers_beside(attempts: list[Attempt]) -> list[Attempt]:
+    """Mark scripts that lie beside a notebook of another lesson and share no more than a few names with theirs."""
+    lessons: dict[tuple[str, str, Path], set[str]] = {}
+    for a in attempts:
+        if a.readable and not a.reading.is_script:
+            lessons.setdefault(a.sender, set()).add(a.lesson)
+
+    def why(a: Attempt) -> str:
+        beside, reading = lessons.get(a.sender, set()), a.reading
+        few = 2 * len(reading.answers) < len(reading.answers) + len(reading.unanswered)
+        if not (a.readable and reading.is_script and beside and few) or reading.kin or a.claim.by_hand:
+            return ""
+        if a.lesson in beside:
+            return ""  # the notebook counts, and says what it lacks
+        names = ", ".join(reading.answers)
+        return f"a script beside a notebook; it defines {names} of {a.lesson}: if that is handed in, collect it with --student ID"
+
+    return [replace(a, aside=why(a)) if why(a) else a for a in attempts]
 
 
 def _lesson_of(

@@ -209,7 +209,7 @@ def _row(decision: Decision, people: Roster) -> Row:
         row,
         status=REPAIRED if reading.repairs else TAKEN,
         repairs=reading.repairs,
-        notes=reading.notes,
+        notes=(*reading.notes, *decision.notes),
         findings=reading.findings,
         unanswered=reading.unanswered,
     )

@@ -186,7 +186,7 @@ def _is_link(text: str) -> bool:
     """Whether a text is an internet shortcut, or one address and nothing else."""
     first, *rest = [line.strip() for line in text.splitlines() if line.strip()] or [""]
     if first.lower() == "[internetshortcut]":
-        return all(re.match(r"\w+=", line) for line in rest)
+        return True
     return not rest and bool(re.fullmatch(r"https?://\S+", first, re.I))
 
 

@@ -8,9 +8,12 @@ import warnings
 from functools import lru_cache
 
 _BINDS = re.compile(r"^(?:async\s+def|def|class)\s+(\w+)|^(\w+)[ \t]*(?::[^=\n]+)?=(?!=)", re.M)
+_MAGIC = re.compile(r"^[ \t]*[%!?]|\?[ \t]*$", re.M)
+MAGICS = 100  # lines of magic that are translated: IPython takes time with their square, and gives up at 500
 _BROKEN = (SyntaxError, ValueError, RecursionError, MemoryError)
 
 
+@lru_cache(maxsize=256)
 def to_python(source: str) -> str | None:
     """Turn a cell's source into plain Python, its magics written as calls.
 
@@ -22,6 +25,8 @@ def to_python(source: str) -> str | None:
     """
     if parsed(source) is not None:
         return source
+    if len(_MAGIC.findall(source)) > MAGICS:
+        return None
     from IPython.core.inputtransformer2 import TransformerManager
 
     try:
@@ -33,6 +38,12 @@ def to_python(source: str) -> str | None:
     ):  # an honest typo such as x =%''' is an IndexError in there, 501 lines of !true a RuntimeError
         return None
     return text if parsed(text) is not None else None
+
+
+def forget() -> None:
+    """Keep nothing of what was read so far."""
+    to_python.cache_clear()
+    parsed.cache_clear()
 
 
 @lru_cache(maxsize=256)

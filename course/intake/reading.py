@@ -14,7 +14,7 @@ from typing import Any
 
 from course.intake.decode import read_sheet
 from course.intake.edition import Edition, aliases, find_lesson, read_editions
-from course.intake.python import parsed
+from course.intake.python import forget
 from course.intake.rebuild import Rebuilt, rebuild
 from course.intake.sheet import Unreadable, even
 from course.intake.suspicion import Finding, reaches
@@ -34,6 +34,8 @@ class Reading:
         foreign: it can be read, but belongs to no lesson.
         repairs, notes, findings, unanswered, doubts: see `Rebuilt`.
         answers: grade_id -> digest of each answer that was found.
+        written: those of them that a person marks.
+        kin: how many cells of the lesson, answers apart, it holds.
         is_script: it is a script.
         ours: it is the course's own, and how much of it; else empty.
         notebook: the canonical notebook, packed; of a file that lost answers on its way, what is left.
@@ -46,8 +48,10 @@ class Reading:
     notes: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
     answers: Mapping[str, str] = field(default_factory=dict)
+    written: tuple[str, ...] = ()
     unanswered: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
+    kin: int = 0
     is_script: bool = False
     ours: str = ""
     notebook: bytes = field(default=b"", repr=False)
@@ -95,8 +99,10 @@ def read(
         notes=(*sheet.notes, *made.notes),
         findings=tuple(_looked_at(made)),
         answers={name: sha256(even(text).encode()).hexdigest()[:16] for name, text in made.answered.items()},
+        written=tuple(made.written),
         unanswered=tuple(made.unanswered),
         doubts=tuple(made.doubts),
+        kin=made.kin,
         is_script=sheet.is_script,
         ours=_ours(made, solutions.get(lesson, {})),
         notebook=zlib.compress(notebook_text(made.notebook).encode("utf-8"), 1),
@@ -145,7 +151,7 @@ def answer(words: Mapping[str, Any], body: bytes) -> tuple[dict[str, Any], bytes
     try:
         reading = asdict(read(body, words["hints"], editions, names, solutions))
     finally:
-        parsed.cache_clear()
+        forget()
     return reading, reading.pop("notebook")
 
 
@@ -171,6 +177,6 @@ def from_answer(words: Mapping[str, Any], body: bytes) -> Reading:
     """The reading that a worker made."""
     if "failed" in words:
         return Reading(problem=words["failed"])
-    tuples = {key: tuple(words[key]) for key in ("repairs", "notes", "unanswered", "doubts")}
+    tuples = {key: tuple(words[key]) for key in ("repairs", "notes", "written", "unanswered", "doubts")}
     findings = tuple(Finding(**finding) for finding in words["findings"])
     return Reading(**{**words, **tuples, "findings": findings, "notebook": body})

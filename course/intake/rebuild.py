@@ -32,8 +32,10 @@ class Rebuilt:
         notes: what was left out, and what is missing.
         own: (id, source) of the code that is the student's.
         answered: grade_id -> text of each answer that was found.
+        written: those of them that a person marks.
         unanswered: exercises and questions that hold no answer.
         doubts: what a person has to look at, since it may be an answer.
+        kin: how many cells of the lesson, answers apart, were in it.
     """
 
     notebook: dict[str, Any]
@@ -41,8 +43,10 @@ class Rebuilt:
     notes: list[str] = field(default_factory=list)
     own: list[tuple[str, str]] = field(default_factory=list)
     answered: dict[str, str] = field(default_factory=dict)
+    written: list[str] = field(default_factory=list)
     unanswered: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
+    kin: int = 0
 
 
 def rebuild(edition: Edition, sheet: Sheet, zero: bool = False) -> Rebuilt:
@@ -115,6 +119,7 @@ def _assemble(made: Match, zero: bool) -> Rebuilt:
     notebook = {key: value for key, value in edition.notebook.items() if key != "cells"}
     notebook.update(cells=[], nbformat=4, nbformat_minor=5)
     rebuilt = Rebuilt(notebook, made.repairs, made.notes)
+    rebuilt.kin = sum(slot.index in made.source for slot in edition.slots if not slot.is_answer)
     taken, number = set(edition.by_id), 0
     for index in range(-1, len(edition.slots)):
         if index >= 0:
@@ -194,6 +199,8 @@ def _fill(cell: dict[str, Any], slot: Slot, made: Match, rebuilt: Rebuilt, prose
             cell["attachments"] = handed_in.attachments
     if slot.kind == "code":
         rebuilt.own.append((slot.title, text))
+    else:
+        rebuilt.written.append(slot.title)
 
 
 def _in_doubt(why: str, prose: list[str]) -> str:

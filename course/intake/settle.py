@@ -24,6 +24,7 @@ class Decision:
         status: one of the triage's.
         reason: why.
         doubts: what a person should look at although it is graded.
+        notes: what a person may want to know.
     """
 
     attempt: Attempt
@@ -31,6 +32,7 @@ class Decision:
     status: str
     reason: str = ""
     doubts: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def counts(self) -> bool:
@@ -100,12 +102,13 @@ def _numbers(attempt: Attempt) -> tuple[int, ...]:
 
 def _settle(student: str, group: list[Attempt], worked: set[tuple[str, object]]) -> list[Decision]:
     """Decide for one student and lesson; the group is in order."""
-    able = [a for a in group if a.readable and student and (a.is_work or not a.spare)]
+    able = [a for a in group if a.readable and student]
     able = _without_scripts_beside(able)
     counts, tied = _latest(able)
     doubts = _doubts(counts, group) if counts else ()
+    notes = _taken_back(counts, group) if counts else ()
     return [
-        Decision(a, student, TAKEN, "", doubts)
+        Decision(a, student, TAKEN, "", doubts, notes)
         if a is counts
         else Decision(a, student, *_told(a, student, counts, tied, (student, a.download) in worked))
         for a in group
@@ -159,10 +162,12 @@ def _holds_more(a: Attempt, b: Attempt) -> bool:
 
 def _doubts(counts: Attempt, group: list[Attempt]) -> tuple[str, ...]:
     """What a person should know of the attempt that counts: answers that stand only in one that does not."""
-    doubts = [
-        f"{title}: no answer where it should stand, but it may be elsewhere in the file; look before points are given"
-        for title in counts.reading.doubts
-    ]
+    doubts = []
+    if counts.reading.doubts:
+        titles = ", ".join(counts.reading.doubts)
+        doubts.append(
+            f"{titles}: no answer where it should stand, but it may be elsewhere in the file; look before points are given"
+        )
     for other in reversed(group):
         lost = sorted(set(other.reading.answers) - set(counts.reading.answers))
         if other is counts or not lost or other.is_ours or other.digest == counts.digest:
@@ -176,18 +181,28 @@ def _doubts(counts: Attempt, group: list[Attempt]) -> tuple[str, ...]:
     return tuple(doubts)
 
 
+def _taken_back(counts: Attempt, group: list[Attempt]) -> tuple[str, ...]:
+    """Written answers that an earlier attempt holds and this one does not: marks given by hand stay, so it is said."""
+    gone = set(counts.reading.unanswered) & {
+        n for a in group if _place(a) < _place(counts) for n in a.reading.written
+    }
+    if not gone or not counts.reading.answers:
+        return ()
+    return (
+        f"{', '.join(sorted(gone))}: answered in an earlier file, not in this one; a mark given by hand stays",
+    )
+
+
 def _told(
     attempt: Attempt, student: str, counts: Attempt | None, tied: list[Attempt], has_work: bool
 ) -> tuple[str, str]:
     """Status and reason of an attempt that does not count."""
-    if attempt.claim.aside:
-        return IGNORED, attempt.claim.aside
+    if aside := attempt.claim.aside or attempt.aside:
+        return IGNORED, _join(attempt.problem, aside)
     if is_changed(attempt):
         return UNDECIDED, (
             "the instructor's edition of the lesson with other answers in it; if they are the student's own work, collect it with --student ID"
         )
-    if attempt.spare and not attempt.is_work:
-        return IGNORED, _join(attempt.problem, "no answer in it, part of a copy of the whole course")
     if not student:
         if attempt.is_checkpoint and not attempt.problem:
             return IGNORED, "a copy that Jupyter keeps by itself"

@@ -1,0 +1,1 @@
+"""Mutated notebooks, scripts, archives and YAMLs by the thousand: `make fuzz`."""
