@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections import Counter
 from pathlib import Path
@@ -58,8 +59,15 @@ def test_everybody_else_is_graded_in_full(graded):
 
 
 def test_attacks_score_and_are_told_what_they_were(graded):
-    found = {
-        "scores": {a.name: score_of(graded, a.name) for a in ATTACKS},
-        "told": golden.told_of(graded.course.classroom),
+    """Which limit an attack of the kind "breaking" meets first is a matter of timing, and "reading-hint" shows this machine's
+    frames: their scores are frozen, not their hints."""
+    told = {
+        whose: {
+            name: re.sub(r"0x[0-9a-f]+|\S*/site-packages/|/\S*/(?=course/)", "…", hint)
+            for name, hint in hints.items()
+        }
+        for whose, hints in golden.told_of(graded.course.classroom).items()
+        if not whose.startswith(("breaking-", "reading-hint"))
     }
+    found = {"scores": {a.name: score_of(graded, a.name) for a in ATTACKS}, "told": told}
     assert golden.frozen("attacks", found) == ""

@@ -89,6 +89,8 @@ def _snapshot(check: str) -> None:
 def _names(check: str, names: list[str]) -> dict[str, Any]:
     """What these names meant where the check stands; those that do not exist or cannot cross are left out."""
     _objects.clear()
+    if check not in _snapshots:  # it took too long to keep one: what the names mean now
+        _snapshot(check)
     space = _snapshots[check]
     found = {}
     for name in names:
