@@ -168,10 +168,8 @@ def test_damaged_files_score_as_expected(tiny, release, tmp_path):
             assert not (room / "classroom/submitted").exists(), damage.name
             continue
         for answer, right in tiny_score(placed(room / "classroom", "s")).items():
-            there = (
-                damage.earns(answer) or waiting and answer.endswith("_response") and answer in waiting
-            )  # text for a person to look at
-            assert right == there, f"{damage.name}: {answer}"
+            waits = answer.endswith("_response") and answer in waiting  # text that a person has to look at
+            assert right == (damage.earns(answer) or waits), f"{damage.name}: {answer}"
 
 
 def test_the_score_of_the_suite_can_fail(tiny):
