@@ -1,9 +1,37 @@
-"""Fixtures that several tests share."""
+"""Fixtures that several tests share, and the mark of those that start kernels.
+
+`make quick` runs what is not marked. There a kernel that is started all the same is refused, so that the marks stay true.
+"""
 
 import pytest
+from jupyter_client.provisioning import LocalProvisioner
 
 from course.config import load_course
 from course.model import Course
+
+# Modules whose tests start kernels: all of them, or those that use one of these fixtures. Single tests are marked where they stand.
+ALL = {"request"}  # which the fixture below gives to every test
+KERNELS = {"test_attacks": ALL, "test_grading": ALL, "test_sandbox": {"told", "walls"}}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts kernels by module and by fixture."""
+    for item in items:
+        module = item.nodeid.partition("::")[0].rpartition("/")[2].removesuffix(".py")
+        if KERNELS.get(module, set()) & set(getattr(item, "fixturenames", ())):
+            item.add_marker("kernel")
+
+
+@pytest.fixture(autouse=True)
+def no_kernel_unless_marked(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refuse a kernel to a test that is not marked."""
+    if request.node.get_closest_marker("kernel"):
+        return
+
+    async def refuse(self: LocalProvisioner, *words: object, **more: object) -> None:
+        raise AssertionError("this test starts a kernel: mark it with @pytest.mark.kernel")
+
+    monkeypatch.setattr(LocalProvisioner, "launch_kernel", refuse)
 
 
 @pytest.fixture(scope="session")
