@@ -1,8 +1,11 @@
-"""Each wrong answer of the bank is rejected with the hint that fits it; each right one, however written, passes."""
+"""Each wrong answer of the bank is rejected with the hint that fits it; each right one, however written, passes.
+
+Each is judged once in the notebook's own process and once from afar, as grading does it: behind proxies the checks say the same.
+"""
 
 import pytest
 
-from tests.bank import COURSE, bank, cells, exercises, judge
+from tests.bank import COURSE, bank, cells, exercises, judge, judge_from_afar
 
 WRONG = [
     (lesson, e, a) for lesson in COURSE.written for e, answers in bank(lesson).wrong.items() for a in answers
@@ -22,11 +25,13 @@ def test_wrong_answer_gets_its_hint(lesson, exercise, answer):
     assert hint, "the check accepts it"
     assert answer.hint
     assert answer.hint in hint
+    assert judge_from_afar(lesson, exercise, answer.source) == hint
 
 
 @pytest.mark.parametrize(("lesson", "exercise", "answer"), RIGHT, ids=_name)
 def test_right_answer_passes(lesson, exercise, answer):
     assert judge(lesson, exercise, answer.source) == ""
+    assert judge_from_afar(lesson, exercise, answer.source) == ""
 
 
 @pytest.mark.parametrize("lesson", COURSE.written, ids=_name)
