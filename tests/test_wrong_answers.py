@@ -16,7 +16,7 @@ RIGHT = [
 
 
 def _name(value):
-    return getattr(value, "topic", None) or getattr(value, "title", value)
+    return value if isinstance(value, str) else getattr(value, "topic", None) or value.title
 
 
 @pytest.mark.parametrize(("lesson", "exercise", "answer"), WRONG, ids=_name)
