@@ -32,6 +32,7 @@ RECEIPT = "graded.json"
 STAMP = "%Y-%m-%d %H:%M:%S.%f"
 BACKUPS = 5
 LOG = logging.getLogger("course")
+LOG.addHandler(logging.NullHandler())  # before a classroom is known nothing is logged, least of all twice on the screen
 
 
 def notebook_text(notebook: Any) -> str:
@@ -201,7 +202,7 @@ class Store:
     def log(self, verbose: bool = False) -> None:
         """Let the log of this command go to `course.log`, and to the screen where it is asked for."""
         LOG.setLevel(logging.DEBUG)
-        for handler in list(LOG.handlers):
+        for handler in [h for h in LOG.handlers if not isinstance(h, logging.NullHandler)]:
             LOG.removeHandler(handler)
             handler.close()
         self.root.mkdir(parents=True, exist_ok=True)
