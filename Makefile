@@ -1,5 +1,7 @@
 # make lab   - everything a learner needs, and JupyterLab opens on lesson 1
 # make test  - everything that must pass
+# make quick - the tests that start no kernel, for the inner loop
+# make lint  - style, types, and whether every import is declared
 # make demo  - grade a messy sample class and show what comes out
 # make table - the course in numbers: exercises, points, CPU seconds, the bank of wrong answers
 # make build - both editions of the notebooks, from the texts in solutions/
@@ -11,7 +13,7 @@ DEMO := build/demo
 LAB :=  # further words for `jupyter lab`, such as --no-browser
 export OMP_NUM_THREADS := 1
 
-.PHONY: lab test lint demo table build bench clean
+.PHONY: lab test quick lint demo table build bench clean
 
 lab: .venv/learner
 	$(BIN)/jupyter lab $(LAB) --LabApp.default_url=/lab/tree/notebooks/01_iterated_convolution/01_iterated_convolution.ipynb
@@ -24,10 +26,18 @@ test: .venv/instructor lint
 	@echo "== nbval: the solutions print what they printed"
 	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 -n 2 --dist=loadscope solutions
 
+quick: .venv/instructor
+	$(BIN)/python -m pytest tests -m "not kernel" -n 2 --dist=loadgroup -q
+
 lint: .venv/instructor
 	@echo "== style"
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	@echo "== imports that are not declared"
+	$(BIN)/deptry helpers
+	$(BIN)/deptry course tests --config course/pyproject.toml
+	@echo "== types"
+	$(BIN)/mypy
 
 demo: .venv/instructor
 	@$(BIN)/python -m tests.demo $(DEMO)
