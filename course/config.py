@@ -13,20 +13,17 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nbgrader.converters.base import BaseConverter
-from sqlalchemy import URL
-from sqlalchemy.exc import SAWarning
-from traitlets.config import Config
-
-from course import literal
 from course.model import Course, CourseError, Lesson, Limits
 
+if TYPE_CHECKING:
+    from nbgrader.converters.base import BaseConverter
+    from traitlets.config import Config
+
 CLASSROOM, LIMITS, SANDBOX = "COURSE_CLASSROOM", "COURSE_LIMITS", "COURSE_SANDBOX"
-# About nbgrader's own queries; harmless.
-warnings.filterwarnings("ignore", category=SAWarning, module="nbgrader")
-literal.mend()
+# SQLAlchemy's, about nbgrader's own queries; harmless.
+warnings.filterwarnings("ignore", module="nbgrader")
 
 
 def load_course(
@@ -100,6 +97,12 @@ def grader_config(course: Course) -> Config:
     Returns:
         A configuration of its own, free to be changed.
     """
+    from sqlalchemy import URL
+    from traitlets.config import Config
+
+    from course import literal
+
+    literal.mend()  # imported here: a command that does not grade should not wait for nbgrader
     # nbgrader starts `alembic` by its bare name, which is not found where .venv is used without being activated.
     tools = str(Path(sys.executable).parent)
     if tools not in os.environ["PATH"].split(os.pathsep):
