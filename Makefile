@@ -4,6 +4,7 @@
 # make lint  - style, types, and whether every import is declared
 # make demo  - grade a messy sample class and show what comes out
 # make table - the course in numbers: exercises, points, CPU seconds, the bank of wrong answers
+# make fuzz  - thousands of mutated notebooks, scripts, archives and YAMLs through `course collect`; FUZZ="FILES ARCHIVES SEED"
 # make build - both editions of the notebooks, from the texts in solutions/
 
 PYTHON ?= python3
@@ -13,7 +14,7 @@ DEMO := build/demo
 LAB :=  # further words for `jupyter lab`, such as --no-browser
 export OMP_NUM_THREADS := 1
 
-.PHONY: lab test quick lint demo table build bench clean
+.PHONY: lab test quick lint demo table build bench fuzz clean
 
 lab: .venv/learner
 	$(BIN)/jupyter lab $(LAB) --LabApp.default_url=/lab/tree/notebooks/01_iterated_convolution/01_iterated_convolution.ipynb
@@ -63,6 +64,9 @@ table: .venv/instructor
 
 bench: .venv/instructor
 	$(BIN)/python tests/bench_shortcut.py
+
+fuzz: .venv/instructor
+	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 clean:
 	rm -rf .venv build classroom

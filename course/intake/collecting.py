@@ -15,7 +15,7 @@ from course.intake.archive import forget as put_aside
 from course.intake.attempts import Attempt, Download, Own, attempts_of, read_download
 from course.intake.edition import Edition, read_editions
 from course.intake.rebuild import rebuild
-from course.intake.roster import Roster, read_roster, safe_id, student_ids
+from course.intake.roster import Person, Roster, read_roster, safe_id, student_ids
 from course.intake.settle import Decision, settle
 from course.intake.sheet import Sheet
 from course.intake.triage import REPAIRED, TAKEN, UNREADABLE, Row, Triage
@@ -291,7 +291,7 @@ def _in_order(rows: list[Row]) -> list[Row]:
     )
 
 
-def _absent(people: Roster, rows: Sequence[Row]) -> dict[str, list]:
+def _absent(people: Roster, rows: Sequence[Row]) -> dict[str, list[Person]]:
     """For each lesson, who on the roster handed in nothing at all; a file of no known lesson counts for every one."""
     lessons = sorted({row.lesson for row in rows if row.lesson})
     came = {lesson: {row.student for row in rows if row.lesson in (lesson, "")} for lesson in lessons}

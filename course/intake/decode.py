@@ -252,14 +252,15 @@ def _without_trailing_commas(text: str) -> str:
     return _COMMAS.sub(lambda found: "" if found[0][0] == "," else found[0], text)
 
 
-def _whole_cells(text: str, decoder: json.JSONDecoder) -> Iterator[dict]:
+def _whole_cells(text: str, decoder: json.JSONDecoder) -> Iterator[dict[str, Any]]:
     """Decode the items of the first "cells" list that are whole; behind a damaged one go on with the next."""
     start = re.search(r'"cells"\s*:\s*\[', text)
     at = start.end() if start else len(text)
     damaged = 0
     gap, opening = re.compile(r"[\s,]*"), re.compile(r'\{\s*"(?:cell_type|attachments)"\s*:')
     while at < len(text):
-        at = gap.match(text, at).end()
+        if blanks := gap.match(text, at):
+            at = blanks.end()
         try:
             cell, at = decoder.raw_decode(text, at)
         except (ValueError, RecursionError):
@@ -273,7 +274,7 @@ def _whole_cells(text: str, decoder: json.JSONDecoder) -> Iterator[dict]:
             yield cell
 
 
-def _raw_cells(content: Any, repairs: list[str]) -> Iterator[dict]:
+def _raw_cells(content: Any, repairs: list[str]) -> Iterator[dict[str, Any]]:
     """The cells of a notebook of any format, as they are."""
     if isinstance(content, list) and any(
         isinstance(cell, dict) and {"source", "input"} & set(cell) for cell in content
@@ -304,7 +305,7 @@ def _raw_cells(content: Any, repairs: list[str]) -> Iterator[dict]:
                 repairs.append("entries that are no cells left out")
 
 
-def _cell(raw: dict, repairs: list[str]) -> Cell:
+def _cell(raw: dict[str, Any], repairs: list[str]) -> Cell:
     """Read one cell, whatever its fields were named and typed."""
     metadata = _mapping(raw.get("metadata"))
     kind = raw.get("cell_type")
@@ -370,6 +371,6 @@ def _pictures(raw: Any) -> dict[str, dict[str, str]]:
     return kept
 
 
-def _mapping(value: Any) -> dict:
+def _mapping(value: Any) -> dict[str, Any]:
     """The value if it is a mapping, else an empty one."""
     return value if isinstance(value, dict) else {}

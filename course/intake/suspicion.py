@@ -10,6 +10,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from course.intake.python import parsed, to_python, unparsed
 
@@ -233,7 +234,7 @@ def _imported(names: Iterable[str]) -> Iterator[tuple[str, str]]:
             yield reach, f"import {name}"
 
 
-def _magic(method: str, args: list) -> Iterator[tuple[str, str]]:
+def _magic(method: str, args: list[Any]) -> Iterator[tuple[str, str]]:
     """Look at what IPython makes of %, %% and ! lines."""
     words = " ".join(str(arg) for arg in args)
     if method in ("system", "getoutput"):

@@ -12,7 +12,7 @@ import struct
 import sys
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 Words = Mapping[str, Any]
 Task = Callable[[Words, bytes], tuple[Words, bytes]]
@@ -20,7 +20,7 @@ _SIZES = struct.Struct("<IQ")
 FAILED = "failed"
 
 
-def send(file: BinaryIO, words: Words, body: bytes = b"") -> None:
+def send(file: IO[bytes], words: Words, body: bytes = b"") -> None:
     """Write one frame."""
     head = json.dumps(words).encode()
     file.write(_SIZES.pack(len(head), len(body)))
@@ -29,7 +29,7 @@ def send(file: BinaryIO, words: Words, body: bytes = b"") -> None:
     file.flush()
 
 
-def receive(file: BinaryIO) -> tuple[dict[str, Any], bytes]:
+def receive(file: IO[bytes]) -> tuple[dict[str, Any], bytes]:
     """Read one frame.
 
     Raises:
@@ -40,7 +40,7 @@ def receive(file: BinaryIO) -> tuple[dict[str, Any], bytes]:
     return json.loads(_exactly(file, head)), _exactly(file, body)
 
 
-def _exactly(file: BinaryIO, size: int) -> bytes:
+def _exactly(file: IO[bytes], size: int) -> bytes:
     data = file.read(size)
     if len(data) < size:
         raise EOFError("the other side is gone")
@@ -71,7 +71,7 @@ def limit_cpu(seconds: float) -> bool:
     return True
 
 
-def serve(task: Task, source: BinaryIO, target: BinaryIO, seconds: float) -> None:
+def serve(task: Task, source: IO[bytes], target: IO[bytes], seconds: float) -> None:
     """Answer until nobody asks any more; after a file that took much memory, end: a fresh process takes over."""
     while True:
         try:
