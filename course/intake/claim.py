@@ -112,7 +112,7 @@ class Notes:
     texts: Mapping[PurePosixPath, str] = field(default_factory=dict)
     lessons: Mapping[str, Sequence[str]] = field(default_factory=dict)
     zone: tzinfo | None = None
-    beside: Mapping[PurePosixPath, Sequence[str]] = field(default_factory=dict)
+    beside: Mapping[PurePosixPath, tuple[str, ...]] = field(default_factory=dict)
 
     def any_beside(self, place: Place, pattern: re.Pattern[str]) -> bool:
         """Whether a name in the same folder has this form."""

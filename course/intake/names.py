@@ -76,7 +76,7 @@ def left_over(name: str, lessons: Mapping[str, Sequence[str]]) -> str:
             flags=re.I,
         )
     words = [w for w in re.split(r"[\s_()\[\]+,;]+| - |(?<=\s)-|-(?=\s)", name) if re.search(r"\w", w)]
-    return " ".join(w.strip(" -.") for w in words if not _NOISE.fullmatch(slug(w)))
+    return " ".join(w.strip(" -.") for w in words if not all(map(_NOISE.fullmatch, slug(w).split("_"))))
 
 
 def is_container(name: str, lessons: Mapping[str, Sequence[str]]) -> bool:

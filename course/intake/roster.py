@@ -15,11 +15,30 @@ from course.intake.names import LONGEST, slug
 from course.model import CourseError
 
 _IDS = (  # columns that tell one student from all others, the ones that a school gives first
-    "sis_user_id sis_id student_id student_number student_no id_number matriculation_number matrikelnummer matrikel_nr matriculation "
-    "orgdefinedid sid id_nummer idnumber numero_d_identification numero_d_etudiant numero_de_id numero_de_identificacao "
-    "codice_identificativo matricola matricula id identifier sis_login_id login username user_name user userid nutzername "
-    "benutzername nom_d_utilisateur nombre_de_usuario nome_utente gebruikersnaam github_username"
-).split()
+    *(
+        "sis_user_id",
+        "sis_id",
+        "student_id",
+        "student_number",
+        "student_no",
+        "id_number",
+        "matriculation_number",
+    ),
+    *("matrikelnummer", "matrikel_nr", "matriculation", "orgdefinedid", "sid", "id_nummer", "idnumber"),
+    *("numero_d_identification", "numero_d_etudiant", "numero_de_id", "numero_de_identificacao"),
+    *(
+        "codice_identificativo",
+        "matricola",
+        "matricula",
+        "id",
+        "identifier",
+        "sis_login_id",
+        "login",
+        "username",
+    ),
+    *("user_name", "user", "userid", "nutzername", "benutzername", "nom_d_utilisateur"),
+    *("nombre_de_usuario", "nome_utente", "gebruikersnaam", "github_username"),
+)
 _COLUMNS = {
     "first_name": "first_name first given_name given forename vorname firstname prenom voornaam fornavn fornamn nombre_s nombres",
     "last_name": "last_name last surname family_name family nachname lastname nom_de_famille apellido_s apellidos apellido cognome "
@@ -75,9 +94,10 @@ def safe_id(label: str) -> str:
     """
     text = unicodedata.normalize("NFC", label)
     text = "".join(c if unicodedata.category(c)[0] in "LNM" or c in "._@-" else "_" for c in text)
-    text = re.sub(r"_{2,}", "_", text).strip("._@-")
+    text = re.sub(r"_{2,}", "_", text).strip("._@-")[:80]
     while len(text.encode()) > 80:
         text = text[:-1]
+    text = text.rstrip("._@-")
     if not text or _RESERVED.fullmatch(text):
         return f"student-{_digest(label)}"
     return text
@@ -298,7 +318,7 @@ def student_ids(
         certain = bool(student) and not twin
         ids.append(student if certain else own)
         owners.append(("", "") if certain or claim.by_hand else (claim.key, number))
-    warnings += _merged(claims, contexts, found, twins, roster) + _groups(claims, found)
+    warnings += _merged(claims, contexts, found, twins, roster) + _groups(claims, found, roster)
     masked = {claim.key for claim in claims if claim.anonymous}
     if masked and roster.people:
         warnings.append(f"anonymous senders: {len(masked)}; some who seem to be missing may be among them")
@@ -371,12 +391,12 @@ def _merged(
     ]
 
 
-def _groups(claims: Sequence[Claim], found: Sequence[tuple[str, int]]) -> list[str]:
+def _groups(claims: Sequence[Claim], found: Sequence[tuple[str, int]], roster: Roster) -> list[str]:
     """Say what was taken for the name of a group before a student's."""
     groups = set()
     for claim, (student, _) in zip(claims, found, strict=True):
-        name = max((h for h in claim.hints if _key(h) and claim.label.endswith(f"-{h}")), key=len, default="")
-        if student and name:
+        name = next((h for h in claim.hints if student and roster.find([h])[0] == student), "")
+        if name and claim.label.endswith(f"-{name}"):
             groups.add(claim.label.removesuffix(f"-{name}"))
     return [f"taken for groups' names: {', '.join(map(repr, sorted(groups)))}"] if groups else []
 

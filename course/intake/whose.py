@@ -93,12 +93,31 @@ class Layout:
     def claims(self, path: PurePosixPath) -> list[Claim]:
         """Tell who handed in the file at `path`: one claim, several for a group's file."""
         place = self.place(path)
-        claims = self._platforms(place) or [_plain(place, self.notes)]
+        claims = self._platforms(place) or [replace(_plain(place, self.notes), doubt=self._doubt(place))]
         file = (claims[0].file if place.is_file else "") or path.name
         hints = (file, *reversed(path.parts[:-1]))
         versions = tuple(int(n[1]) for part in place.below[:-1] if (n := _VERSION.fullmatch(part)))
         serial = (*versions, counter(file))
         return [replace(c, file=file, lesson_hints=hints, serial=c.serial or serial) for c in claims]
+
+    def _doubt(self, place: Place) -> str:
+        """What a person should know of a name that no platform gave; empty if it is plain enough."""
+        parts = place.here.parts
+        above, inside = place.above.parts, [(*parts, child) for child in self._children.get(parts, ())]
+        if place.is_file:
+            return ""
+        if self._is_single(parts) and self._stand.get(above[:-1]) is False:
+            return f"{place.here}: {above[-1]!r} is nobody's name that is known, so {parts[-1]!r} is taken for the student"
+        people = {
+            name: None for each in inside if each not in self._children for name in self._people_in(each)
+        }
+        if len(people) > 1:
+            names = ", ".join(map(repr, people))
+            return f"{place.here}: its files are called after several people ({names}), and all are taken for the work of {parts[-1]!r}"
+        folders = [each for each in inside if each in self._children]
+        if self._is_single(parts) and len(inside) == len(folders) == 1 and not self._named(parts[-1]):
+            return f"{place.here}: {parts[-1]!r} is taken for the student's name and {folders[0][-1]!r} for a folder of theirs"
+        return ""
 
     def wraps(self, parts: tuple[str, ...]) -> bool:
         """Tell whether a folder only wraps what others handed in."""
@@ -114,14 +133,34 @@ class Layout:
             return True
         if (here := self._students_stand(parts[:-1])) is not None:
             return not here
-        if any(len(self._children[parts[:depth]]) > 1 for depth in range(1, len(parts))):
+        if not self._is_single(parts):
             return False
         inside = [(*parts, child) for child in self._children[parts]]
-        senders = {claim.key for each in inside for claim in self._claims_of(each) if claim.key}
+        senders = {person for each in inside for person in self._people_in(each)}
         has_folder = any(each in self._children and not each[-1].startswith(".") for each in inside)
         if is_container(name, self.notes.lessons):
             return has_folder or bool(senders)
         return len(senders) > 1 or (len(inside) > 1 and has_folder)
+
+    def _is_single(self, parts: tuple[str, ...]) -> bool:
+        """Whether a folder is alone in its own, and that in its own, and so on up."""
+        return len(parts) > 1 and all(
+            len(self._children[parts[:depth]]) == 1 for depth in range(1, len(parts))
+        )
+
+    def _people_in(self, parts: tuple[str, ...]) -> set[str]:
+        """Whom a name is called after: those a platform tells, those who are known, or two words beside a lesson's."""
+        lessons, name = self.notes.lessons, parts[-1]
+        if claims := self._claims_of(parts):
+            return {claim.key for claim in claims if claim.key}
+        if people := self._named(name):
+            return set(people)
+        rest = (
+            left_over(name, lessons)
+            if name.lower().endswith(".ipynb") and lesson_named(name, lessons)
+            else ""
+        )
+        return {slug(rest)} if len(rest.split()) > 1 else set()
 
     def _students_stand(self, level: tuple[str, ...]) -> bool | None:
         """Whether the students stand in this folder (True) or one further down (False); None if nobody is known in either."""
@@ -139,7 +178,7 @@ class Layout:
         """Whether a folder can be nobody's: `Lesson 1`, `assignment_7_export`, `.ipynb_checkpoints`."""
         lessons = self.notes.lessons
         return (
-            name.startswith(".")
+            name == ".ipynb_checkpoints"
             or any(platform.wraps(name) for platform in platforms.PLATFORMS)
             or bool(lesson_named(name, lessons) and not left_over(name, lessons))
         )
@@ -231,7 +270,7 @@ def _plain(place: Place, notes: Notes) -> Claim:
     name = without_endings(part) if is_file or is_archive(part) else unicodedata.normalize("NFC", part)
     if lesson_named(name, notes.lessons) or is_file:
         name = left_over(name, notes.lessons)
-    if not slug(name):
+    if not slug(name) or part.startswith("."):  # what a program keeps for itself is nobody's
         name = ""
     within = (name,) if name else tuple(reversed(place.above.parts))
     kind = "file name" if is_file else "folder"

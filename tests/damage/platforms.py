@@ -1,4 +1,4 @@
-"""Zips as Moodle, Canvas, Blackboard, Gradescope, Drive and nbgrader hand them out."""
+"""Zips as the learning platforms hand them out."""
 
 from __future__ import annotations
 
@@ -162,5 +162,126 @@ def nbgrader(path: Path, lesson: str, work: bytes, older: bytes) -> Path:
             f"submitted/amueller/{lesson}/{lesson}.ipynb": older,
             f"submitted/amueller/{lesson}/timestamp.txt": b"2026-03-01 09:00:00.000000 UTC",
             f"submitted/amueller+{lesson}+2026-03-02 09:00:00.000000 UTC+aZ1/{lesson}.ipynb": work,
+        },
+    )
+
+
+def brightspace(path: Path, lesson: str, work: bytes, older: bytes) -> Path:
+    """One folder an attempt, with the local time; a list of all beside them."""
+    return write_zip(
+        path,
+        {
+            f"10234-556677 - Anna Müller - Mar 1, 2026 1107 PM/{lesson}.ipynb": older,
+            f"10234-556677 - Anna Müller - Mar 2, 2026 905 AM/{lesson}.ipynb": work,
+            f"10235-556677 - José Núñez - Feb 28, 2026 1205 AM/{lesson} (1).ipynb": work,
+            f"10236-556677 - Sam Lee - 27 février 2026 2305/{lesson}.ipynb": work,
+            "index.html": b"<html><body>Submissions</body></html>",
+        },
+    )
+
+
+def ilias(path: Path, lesson: str, work: bytes, older: bytes) -> Path:
+    """A folder a student below one for all; the login may hold an underscore."""
+    return write_zip(
+        path,
+        {
+            f"Übung 3/Abgaben/Müller_Anna_a01_1234/20260301090000_{lesson}.ipynb": older,
+            f"Übung 3/Abgaben/Müller_Anna_a01_1234/20260301120000_{lesson}.ipynb": work,
+            f"Übung 3/Abgaben/Núñez_José_a_02_1235/{lesson}.ipynb": work,
+            f"Übung 3/Abgaben/Lee_Sam_slee_1236/{lesson}.ipynb": work,
+        },
+    )
+
+
+def moodle_groups(path: Path, lesson: str, work: bytes) -> Path:
+    """The group's name stands before each student's; both may have dashes."""
+    return write_zip(
+        path,
+        {
+            f"Gruppe 3-Anna Müller_1001_assignsubmission_file_/{lesson}.ipynb": work,
+            f"Default group-José Núñez_1002_assignsubmission_file_/{lesson}.ipynb": work,
+            f"Mo-Di-Mi-Eva-Lena Groß_1003_assignsubmission_file_/{lesson}.ipynb": work,
+        },
+    )
+
+
+def moodle_blind(path: Path, lesson: str, work: bytes) -> Path:
+    """Blind marking, in the words of several languages."""
+    words = ("Participant", "Teilnehmer_in", "Participante", "Deltaker", "Участник")
+    return write_zip(
+        path,
+        {f"{word}_{77 + n}_assignsubmission_file_/{lesson}.ipynb": work for n, word in enumerate(words)},
+    )
+
+
+def sakai(path: Path, lesson: str, work: bytes) -> Path:
+    """Name and login, the time of hand-in in a file of its own; a student may attach one of that name."""
+    return write_zip(
+        path,
+        {
+            f"Homework 3/Müller, Anna(a01)/Submission attachment(s)/{lesson}.ipynb": work,
+            "Homework 3/Müller, Anna(a01)/timestamp.txt": b"20260301225959123",
+            "Homework 3/Müller, Anna(a01)/Submission attachment(s)/timestamp.txt": b"20010101000000000",
+            f"Homework 3/Núñez, José(jn)/Submission attachment(s)/{lesson}.ipynb": work,
+            "Homework 3/Núñez, José(jn)/timestamp.txt": b"2026-03-02T08:00:00Z",
+            "Homework 3/grades.csv": b"Display ID,ID,Last Name\n",
+        },
+    )
+
+
+def teams(path: Path, lesson: str, work: bytes, older: bytes) -> Path:
+    """Versions are counted by the platform; a draft that was not turned in lies apart."""
+    return write_zip(
+        path,
+        {
+            f"Student Work/Submitted files/Anna Müller/Lesson/Version 2/{lesson}.ipynb": older,
+            f"Student Work/Submitted files/Anna Müller/Lesson/Version 10/{lesson}.ipynb": work,
+            f"Student Work/Working files/Anna Müller/Lesson/draft {lesson}.ipynb": older,
+            f"Student Work/Working files/José Núñez/Lesson/{lesson}.ipynb": work,
+        },
+    )
+
+
+def classroom(path: Path, lesson: str, work: bytes) -> Path:
+    """Google Classroom's folder in Drive: the files of all, the name before a dash."""
+    return write_zip(
+        path,
+        {
+            f"Physics 101/Anna Müller - {lesson}.ipynb": work,
+            "Physics 101/José Núñez - Untitled0.ipynb": work,
+        },
+    )
+
+
+def clones(path: Path, lesson: str, work: bytes) -> Path:
+    """What `gh classroom clone` makes: a repository a student, called after the assignment and the user."""
+    return write_zip(
+        path,
+        {
+            f"hw-three-submissions/hw-three-{user}/notebooks/{lesson}/{lesson}.ipynb": work
+            for user in ("annam", "nunez-jose")
+        },
+    )
+
+
+def homes(path: Path, lesson: str, work: bytes) -> Path:
+    """Homes of a JupyterHub into which nbgitpuller cloned the course."""
+    return write_zip(
+        path,
+        {
+            f"home/jupyter-a01/skip-connections/notebooks/{lesson}/{lesson}.ipynb": work,
+            f"home/jupyter-a02/skip-connections/notebooks/{lesson}/{lesson}.ipynb": work,
+        },
+    )
+
+
+def nobody_knows(path: Path, lesson: str, work: bytes) -> Path:
+    """A platform that nobody has heard of: numbers and words round the names."""
+    return write_zip(
+        path,
+        {
+            f"export 2026/0001#Müller, Anna#try 1/{lesson}.ipynb": work,
+            f"export 2026/0002#jose@example.org#try 1/{lesson}.ipynb": work,
+            f"export 2026/0003#Zoë Stranger#try 1/Anna Müller/{lesson}.ipynb": b"{}",
         },
     )

@@ -5,6 +5,10 @@ from pkgutil import iter_modules
 
 from course.intake.claim import Platform
 
-PLATFORMS: tuple[Platform, ...] = tuple(
-    import_module(f"{__name__}.{module.name}").PLATFORM for module in iter_modules(__path__)
-)
+
+def found() -> tuple[Platform, ...]:
+    """The platforms whose modules lie in this folder."""
+    return tuple(import_module(f"{__name__}.{module.name}").PLATFORM for module in iter_modules(__path__))
+
+
+PLATFORMS = found()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from course.intake.claim import Claim, Notes, Place, Platform
 
@@ -30,7 +31,7 @@ class Moodle(Platform):
         masked = _MASK.fullmatch(name)
         label = f"{name} {number}" if masked and not masked["number"] else name
         aside = "" if found["kind"] == "submission" else "feedback of a teacher, nothing handed in"
-        hints = (name, *self._without_group(name, place, notes))
+        hints = (name, *_without_group(name, place, notes))
         return [
             Claim(
                 "Moodle",
@@ -44,12 +45,18 @@ class Moodle(Platform):
             )
         ]
 
-    def _without_group(self, name: str, place: Place, notes: Notes) -> list[str]:
-        """What may be the name after a group's, `Group 3-Anna-Lena Doe`, where every name has a dash."""
-        names = list(notes.beside.get(place.above, ()))[:200]
-        if not all("-" in other.partition("_")[0] for other in names if _NAME.fullmatch(other)):
-            return []
-        return [name[at + 1 :] for at, letter in enumerate(name) if letter == "-"]
+
+@lru_cache(maxsize=64)
+def _have_groups(names: tuple[str, ...]) -> bool:
+    """Whether every name in a folder has a dash, as it has where Moodle writes the group before it."""
+    return all("-" in other.partition("_")[0] for other in names if _NAME.fullmatch(other))
+
+
+def _without_group(name: str, place: Place, notes: Notes) -> list[str]:
+    """What may be the name after a group's, the longest first: `Group 3-Anna-Lena Doe`."""
+    if not _have_groups(notes.beside.get(place.above, ())):
+        return []
+    return [name[at + 1 :] for at, letter in enumerate(name) if letter == "-"]
 
 
 PLATFORM = Moodle()
