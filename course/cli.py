@@ -226,5 +226,5 @@ def of_the_machine(error: OSError) -> str:
 def fail(sentence: str) -> NoReturn:
     """End with one red sentence."""
     LOG.error(sentence)
-    Console(stderr=True, highlight=False).print(Text(sentence, style="red"), soft_wrap=True)
+    Console(stderr=True, highlight=False, markup=False).print(Text(sentence, style="red"), soft_wrap=True)
     raise SystemExit(1) from None

@@ -157,7 +157,12 @@ class _Execution:
         why = "the notebook stopped its kernel too often"
         while self._kernels <= self._limits.restarts:
             if time.monotonic() > self._deadline:
-                return None, why if self._kernels else f"the notebook took more than {self._limits.notebook_wall:g} seconds in all"
+                return (
+                    None,
+                    why
+                    if self._kernels
+                    else f"the notebook took more than {self._limits.notebook_wall:g} seconds in all",
+                )
             self._kernels += 1
             try:
                 kernel = await self._fresh(stack)
@@ -268,7 +273,7 @@ class _Execution:
         limits = self._limits
         reader, writer = await asyncio.open_connection(sock=SERVER.open_check(), limit=LINE_BYTES)
         try:
-            task = {"name": name, "setup": self._setup, "source": source}
+            task: dict[str, Any] = {"name": name, "setup": self._setup, "source": source}
             task |= {"cpu": limits.check_cpu, "memory": limits.check_memory}
             budget: Budget = kernel.budget()
             writer.write(json.dumps(task).encode() + b"\n")
@@ -311,7 +316,7 @@ class _Execution:
             cell.outputs.append(new_output("execute_result", data=data, execution_count=None))
 
 
-def _tags(cell: NotebookNode) -> list:
+def _tags(cell: NotebookNode) -> list[Any]:
     """A cell's tags, whatever a submission put there."""
     tags = cell.metadata.get("tags")
     return tags if isinstance(tags, list) else []

@@ -24,8 +24,9 @@ from traitlets import Dict, Unicode
 from course.config import grader_config, run_quietly
 from course.editions.build import generate
 from course.grading.execute import grade_id, is_check, run
-from course.grading.job import allowed, checker_version, confinement, key_and_files
+from course.grading.job import allowed, checker_version, key_and_files
 from course.grading.outputs import error_output
+from course.grading.sandboxes.choose import confinement
 from course.model import Course, CourseError, Job, Lesson, Limits, Outcome, Score, Submission
 from course.store import RECEIPT, Store, notebook_text, stamp_text, write_text
 
@@ -161,7 +162,9 @@ def _hold_against(outcome: Outcome, path: Path) -> None:
             verdict = outcome.verdicts.get(grade_id(cell))
             failed = any(output.output_type == "error" for output in cell.outputs)
             if failed == bool(verdict and verdict.passed):
-                raise CourseError(f"nbgrader graded {grade_id(cell)} by other outputs than those of its check")
+                raise CourseError(
+                    f"nbgrader graded {grade_id(cell)} by other outputs than those of its check"
+                )
 
 
 def register(course: Course, lesson: Lesson) -> None:

@@ -16,10 +16,11 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import zmq
 import zmq.asyncio
-from jupyter_client import AsyncKernelManager
+from jupyter_client.manager import AsyncKernelManager
 from nbformat import NotebookNode
 
 from course.grading.outputs import Outputs, error_output
@@ -71,7 +72,7 @@ class StudentKernel:
         self.lost_to_memory = False  # it was killed, not by us: by itself, or for want of memory
         self._manager, self._base, self._limits, self._deadline = manager, base, limits, deadline
         self._gone = ""
-        self._replies: dict[str, asyncio.Future] = {}
+        self._replies: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._cell: tuple[str, Outputs, asyncio.Event] | None = None
 
     def budget(self) -> Budget:
@@ -150,9 +151,9 @@ class StudentKernel:
             return ""
         return answer if isinstance(answer, str) else ""
 
-    async def _reply(self, request: dict, budget: Budget) -> dict:
+    async def _reply(self, request: dict[str, Any], budget: Budget) -> dict[str, Any]:
         """Send a request and wait for the content of its reply, as long as budget and limits allow."""
-        future = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         key = request["header"]["msg_id"]
         self._replies[key] = future
         try:
@@ -168,7 +169,7 @@ class StudentKernel:
         finally:
             del self._replies[key]
 
-    async def _until(self, future: asyncio.Future, budget: Budget) -> str:
+    async def _until(self, future: asyncio.Future[dict[str, Any]], budget: Budget) -> str:
         """Wait for a reply; give "" once it is there, else why not to wait longer.
 
         Raises:
@@ -246,7 +247,7 @@ class StudentKernel:
     def _late(self) -> str:
         return f"the notebook took more than {self._limits.notebook_wall:g} seconds in all"
 
-    async def _pump(self, receive: Callable, handle: Callable[[dict], None]) -> None:
+    async def _pump(self, receive: Callable[..., Any], handle: Callable[[dict[str, Any]], None]) -> None:
         """Pass messages on; forged and malformed ones are dropped."""
         while True:
             try:
@@ -254,12 +255,12 @@ class StudentKernel:
             except Exception:
                 await asyncio.sleep(0.001)
 
-    def _on_shell(self, message: dict) -> None:
+    def _on_shell(self, message: dict[str, Any]) -> None:
         future = self._replies.get(message["parent_header"]["msg_id"])
         if future and not future.done() and isinstance(message["content"], dict):
             future.set_result(message["content"])
 
-    def _on_iopub(self, message: dict) -> None:
+    def _on_iopub(self, message: dict[str, Any]) -> None:
         self._heard.set()
         if not self._cell:
             return
@@ -274,7 +275,7 @@ class StudentKernel:
 
     async def _watch(self) -> None:
         """Look after the limits that no single cell has: memory, processes, disk and the notebook's time."""
-        provisioner = self._manager.provisioner
+        provisioner: Any = self._manager.provisioner
         shown = [str(self._base / "sockets"), str(self._base / "work")]
         while not self._gone:
             processes = family(provisioner.pid)
@@ -292,7 +293,7 @@ class StudentKernel:
             await asyncio.sleep(PULSE)
 
 
-def _asks_to_exit(reply: dict) -> bool:
+def _asks_to_exit(reply: dict[str, Any]) -> bool:
     """Tell whether a cell called exit() or quit(): the kernel then ends a moment later."""
     payload = reply.get("payload")
     return isinstance(payload, list) and any(

@@ -25,7 +25,9 @@ def clean(text: Any) -> str:
 
 def error_output(name: str, text: str) -> NotebookNode:
     """An error as a notebook shows it, with its text for a traceback."""
-    return new_output("error", ename=clean(name), evalue=clean(text), traceback=[clean(text)])
+    words = {"ename": clean(name), "evalue": clean(text), "traceback": [clean(text)]}
+    made: NotebookNode = new_output("error", **words)
+    return made
 
 
 class Outputs:
@@ -38,7 +40,7 @@ class Outputs:
         self._pieces_left = limits.outputs
         self._cut = False
 
-    def take(self, kind: str, content: dict) -> None:
+    def take(self, kind: str, content: dict[str, Any]) -> None:
         """Add what a message shows; anything malformed or too large is left out.
 
         Args:
@@ -67,7 +69,7 @@ class Outputs:
         elif text:
             self._append(new_output("stream", name=name, text=text))
 
-    def _bundle(self, data: dict) -> NotebookNode:
+    def _bundle(self, data: dict[str, Any]) -> NotebookNode:
         """The kinds of data that may stay."""
         kept = NotebookNode()
         if "text/plain" in data:

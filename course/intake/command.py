@@ -36,7 +36,7 @@ def collect_command(
     """Take in what students handed in: repair it, say what became of every file, place it for grading."""
     from course.intake import collect
 
-    course, console = load_course(), Console()
+    course, console = load_course(), Console(highlight=False, markup=False)
     classroom = course.classroom
     named = course.lesson(lesson).name if lesson else ""
     with Store(classroom).writing(), console.status("reading what was handed in"):

@@ -20,6 +20,7 @@ import signal
 import stat
 import sys
 from pathlib import Path
+from typing import Any
 
 PR_SET_PDEATHSIG, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 1, 24, 38, 47
 LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT = 444, 445, 446
@@ -88,12 +89,12 @@ class PathBeneath(ctypes.Structure):
     _fields_ = (("rights", ctypes.c_uint64), ("fd", ctypes.c_int32))
 
 
-libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+libc: Any = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
-def syscall(number: int, *args) -> int:
+def syscall(number: int, *args: Any) -> int:
     """Make a system call; raise OSError where it fails."""
-    result = libc.syscall(ctypes.c_long(number), *args)
+    result: int = libc.syscall(ctypes.c_long(number), *args)
     if result < 0:
         raise OSError(ctypes.get_errno(), f"system call {number}: {os.strerror(ctypes.get_errno())}")
     return result
@@ -229,7 +230,7 @@ def refuse_system_calls(own_processes: bool) -> None:
         raise OSError(-status, f"seccomp: {os.strerror(-status)}")
 
 
-def confine(spec: dict) -> None:
+def confine(spec: dict[str, Any]) -> None:
     """Take on everything that `spec` asks for, in the order in which it is possible."""
     if sys.platform == "linux":
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -251,7 +252,7 @@ def confine(spec: dict) -> None:
 def load_bridge() -> None:
     """Import this folder as the package `bridge`, whatever is installed, so that the bridge is there."""
     folder = Path(__file__).parent
-    spec = importlib.util.spec_from_file_location(
+    spec: Any = importlib.util.spec_from_file_location(
         "bridge", folder / "__init__.py", submodule_search_locations=[str(folder)]
     )
     package = importlib.util.module_from_spec(spec)

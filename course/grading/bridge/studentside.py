@@ -9,6 +9,7 @@ from __future__ import annotations
 import builtins
 import importlib
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 from . import wire
@@ -60,7 +61,7 @@ def _described(error: BaseException) -> tuple[str, str, str]:
     return type(error).__name__[:100], known, text
 
 
-def _refer(value: Any) -> list:
+def _refer(value: Any) -> list[Any]:
     """Keep an object here and hand out its number."""
     _objects.append(value)
     return ["object", len(_objects) - 1, callable(value), type(value).__name__[:100]]
@@ -103,11 +104,11 @@ def _names(check: str, names: list[str]) -> dict[str, Any]:
     return found
 
 
-def _call(target: Any, args: tuple, kwargs: dict) -> Any:
+def _call(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     return target(*args, **kwargs)
 
 
-def _items(target: Any) -> list:
+def _items(target: Any) -> list[Any]:
     """What iterating gives, as far as may cross.
 
     Raises:
@@ -123,7 +124,7 @@ def _text(target: Any) -> str:
     return repr(target)[:TEXT]
 
 
-_OPERATIONS = {
+_OPERATIONS: dict[str, Callable[..., Any]] = {
     "snapshot": _snapshot,
     "names": _names,
     "call": _call,

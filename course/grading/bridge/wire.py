@@ -35,7 +35,7 @@ TORCH_DTYPES = tuple(
     for bits in sizes
 )
 
-Refer = Callable[[Any], list]
+Refer = Callable[[Any], list[Any]]
 Resolve = Callable[..., Any]
 
 
@@ -109,7 +109,7 @@ def _encode(value: Any, refer: Refer, arrays: list[bytes], limit: int, depth: in
     if depth == 0:
         raise WireError(f"values nested more than {DEPTH} deep")
 
-    def each(items: Any) -> list:
+    def each(items: Any) -> list[Any]:
         return [_encode(item, refer, arrays, limit, depth - 1) for item in items]
 
     if _is(value, "numpy", "generic"):  # before float and str: numpy.float64 is a float, too
@@ -155,7 +155,7 @@ def _is(value: Any, module: str, name: str) -> bool:
     return isinstance(kind, type) and isinstance(value, kind)
 
 
-def _array(value: Any, arrays: list[bytes], limit: int) -> list:
+def _array(value: Any, arrays: list[bytes], limit: int) -> list[Any]:
     """An array as dtype, shape and the place of its bytes."""
     import numpy as np
 
@@ -166,7 +166,7 @@ def _array(value: Any, arrays: list[bytes], limit: int) -> list:
     return ["array", plain.dtype.str, list(plain.shape), len(arrays) - 1]
 
 
-def _tensor(value: Any, arrays: list[bytes], limit: int) -> list | None:
+def _tensor(value: Any, arrays: list[bytes], limit: int) -> list[Any] | None:
     """A dense tensor as dtype, shape, place of its bytes and whether it asks for gradients; None for others."""
     import torch
 
@@ -190,7 +190,7 @@ def _decode(data: Any, resolve: Resolve, arrays: list[bytes], depth: int) -> Any
         raise WireError("malformed message: not a tagged value")
     tag, *rest = data
 
-    def each(items: Any) -> list:
+    def each(items: Any) -> list[Any]:
         if not isinstance(items, list):
             raise WireError("malformed message: not a list")
         return [_decode(item, resolve, arrays, depth - 1) for item in items]
@@ -203,7 +203,8 @@ def _decode(data: Any, resolve: Resolve, arrays: list[bytes], depth: int) -> Any
         return dict(zip(keys, values, strict=True))
     if tag in ("slice", "range"):
         (items,) = rest
-        start, stop, step = (_whole(x) if x is not None or tag == "range" else None for x in each(items))
+        ends: list[Any] = [_whole(x) if x is not None or tag == "range" else None for x in each(items)]
+        start, stop, step = ends
         if tag == "slice":
             return slice(start, stop, step)
         made = range(start, stop, step)
@@ -252,7 +253,7 @@ def _bytes(place: Any, shape: Any, kind: str, itemsize: int, arrays: list[bytes]
     return arrays[place], shape
 
 
-def _decode_numpy(tag: str, rest: list, arrays: list[bytes]) -> Any:
+def _decode_numpy(tag: str, rest: list[Any], arrays: list[bytes]) -> Any:
     """An array, a numpy scalar or a numpy dtype."""
     import numpy as np
 
@@ -272,7 +273,7 @@ def _decode_numpy(tag: str, rest: list, arrays: list[bytes]) -> Any:
     return array
 
 
-def _decode_torch(tag: str, rest: list, arrays: list[bytes]) -> Any:
+def _decode_torch(tag: str, rest: list[Any], arrays: list[bytes]) -> Any:
     """A tensor or a torch dtype."""
     import torch
 

@@ -76,7 +76,7 @@ class Channel:
         elif type(value) is dict:
             self._remember([*value, *value.values()])
 
-    def _refer(self, value: Any) -> list:
+    def _refer(self, value: Any) -> list[Any]:
         """Name a proxy by its number and a function or class by its import path."""
         if isinstance(value, Proxy):
             return ["object", _number_of(value)]
@@ -116,24 +116,27 @@ def import_path(value: Any) -> tuple[str, str] | None:
 def _exception(name: str, builtin: str, text: str) -> Exception:
     """The exception to raise here for one that was raised there, marked as the student's."""
     error = _like(name, builtin, text)
-    error.from_student = True
+    error.from_student = True  # type: ignore[attr-defined]  # read by trusted.py
     return error
 
 
 def _like(name: str, builtin: str, text: str) -> Exception:
     """An exception of the builtin class of this name, or of a `StudentError` named after it."""
-    kind = getattr(builtins, builtin, None)
+    kind: Any = getattr(builtins, builtin, None)
+    made: Exception
     if not (isinstance(kind, type) and issubclass(kind, Exception)) or issubclass(kind, NOT_AN_ERROR):
         kind = Exception
     if kind is not Exception and kind.__name__ == name:
         try:
-            return kind(text)
+            made = kind(text)
+            return made
         except TypeError:  # the builtin wants more arguments, as UnicodeDecodeError does
             pass
     try:
-        return type(_identifier(name), (StudentError, kind), {})(text)
+        made = type(_identifier(name), (StudentError, kind), {})(text)
     except TypeError:
-        return type(_identifier(name), (StudentError,), {})(text)
+        made = type(_identifier(name), (StudentError,), {})(text)
+    return made
 
 
 def _identifier(name: str) -> str:
@@ -150,7 +153,7 @@ class Proxy:
         object.__setattr__(self, "_Proxy__channel", channel)
         object.__setattr__(self, "_Proxy__number", number)
 
-    def __beside__(self, function: Callable, *args: Any, **kwargs: Any) -> Any:
+    def __beside__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Run an importable function in the student's process (`helpers.checks.beside` looks for this)."""
         return self.__channel.request("call", target=function, args=args, kwargs=kwargs)
 
@@ -208,11 +211,13 @@ class CallableProxy(Proxy):
 
 
 def _number_of(proxy: Proxy) -> int:
-    return object.__getattribute__(proxy, "_Proxy__number")
+    number: int = object.__getattribute__(proxy, "_Proxy__number")
+    return number
 
 
 def _channel_of(proxy: Proxy) -> Channel:
-    return object.__getattribute__(proxy, "_Proxy__channel")
+    channel: Channel = object.__getattribute__(proxy, "_Proxy__channel")
+    return channel
 
 
 @functools.lru_cache(maxsize=256)

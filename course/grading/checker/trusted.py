@@ -40,13 +40,13 @@ class TrustedServer:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._process: subprocess.Popen | None = None
+        self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0
 
     def start(self) -> None:
         """Start the server, if there is none, and do not wait for it."""
         with self._lock:
-            if self._owner != os.getpid() or self._process.poll() is not None:
+            if self._owner != os.getpid() or not self._process or self._process.poll() is not None:
                 self._start()
 
     def open_check(self) -> socket.socket:
@@ -266,7 +266,7 @@ def check(name: str, setup: list[str], source: str, ask: Any) -> Verdict:
 def _run(source: str, space: dict[str, Any]) -> Any:
     """Execute a cell; give the value of its last line, as a notebook would show it."""
     tree = ast.parse(source)
-    last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    last: Any = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
     exec(compile(tree, "<check>", "exec"), space)
     return eval(compile(ast.Expression(last.value), "<check>", "eval"), space) if last else None
 

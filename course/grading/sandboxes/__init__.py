@@ -22,6 +22,8 @@ class Sandbox(Protocol):
     name: str
     rank: int | None
 
+    def __hash__(self) -> int: ...
+
     def words(self) -> str:
         """Say what stands on this machine, for the record; raise OSError where it cannot stand."""
 

@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from course.grading import sandboxes
 from course.grading.sandboxes import Sandbox
@@ -135,7 +136,7 @@ def sweep() -> int:
     return swept
 
 
-def spec(name: str, room: Path, limits: Limits) -> dict:
+def spec(name: str, room: Path, limits: Limits) -> dict[str, Any]:
     """Tell the launcher what to take on.
 
     Args:

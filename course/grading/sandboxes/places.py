@@ -35,10 +35,11 @@ def readable() -> list[Path]:
         sys.base_prefix,
         *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
     ]
-    helpers = importlib.util.find_spec("helpers").submodule_search_locations
+    package = importlib.util.find_spec("helpers")
+    helpers: list[str] = list(package.submodule_search_locations or []) if package else []
     wanted = [
         Path(os.path.abspath(p))
-        for p in (*SYSTEM, *SETTINGS, *python, *map(os.path.realpath, python), *helpers, BRIDGE)
+        for p in (*SYSTEM, *SETTINGS, *python, *map(os.path.realpath, python), *helpers, str(BRIDGE))
     ]
     top = [p for p in dict.fromkeys(wanted) if not any(q != p and q in p.parents for q in wanted)]
     outside = [part for path in top if path.exists() for part in without(path, hidden())]
