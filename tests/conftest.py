@@ -11,7 +11,12 @@ from course.model import Course
 
 # Modules whose tests start kernels: all of them, or those that use one of these fixtures. Single tests are marked where they stand.
 ALL = {"request"}  # which the fixture below gives to every test
-KERNELS = {"test_attacks": ALL, "test_grading": ALL, "test_sandbox": {"told", "walls"}}
+KERNELS = {
+    "test_attacks": ALL,
+    "test_grading": ALL,
+    "test_sandbox": {"told", "walls"},
+    "test_store": {"course"},  # a class that is collected and recorded in whole: seconds each
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

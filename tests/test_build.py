@@ -49,6 +49,7 @@ def test_building_again_changes_no_byte(copy):
     assert both(copy) == before
 
 
+@pytest.mark.kernel
 def test_executing_again_changes_no_byte(copy):
     """On one processor: another may round a coordinate of a figure otherwise, so the first build is made here."""
     build.build(copy, copy.lessons[0], force=True)
@@ -210,6 +211,7 @@ def test_lint_refuses(damage, word):
     assert any(word in problem for problem in lint(COURSE, lesson, notebook))
 
 
+@pytest.mark.kernel
 def test_a_failing_solution_stops_the_build_and_keeps_the_old_notebooks(copy):
     before = both(copy)
     edit(

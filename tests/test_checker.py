@@ -454,6 +454,7 @@ def grades(**answers: str) -> tuple[dict[str, float], object, NotebookNode]:
     )
 
 
+@pytest.mark.kernel
 def test_each_answer_gets_its_own_verdict():
     scores, report, executed = grades(
         right="def right(): return 1",
@@ -471,6 +472,7 @@ def test_each_answer_gets_its_own_verdict():
     assert report.outcome.kernels == 1 and not report.outcome.left_out
 
 
+@pytest.mark.kernel
 def test_cells_that_kill_or_hang_the_kernel_are_left_out_and_the_others_count():
     scores, report, _ = grades(
         first="def first(): return 1",
@@ -484,6 +486,7 @@ def test_cells_that_kill_or_hang_the_kernel_are_left_out_and_the_others_count():
     assert "cell 4 was left out: it ended the kernel" in report.told["killer_check"]
 
 
+@pytest.mark.kernel
 def test_a_slow_cell_is_stopped_and_a_deadly_answer_costs_only_its_own_points():
     scores, report, _ = grades(
         slow="while True: pass",
@@ -498,12 +501,14 @@ def test_a_slow_cell_is_stopped_and_a_deadly_answer_costs_only_its_own_points():
     assert "MiB of memory" in report.told["greedy_check"]
 
 
+@pytest.mark.kernel
 def test_without_a_kernel_all_is_zero_and_nothing_ungraded():
     scores, report, _ = grades(**{f"k{i}": "import os; os._exit(0)" for i in range(4)})
     assert set(scores.values()) == {0}
     assert all("kernel" in text for text in report.told.values())
 
 
+@pytest.mark.kernel
 def test_checks_and_setup_come_from_the_key_alone():
     key = lesson(f="")
     submission = lesson(f="def f(): return 2")
@@ -520,6 +525,7 @@ def test_checks_and_setup_come_from_the_key_alone():
     assert executed.cells[3].outputs[0].output_type == "error"
 
 
+@pytest.mark.kernel
 def test_partial_credit_comes_from_the_check_alone():
     key = lesson(f="")
     key.cells[2].source = "float(call(f) == 1)"
@@ -531,6 +537,7 @@ def test_partial_credit_comes_from_the_check_alone():
     assert determine_grade(executed.cells[2]) == (0, 2.0) and "broken" in report.told["f_check"]
 
 
+@pytest.mark.kernel
 def test_data_files_lie_in_the_work_folder():
     report = ran(
         lesson(f="text = open('data.csv').read()\ndef f(): return int(text)"),
@@ -541,6 +548,7 @@ def test_data_files_lie_in_the_work_folder():
     assert report.told["f_check"] == "passed"
 
 
+@pytest.mark.kernel
 def test_when_the_notebooks_time_is_up_the_rest_is_zero_with_the_reason():
     submission = lesson(slow="import time\ntime.sleep(60)", good="def good(): return 1")
     report = ran(submission, lesson(slow="", good=""), Limits(notebook_wall=4))
@@ -562,6 +570,7 @@ def test_a_large_range_is_refused_before_it_is_unrolled():
     assert wire.loads('["range", [0, 10, 3]]', lambda *_: None, 10_000) == range(0, 10, 3)
 
 
+@pytest.mark.kernel
 @pytest.mark.parametrize(
     ("source", "mention"),
     [
@@ -576,6 +585,7 @@ def test_a_check_has_limits_of_its_own_and_says_so(source, mention):
     assert mention in ran(lesson(f="def f(): return 1"), key, LIMITED).told["f_check"]
 
 
+@pytest.mark.kernel
 def test_a_checker_that_dies_twice_is_a_machine_fault_and_no_verdict(tmp_path):
     key = lesson(f="", g="")
     key.cells[
@@ -586,6 +596,7 @@ def test_a_checker_that_dies_twice_is_a_machine_fault_and_no_verdict(tmp_path):
     assert (tmp_path / "tries").read_text() == "xx"
 
 
+@pytest.mark.kernel
 def test_a_checker_that_dies_once_is_asked_again(tmp_path):
     key = lesson(f="")
     key.cells[2].source = (
@@ -617,6 +628,7 @@ def test_a_machine_that_allows_less_than_the_limits_is_refused_before_anything_i
     assert "this machine allows 8,589,934,592" in said and "COURSE_LIMITS" in said and after == "30.0"
 
 
+@pytest.mark.kernel
 def test_a_job_that_is_stopped_ends_at_once_and_gives_no_outcome():
     stop = threading.Event()
     job = job_of(lesson(f="import time\ntime.sleep(80)\ndef f(): return 1"), lesson(f=""), QUICK)

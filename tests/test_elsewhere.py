@@ -42,6 +42,7 @@ def odd(tmp_path, monkeypatch, request):
     return course
 
 
+@pytest.mark.kernel
 @pytest.mark.parametrize("odd", [EVERYTHING], indirect=True)
 def test_a_class_is_graded_in_a_folder_with_an_odd_name(odd):
     (lesson,) = odd.lessons
@@ -56,6 +57,7 @@ def test_a_class_is_graded_in_a_folder_with_an_odd_name(odd):
     assert build.release(odd, lesson, odd.solution(lesson).read_text()) == odd.release(lesson).read_text()
 
 
+@pytest.mark.kernel
 @pytest.mark.parametrize("odd", [EVERYTHING], indirect=True)
 def test_nbgraders_own_button_works_in_a_folder_with_an_odd_name(odd):
     (lesson,) = odd.lessons
@@ -99,6 +101,7 @@ def test_wildcards_are_still_wildcards(tmp_path):
     assert literal.glob_below(f"{room}/none.ipynb") == []
 
 
+@pytest.mark.kernel
 @pytest.mark.parametrize("platform", ["win32", "darwin"])
 def test_all_but_grading_runs_where_there_is_no_linux(tmp_path, platform):
     run = subprocess.run(

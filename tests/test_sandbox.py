@@ -357,6 +357,7 @@ def test_the_switches_are_read_once_and_refused_where_they_make_no_sense(tmp_pat
         load_course(environment={"COURSE_CLASSROOM": " "})
 
 
+@pytest.mark.kernel
 def test_a_kernel_that_is_killed_for_want_of_memory_is_told_from_one_that_kills_itself():
     async def session() -> tuple[bool, bool]:
         found = []
