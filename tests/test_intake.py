@@ -638,6 +638,18 @@ def test_class_21_results_come_in_order_whatever_breaks():
     assert [words.get("read") for _, words, _ in found] == [1, None, 2, None, 3] * 4
 
 
+def test_class_21_who_stops_collecting_does_not_wait_for_a_file_that_hangs():
+    def files():
+        yield 0, {}, b"loop"
+        yield 1, {}, b"loop"
+        raise KeyboardInterrupt
+
+    with stubborn_workers(count=2, seconds=100_000) as workers:
+        with pytest.raises(KeyboardInterrupt):  # at once: else this test does not end
+            list(workers.map(files()))
+        assert workers.ask({}, b"fine") == ({"read": 4}, b"fine")
+
+
 def test_class_21_a_machine_without_limits_says_so_once(release, classroom, tiny, tmp_path):
     class Unlimited(Workers):
         @property

@@ -251,7 +251,8 @@ def _statements(text: str, lines: list[str]) -> list[tuple[int, int, str | None]
 
 def _first_line(node: ast.stmt) -> int:
     """Where a statement begins, its decorators included, from 1."""
-    return min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+    decorators: list[ast.expr] = getattr(node, "decorator_list", [])
+    return min([node.lineno, *(d.lineno for d in decorators)])
 
 
 def _is_comment(paragraph: str) -> bool:

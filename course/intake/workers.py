@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -64,9 +65,8 @@ class _Process:
             timer.cancel()
 
     def _ran_out_of_cpu(self) -> bool:
-        import signal
-
-        return self.popen.returncode == -getattr(signal, "SIGPROF", 0)
+        number = getattr(signal, "SIGPROF", None)
+        return number is not None and self.popen.returncode == -number
 
     def close(self) -> None:
         """End it; one that is at work is killed."""
@@ -98,6 +98,7 @@ class Workers(Generic[Item]):
     seconds: float = SECONDS
     memory: int = MEMORY
     _idle: list[_Process] = field(default_factory=list, repr=False)
+    _busy: list[_Process] = field(default_factory=list, repr=False)
     _limits: dict[str, bool] = field(default_factory=dict, repr=False)
 
     @property
@@ -117,36 +118,52 @@ class Workers(Generic[Item]):
             (the same, words, bytes) in the same order; words are {"failed": why} where it could not be read.
         """
         with ThreadPoolExecutor(self.count) as threads:
+            stop = threading.Event()
             ahead: deque[tuple[Item, Future[tuple[Words, bytes]]]] = deque()
             try:
                 for item, words, body in items:
-                    ahead.append((item, threads.submit(self._guarded, words, body)))
+                    ahead.append((item, threads.submit(self._guarded, words, body, stop)))
                     if len(ahead) > 2 * self.count:
                         first, future = ahead.popleft()
                         yield (first, *future.result())
                 for first, future in ahead:
                     yield (first, *future.result())
-            finally:
+            except BaseException:  # Ctrl-C: nobody waits for what is being read
+                stop.set()
                 for _, future in ahead:
                     future.cancel()
+                for process in list(self._busy):
+                    process.popen.kill()
+                raise
 
-    def _guarded(self, words: Words, body: bytes) -> tuple[Words, bytes]:
+    def _guarded(self, words: Words, body: bytes, stop: threading.Event) -> tuple[Words, bytes]:
         try:
-            return self.ask(words, body)
+            return self.ask(words, body, stop)
         except Failed as failed:
             return {FAILED: str(failed)}, b""
 
-    def ask(self, words: Words, body: bytes = b"") -> tuple[Words, bytes]:
+    def ask(
+        self, words: Words, body: bytes = b"", stop: threading.Event | None = None
+    ) -> tuple[Words, bytes]:
         """Have one file read; a process that died is given a second chance.
+
+        Args:
+            words, body: what the task takes.
+            stop: if it is set meanwhile, nobody wants the answer any more.
 
         Raises:
             Failed: if it broke twice, took too long or too much memory, or the task raised an error.
             CourseError: if no process can be started.
         """
+        process = None
         for _ in range(2):
+            if stop and stop.is_set():
+                raise Failed("stopped")
             process = self._take()
             deadline = self.seconds * BUSY if process.limits.get("cpu") else self.seconds
+            self._busy.append(process)
             answer, made, late = process.ask(words, body, deadline)
+            self._busy.remove(process)
             if answer:
                 self._give_back(process, bool(answer.pop("worn", False)))
                 if FAILED in answer:
@@ -154,7 +171,8 @@ class Workers(Generic[Item]):
                 return answer, made
             if late:
                 raise Failed(f"reading it took longer than {self.seconds:g} seconds")
-        raise Failed(f"reading it broke the program that reads, twice ({_end(process.popen.returncode)})")
+        code = process.popen.returncode if process else None
+        raise Failed(f"reading it broke the program that reads, twice ({_end(code)})")
 
     def _why(self, said: str) -> str:
         if said == "memory":
