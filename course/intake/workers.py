@@ -157,11 +157,13 @@ class Workers(Generic[Item]):
         """
         process = None
         for _ in range(2):
-            if stop and stop.is_set():
-                raise Failed("stopped")
             process = self._take()
             deadline = self.seconds * BUSY if process.limits.get("cpu") else self.seconds
             self._busy.append(process)
+            if stop and stop.is_set():  # looked at only now: `map` kills what is busy after it said so
+                self._busy.remove(process)
+                self._give_back(process, worn=False)
+                raise Failed("stopped")
             answer, made, late = process.ask(words, body, deadline)
             self._busy.remove(process)
             if answer:
