@@ -171,7 +171,7 @@ def test_class_01_another_version_of_the_solution_is_not_taken_for_work(
     )
     triage = collect(download, release, classroom)
     assert right(classroom, "X") == set()
-    changed = [row for row in triage.rows if row.status == "undecided"]
+    changed = [row for row in triage.rows if row.status == "waiting"]
     assert len(changed) == 2 and all("the instructor's edition" in row.reason for row in changed)
 
 
@@ -264,7 +264,7 @@ def test_class_02_a_true_tie_is_said_and_waits(release, classroom, tiny, tmp_pat
     files = {"x/a.ipynb": written(tiny.solved()), "x/b.ipynb": written(other), "y/z": b""}
     triage = collect(hand_in(tmp_path / "c", files), release, classroom)
     rows = rows_of(triage, "x")
-    assert {status for status, _ in rows.values()} == {"undecided"}
+    assert {status for status, _ in rows.values()} == {"waiting"}
     assert "b.ipynb" in rows["a.ipynb"][1] and f"--student x --lesson {LESSON}" in rows["a.ipynb"][1]
     assert not (classroom / "submitted/x").exists() and len(triage.waiting) == 3
     chosen = collect(tmp_path / "c/x/a.ipynb", release, classroom, student="x", lesson=LESSON)

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from course.intake.attempts import Attempt, is_changed
 from course.intake.reading import OURS
-from course.intake.triage import IGNORED, OLDER, TAKEN, UNDECIDED, UNREADABLE
+from course.intake.triage import IGNORED, OLDER, TAKEN, UNREADABLE, WAITING
 
 _NUMBERS = re.compile(r"\d+")
 
@@ -200,7 +200,7 @@ def _told(
     if aside := attempt.claim.aside or attempt.aside:
         return IGNORED, _join(attempt.problem, aside)
     if is_changed(attempt):
-        return UNDECIDED, (
+        return WAITING, (
             "the instructor's edition of the lesson with other answers in it; if they are the student's own work, collect it with --student ID"
         )
     if not student:
@@ -212,7 +212,7 @@ def _told(
     if attempt in tied:
         others = ", ".join(a.path for a in tied if a is not attempt)
         lesson = f" --lesson {attempt.lesson}" if attempt.lesson else ""
-        return UNDECIDED, _join(
+        return WAITING, _join(
             f"of the same time as {others}, with other answers: which one counts only a person can tell; collect that file with --student {student}{lesson}",
             f"graded meanwhile: {counts.path}" if counts else "",
         )

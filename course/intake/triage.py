@@ -18,13 +18,13 @@ from course.intake.roster import Person
 from course.intake.suspicion import Finding
 
 TAKEN, REPAIRED, UNREADABLE, OLDER, IGNORED = "taken", "repaired", "unreadable", "older", "ignored"
-UNDECIDED = "undecided"
+WAITING = "waiting"
 MANY = 30  # files after which the screen shows only what needs a person
 MEANING = {
     TAKEN: "goes to grading as it is",
     REPAIRED: "goes to grading; what was done is said",
     UNREADABLE: "not graded: to be replaced, or confirmed as zero",
-    UNDECIDED: "not graded: a person has to say which file counts",
+    WAITING: "not graded: a person has to say which file counts",
     OLDER: "a later one counts",
     IGNORED: "no notebook, and none was expected in its place",
 }
@@ -87,9 +87,7 @@ class Row:
     def needs_a_person(self) -> bool:
         """Whether something is lost if nobody looks at it."""
         return (
-            bool(self.doubts)
-            or self.status == UNDECIDED
-            or (self.status == UNREADABLE and not self.confirmed)
+            bool(self.doubts) or self.status == WAITING or (self.status == UNREADABLE and not self.confirmed)
         )
 
     @property
@@ -185,7 +183,7 @@ class Triage:
         table = Table(*HEADINGS, title=title)
         style = {
             UNREADABLE: "bold red",
-            UNDECIDED: "bold red",
+            WAITING: "bold red",
             REPAIRED: "yellow",
             OLDER: "dim",
             IGNORED: "dim",
@@ -261,7 +259,7 @@ table {{ border-collapse: collapse; }}
 th, td {{ border-bottom: 1px solid #ddd; padding: .35rem .6rem; text-align: left; vertical-align: top; white-space: pre-line; }}
 td:nth-child(1), td:nth-child(4), td:nth-child(5) {{ overflow-wrap: anywhere; }}
 td:nth-child(4) {{ min-width: 14rem; }} td:nth-child(5) {{ min-width: 20rem; }}
-.unreadable, .undecided {{ background: #fbe3e0; }} .repaired {{ background: #fdf4d8; }} .older, .ignored {{ color: #767676; }}
+.unreadable, .waiting {{ background: #fbe3e0; }} .repaired {{ background: #fdf4d8; }} .older, .ignored {{ color: #767676; }}
 dt {{ font-weight: 600; }}
 </style>
 </head>
