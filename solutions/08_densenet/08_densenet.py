@@ -52,6 +52,7 @@ from torch.nn import functional
 from helpers import architectures, datasets, dense1d, figures, training
 from helpers.checks import densenet as check
 from helpers.checks import progress
+from helpers.statistics import interval
 
 torch.set_num_threads(1)
 SEEDS = range(5)
@@ -639,7 +640,7 @@ for name, make in makers.items():
 families = {"ResNet": ["ResNet, width 8", "ResNet, width 16"], "DenseNet": ["DenseNet, k = 4"]}
 fig, axes = figures.panels(
     ["by parameters", "by memory"],
-    title="Trained for four passes: ahead by parameters, behind by memory",
+    title="Three networks after four passes, five seeds each",
     ylim=(0.6, 1),
     height=3.6,
 )
@@ -656,28 +657,21 @@ axes[1].set(xlabel="kB kept a curve")
 axes[0].legend(loc="lower right")
 figures.show(
     fig,
-    alt="Test accuracy of three networks, five seeds each, with mean and standard deviation. At about 1,380 parameters the DenseNet is ahead of the ResNet; by the memory that it needs it lies below the line between the two ResNets.",
+    alt="Test accuracy of three networks, five seeds each, with mean and standard deviation. The wider ResNet is ahead of both small networks.",
 )
 
-# %%
+# %% varies=true
 narrow, dense, wide = accuracy.values()
-gap, spread = dense.mean() - narrow.mean(), np.hypot(narrow.std(ddof=1), dense.std(ddof=1))
-line = np.interp(
-    cost["DenseNet, k = 4"][2], [cost[n][2] for n in families["ResNet"]], [narrow.mean(), wide.mean()]
-)
-print("equal parameters: the DenseNet is ahead by more than the spread:", bool(gap > spread))
-print(
-    "equal memory: the ResNets are ahead by more than its spread:",
-    bool(line - dense.mean() > dense.std(ddof=1)),
-)
-assert gap > spread and line - dense.mean() > dense.std(ddof=1)
-assert wide.min() > max(narrow.max(), dense.max())
+gap = dense - narrow  # one number a seed
+print(f"equal parameters, DenseNet - ResNet: {interval(gap):.3f}")
+print(f"ResNet, width 16 - DenseNet: {interval(wide - dense):.3f}")
+assert interval(wide - dense).low > 0
 
 # %% [markdown]
-# **What we should see.** In this short training the DenseNet is ahead at equal parameters, by more than the
-# seeds spread. But it keeps 1.6 times as many bytes, and by memory it lies *below* the line between the two
-# ResNets: who spends the memory on a wider ResNet gets more for it. (That one needs four times the
-# multiply-accumulates. Each meaning of "compact" has its own winner.)
+# **What we should see.** At equal parameters five seeds do not decide: the interval is as wide as the gap
+# itself. (Over 40 seeds the gap is about 0.03 ± 0.01: the DenseNet is ahead a little, by less than one seed
+# differs from the next.) It keeps 1.6 times as many bytes for that; the ResNet of width 16, which keeps still
+# more, is clearly ahead, and needs four times the multiply-accumulates.
 #
 # **What it does not show.** That DenseNets learn better. Four passes are not a finished training (a loss that
 # has not come down yet has many causes, vanishing gradients being one of them; here it is simply early), and
