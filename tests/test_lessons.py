@@ -170,6 +170,7 @@ def test_a_figure_is_the_same_bytes_twice_and_a_panel_draws():
         (float("inf"), 1.0, "not finite"),
         (np.ones((3, 1)), np.ones(3), "shape"),
         (1.0 + 1e-6, 1.0, "should be 1"),
+        (1.0 + 1e-6, 1.0, "a relative error of 1e-06"),
         (np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 3.0]), "index [2]"),
         ([[1, 2], [3]], np.ones((2, 2)), "made of numbers"),
         (np.array(["a"]), np.ones(1), "made of numbers"),

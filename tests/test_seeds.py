@@ -158,7 +158,9 @@ ERRATA = {
     ),
     # 002, the chain, the small net, the questions
     ("002", 1): Taught(
-        3, "one zero has become four", "assert with_skip == [0.0, 0.0, 0.0, 0.0] and input_gradient == 13.0"
+        3,
+        "one zero has become four",
+        "assert with_skip.tolist() == [0.0, 0.0, 0.0, 0.0] and input_gradient == 13.0",
     ),
     ("002", 2): Taught(
         3,
@@ -211,7 +213,7 @@ ERRATA = {
     # 003, the chapter and its exercise
     ("003", 1): Taught(
         3,
-        "the derivative is by the *weight*, not by its change",
+        "the derivative is with respect to the *weight*, not to its change",
         'assert not update_survives(1.0, -1e-19, "float32")',
     ),
     ("003", 2): Taught(

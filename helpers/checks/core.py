@@ -193,9 +193,12 @@ def close(
         where = np.unravel_index(np.argmax(np.abs(value - truth)), truth.shape)
         index = ", ".join(str(int(i)) for i in where)
         raise CheckFailed(
-            f"{what} is off most at index [{index}]: {value[where]:.6g} where {truth[where]:.6g} belongs."
+            f"{what} is off most at index [{index}]: {value[where]:.6g} where {truth[where]:.6g} belongs"
+            f"{_by_how_little(value[where], truth[where])}."
         )
-    raise CheckFailed(f"{what} should be {truth:.6g}, but yours is {value:.6g}.")
+    raise CheckFailed(
+        f"{what} should be {truth:.6g}, but yours is {value:.6g}{_by_how_little(value, truth)}."
+    )
 
 
 def equal(actual: Any, expected: Any, what: str, *, mistakes: Mistakes = ()) -> None:
@@ -229,6 +232,14 @@ def _array(value: Any, what: str) -> np.ndarray:
         return plain.astype(complex if plain.dtype.kind == "c" else float)
     except (TypeError, ValueError, AttributeError):
         raise CheckFailed(f"{what} should be made of numbers, but yours is {shown(value)}.") from None
+
+
+def _by_how_little(value: np.ndarray, truth: np.ndarray) -> str:
+    """The relative error, where two different numbers (nearly) look alike in the hint; else nothing."""
+    off = abs(value - truth) / abs(truth) if truth else math.inf
+    if not off < 1e-5:
+        return ""
+    return f" (a relative error of {off:.0e}: is something rounded on the way?)"
 
 
 def _near(value: np.ndarray, truth: np.ndarray, rtol: float, atol: float) -> bool:
