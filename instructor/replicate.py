@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 from nbformat import NotebookNode
-from rich.table import Table
+from rich.table import Column, Table
 
 from helpers.statistics import interval
 from instructor import claims
@@ -343,7 +343,8 @@ def _claim_cells(run: Replicated) -> set[str]:
 
 def table(found: list[Verdict], names: Iterable[str]) -> Table:
     """Lay the verdicts out for a terminal."""
-    rows = Table("lesson", "claim", *names, "effect [95 %]", "range", title="Sets in which each claim held")
+    lesson, claim = (Column(head, overflow="fold") for head in ("lesson", "claim"))
+    rows = Table(lesson, claim, *names, "effect [95 %]", "range", title="Sets in which each claim held")
     for row in found:
         cells = [f"{held}/{sets}" for held, sets in (row.held.get(name, (0, 0)) for name in names)]
         style = "" if row.stands else "red"
