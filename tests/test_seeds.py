@@ -135,7 +135,7 @@ ERRATA = {
     ("000", 3): Taught(
         2,
         "The repair makes gradients vanish **twelve times sooner**",
-        'set(deaths["residual + softmax"]) == {29}',
+        'set(deaths["residual + softmax"]) <= {28, 29}',
     ),
     ("000", 4): Taught(
         2,
