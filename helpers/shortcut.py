@@ -214,7 +214,7 @@ class PublishedShortcut:
         exchanged: whether backward exchanges the two index sets, as published; False repairs that.
 
     Source:
-        N. Curti, M. Ceccarelli, NumPyNet (MIT licence), NumPyNet/layers/shortcut_layer.py at commit bc4153f (2021).
+        N. Curti, M. Ceccarelli, NumPyNet (MIT licence), NumPyNet/layers/shortcut_layer.py at commit 777db4f (2024).
     """
 
     def __init__(

@@ -28,6 +28,7 @@
 # > author, date or licence. *The chapter*: "Skip Connections", in the online course
 # > [intro-deep-learning](https://www.educative.io/courses/intro-deep-learning/skip-connections) of Educative;
 # > our copy names no author, date or licence. *The paper*: [He et al. (2016)](https://arxiv.org/abs/1512.03385).
+# > ([All sources](../../docs/references.md))
 # >
 # > **Five words.** *Activation*: what a unit gives out. *Saturation*: an activation so near its limit that its
 # > slope is (almost) 0. *Skip*: a layer's input, added to its output. *Branch*: the layer that the skip goes
@@ -787,7 +788,7 @@ assert ends["the learning rate is tiny"][2] > 0.1 and ends["the target is out of
 # activations, or both.
 #
 # Saturation is one way to make a factor small, and it needs no depth: at $x = 10$ the first unit alone
-# reduces the gradient by $8 \cdot 10^{-9}$. It becomes an exact zero only by rounding, in float32 from
+# multiplies the gradient by $8 \cdot 10^{-9}$. It becomes an exact zero only by rounding, in float32 from
 # $x \approx 9$ on. Whether a small gradient matters is another question of rounding and of the optimiser: an
 # update of $10^{-19}$ is lost at $w = 1$ but not at $w = 0$. And the decay need not be exponential: with
 # $w = 1$ and $x > 0$ it is the power law $n^{-3/2}$.
