@@ -201,6 +201,17 @@ def test_equal_is_exact(actual, expected):
         core.equal(actual, expected, "x")
 
 
+def test_numbers_in_tensors_that_remember_their_graph_get_a_hint():
+    import torch
+
+    with pytest.raises(core.CheckFailed, match="still remember"):
+        core.close([torch.ones((), requires_grad=True)], np.ones(1), "x")
+
+
+def test_a_gradient_that_was_cut_off_is_zero():
+    assert core.gradient(lambda x: x.detach() ** 2, np.array([1.0, 2.0])).tolist() == [0.0, 0.0]
+
+
 def test_equal_takes_numpy_integers_and_lists_for_tuples():
     core.equal(np.int64(3), 3, "x")
     core.equal([1, np.int32(2)], (1, 2), "x")

@@ -230,6 +230,10 @@ def _array(value: Any, what: str) -> np.ndarray:
         if plain.dtype.kind not in "biufc":
             raise TypeError
         return plain.astype(complex if plain.dtype.kind == "c" else float)
+    except RuntimeError:  # numpy meets a tensor in a list
+        raise CheckFailed(
+            f"{what} holds tensors that still remember how they were computed: give plain numbers."
+        ) from None
     except (TypeError, ValueError, AttributeError):
         raise CheckFailed(f"{what} should be made of numbers, but yours is {shown(value)}.") from None
 
@@ -302,12 +306,13 @@ def gradient(function: Callable, *args: Any, wrt: int = 0, cotangent: Any = None
 
     Args:
         function: takes tensors, returns one tensor.
-        *args: arrays or tensors; args[wrt] is the one to differentiate by.
+        *args: arrays or tensors; args[wrt] is the one to differentiate with respect to.
         wrt: position of that argument.
         cotangent: array of the output's shape, weights of the outputs; ones if None.
 
     Returns:
-        d(sum(cotangent * function(*args))) / d(args[wrt]), an array of that argument's shape.
+        d(sum(cotangent * function(*args))) / d(args[wrt]), an array of that argument's shape; zeros where the
+        output hangs on no gradient at all.
     """
     return beside(function, _gradient, function, args, wrt, cotangent)
 
@@ -318,6 +323,8 @@ def _gradient(function: Callable, args: Sequence[Any], wrt: int, cotangent: Any)
     tensors = [torch.as_tensor(a).clone() if isinstance(a, (np.ndarray, torch.Tensor)) else a for a in args]
     tensors[wrt].requires_grad_(True)
     output = function(*tensors)
+    if not output.requires_grad:
+        return np.zeros(tuple(tensors[wrt].shape))
     weights = torch.ones_like(output) if cotangent is None else torch.as_tensor(cotangent)
     (grad,) = torch.autograd.grad(output, tensors[wrt], weights, allow_unused=True)
     return (torch.zeros_like(tensors[wrt]) if grad is None else grad).detach().numpy()
