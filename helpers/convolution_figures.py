@@ -154,10 +154,11 @@ def four_systems(
         right.plot(depths, np.log10(sizes), **figures.series(i))
         if name in deaths:
             right.plot(deaths[name], floor, "x", color=figures.COLOURS[i], markersize=9, markeredgewidth=2)
-            right.annotate(
-                f"{deaths[name]}", (deaths[name], floor), (0, 6), textcoords="offset points", fontsize=9
-            )
+            side = {"ha": "left"} if i == 2 else {"ha": "right"}  # two deaths stand close together
+            where = (8 if i == 2 else -7, 6)
+            point = (deaths[name], floor)
+            right.annotate(f"{point[0]}", point, where, textcoords="offset points", fontsize=9, **side)
     for axis, label in ((left, LOG_PEAK), (right, LOG_GRADIENT)):
-        axis.set(ylabel=label, ylim=(floor - 3, 6))
+        axis.set(ylabel=label, ylim=(floor - 3, 6), xlim=(-45, None))
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
     return figure

@@ -32,7 +32,7 @@ def train(
     labels: Tensor,
     seeds: Sequence[int],
     depth: int = 100,
-    steps: int = 10,
+    steps: int = 8,
     rate: float = 0.1,
     optimiser: str = "SGD",
     freeze: bool = False,
@@ -56,6 +56,7 @@ def train(
     """
     networks, pixels = len(seeds), images[0].numel()
     kernels, readout = _start(seeds, depth, pixels)
+    kernels.requires_grad_(not freeze)
     first = kernels[0].detach().clone()
     weights = [readout] if freeze else [kernels, readout]
     settings = {"momentum": 0.9} if optimiser == "SGD" else {}

@@ -689,7 +689,7 @@ figures.show(
 # **Predict.** A random image has no tie to break. Once one pixel has won, the softmax gives 1 there and 0
 # elsewhere: what is its Jacobian $D$ then, and what does $J = I + D A$ become?
 
-# %% claim="gradients_level_off" effect="level"
+# %% claim="gradients_level_off" effect="level" varies=true
 crowd = np.random.default_rng(SEED + 2).random((CROWD, 8, 8)).astype(np.float32)
 tied = convolution.dense_sum_gradients(ones.numpy(), noise[0].numpy(), 1000)
 free = [convolution.dense_sum_gradients(x, v.numpy(), 1000) for x, v in zip(crowd, noise, strict=False)]
@@ -883,7 +883,7 @@ def draw_health(system="residual + softmax", depth=60, seed=0):
 
 figures.show(
     draw_health(),
-    alt="Residual and softmax: the largest pixel stays, separation and gradient fall to the floor.",
+    alt="Residual and softmax: the largest pixel stays, the separation falls to rounding level, the gradient to zero.",
 )
 
 # %% live=true
