@@ -36,7 +36,8 @@
 # **Time:** about {{minutes}} minutes, {{cpu_seconds}} CPU seconds. **Points:** {{points}}.
 #
 # > **Sources.** He et al. (2015), [arXiv:1512.03385](https://arxiv.org/abs/1512.03385); the notebook with the
-# > tanh chain of lesson 3, whose second half we read here (our copy names neither author nor licence).
+# > tanh chain of lesson 3, whose second half we read here (our copy names no author, date or licence).
+# > ([All sources](../../docs/references.md))
 # >
 # > **Five words.** *Degradation*: the training loss rises with depth. *Batch normalisation* (BN): in every step
 # > each feature is shifted and scaled to mean 0 and variance 1 over the batch. *Stem* and *head*: the first

@@ -237,13 +237,18 @@ cost = {
 for name, per_block in cost.items():
     print(f"residual, cost of each block, statistics {name:12}:", per_block.mean(1).round(3))
 print("plain, one block deleted, statistics re-estimated:", refreshed["plain"].mean(1).round(2))
-rank = cost["as it was"][0] - cost["as it was"][1:].mean(0)  # how much dearer the first block is
-assert interval(rank).low > 0 and cost["as it was"].mean(1).argmax() == 0
-assert refreshed["residual"].mean(1).min() > 0.9 and refreshed["plain"].mean(1).max() < 0.3
+rank = cost["as it was"][0] - cost["as it was"][1:].mean(0)  # how much dearer than the average of the others
+saved = cost["as it was"][0] - cost["re-estimated"][0]
+print(
+    f"the first block costs {interval(rank):.2f} more than the others; re-estimating saves {interval(saved):.2f}"
+)
+assert (rank > 0).sum() >= NETWORKS - 1 and saved.mean() > 0
+assert cost["re-estimated"].mean(1).max() < 0.05 and refreshed["plain"].mean(1).max() < 0.3
 
 # %% [markdown]
 # The plain networks stay at guessing: they have lost their only way. In the residual ones even the first block,
-# the dearest, costs little once the statistics fit again. A good part of its price was the surgery's.
+# which is dearer than most, costs little once the statistics fit again. A good part of its price was the
+# surgery's.
 
 # %% [markdown]
 # ## 2 · Read it out early, change the order
@@ -282,10 +287,14 @@ print("residual, any k deleted, re-estimated:                 ", scattered.mean(
 print("plain, the last k deleted, re-estimated:               ", plain_last.mean(1).round(2))
 print(f"logistic regression on the 64 pixels: {baseline:.2f}")
 stale, fresh = last.values()
-repaired = fresh[8] - stale[8]  # per network, eight blocks deleted
-order = fresh[5] - scattered[5]  # per network, five deleted
-print(f"re-estimating brings back {interval(repaired):.2f} with eight blocks deleted")
-assert interval(repaired).low > 0.1 and fresh[5].mean() > 0.93 and interval(order).low > 0
+repaired = (fresh - stale)[5:].mean(0)  # per network, mean over five to ten deleted blocks
+share = repaired.mean() / (whole["residual"] - stale[5:]).mean()
+order = (fresh - scattered)[3:8].mean(0)  # per network, mean over three to seven deleted blocks
+print(
+    f"five to ten deleted: re-estimating brings back {interval(repaired):.2f}, {share:.0%} of what was lost"
+)
+print(f"three to seven deleted: the last ones are cheaper than any, by {interval(order):.3f}")
+assert interval(repaired).low > 0 and share > 0.6 and interval(order).low > 0 and fresh[5].mean() > 0.93
 assert plain_last[1:].mean(1).max() < 0.3 and baseline > 0.94
 
 # %%
@@ -314,8 +323,9 @@ figures.show(
 
 # %% [markdown]
 # **What we should see.** With the old statistics reading out early looks like a slow decay, and one is tempted to
-# call what is left the worth of the first blocks. Most of that decay was the wrong scale. Re-estimated, a
-# residual network without its last five blocks is nearly as good as the whole one.
+# call what is left the worth of the first blocks. About three quarters of that decay was the wrong scale.
+# Re-estimated, a residual network without its last five blocks is nearly as good as the whole one. And it does
+# matter, a little, which blocks go: the last ones are the cheapest.
 #
 # **What it does not show.** That the first five blocks solve what ten were trained for. A logistic regression on
 # the raw pixels is as good: these digits are nearly a linear problem, and there is little left to refine. On a
@@ -802,7 +812,7 @@ for residual, seed in [(True, 11), (False, 12)]:
 
 # %% varies=true claim="one_line" effect="ratio"
 line = np.linspace(-RADIUS, RADIUS, 41)
-few, labels = x_train[:256], y_train[:256]
+few, labels = x_train[:200], y_train[:200]
 slices = {
     name: landscape_slice(net, landscape.random_direction(net, SEED + 1), line, few, labels)
     for name, net in nets.items()
@@ -990,7 +1000,11 @@ assert 0.8 ** (2 * 54) < 1e-10 < 1e8 < 1.2 ** (2 * 54)
 # %% [markdown]
 # ## 7 · The four documents, once more
 #
-# The course grew out of four documents. One line of code for each, of what they showed us:
+# The course grew out of four documents: the notebook on an iterated convolution by the GitHub user vadhri (lessons
+# 1 and 2), a notebook with a tanh chain, a small net and questions (3 and 7; our copy names neither author nor
+# licence), a chapter "Skip Connections" with its exercise (3, 5 and 8), and the page "Shortcut Layer" of NumPyNet
+# by N. Curti and M. Ceccarelli (6). Those lessons cite them in full. One line of code for each, of what they
+# showed us:
 
 # %%
 image, kernel, death = (
