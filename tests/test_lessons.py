@@ -272,6 +272,16 @@ def test_a_panel_starts_where_its_drawing_does():
     assert [knob.value for knob in knobs] == [3, 0.5, "b", 0]
 
 
+def test_a_menu_may_name_its_choices():
+    def draw(gain=2.0, bias=False):
+        from helpers.figures import canvas
+
+        return canvas(f"{gain} {bias}", "x", "y")[0]
+
+    knobs = explore(draw, gain={"1/3": 1 / 3, "2 (He)": 2.0}, bias={"yes": True, "no": False}).children[:-1]
+    assert [(knob.label, knob.value) for knob in knobs] == [("2 (He)", 2.0), ("no", False)]
+
+
 def test_a_long_title_breaks_into_even_lines():
     from helpers.figures import canvas
 

@@ -574,7 +574,7 @@ figures.show(
 # **What we should see.** Without biases the lines of ReLU and tanh are flat: largest and smallest differ by
 # less than a factor of five, while *all* of them are tiny. Early layers see a small error but a large input;
 # late layers see a large error but an input that the layers before have shrunk. The product is the same
-# everywhere. Such a network does not learn in *any* layer.
+# everywhere. In such a network *no* layer is given much to learn from.
 #
 # With the biases that PyTorch draws by default, the chapter is right: the first layer gets about a millionth
 # of what the last one gets. How can biases that small matter so much?
