@@ -824,10 +824,10 @@ cases = {
 stalled = {}
 for case, (remedy, depth, labels, rate) in cases.items():
     network = remedies.build(remedy, SEEDS, depth, DIGITS.x_train)
-    before = np.median(remedies.stacked_gradient_norms(network, DIGITS.x_train, labels)[0])
+    before = np.nanmedian(remedies.stacked_gradient_norms(network, DIGITS.x_train, labels)[0])
     losses = training.train_stacked(network, DIGITS.x_train, labels, steps=44, lr=rate)
-    after = np.median(remedies.stacked_gradient_norms(network, DIGITS.x_train, labels)[0])
-    stalled[case] = np.median(losses[-11:]), before, after
+    after = np.nanmedian(remedies.stacked_gradient_norms(network, DIGITS.x_train, labels)[0])
+    stalled[case] = np.nanmedian(losses[-11:]), before, after  # "nan": a network that has diverged
     print(f"{case:30s} loss {stalled[case][0]:.2f}   first layer's gradient {before:.0e} -> {after:.0e}")
 
 # %% claim="four_causes" effect="before"
