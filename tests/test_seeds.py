@@ -288,7 +288,9 @@ ERRATA = {
     ),
     # 004, the published code
     ("004", "no unequal shape runs"): Taught(
-        6, "it is why no unequal shape runs at all", '"AttributeError", "TypeError", "NameError"]'
+        6,
+        "it is why no two images of different size run at all",
+        '"AttributeError", "TypeError", "NameError"]',
     ),
     ("004", "height by width"): Taught(
         6, "the second side is ranged over the first", 'deeds == ["IndexError", "[0, 2]"'

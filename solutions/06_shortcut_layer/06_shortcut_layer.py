@@ -534,7 +534,7 @@ assert deeds == ["IndexError", "[0, 2]", "(1, 4, 4, 8)", "IndexError", "float64"
 # | `self.outpu`, `[:, ix, ...]` | A letter is missing; then, three times, `self.` |
 # | `input.shape` | `input` is Python's own function; the example calls its images `input1` and `input2`. |
 # | `backward(delta, copy=False)` | One gradient is missing, and the page's `backward` takes no `copy`. |
-# | `layer.__class__` | Stands in the check of the shapes, where no `layer` exists: it is why no unequal shape runs at all. |
+# | `layer.__class__` | Stands in the check of the shapes, where no `layer` exists: it is why no two images of different size run at all. (Maps that differ in their channels alone get further and raise a ValueError.) |
 # | 8 × 4 with 4 × 2 | An array is right: the second side is ranged over the first, 4 instead of 2. |
 # | channels reached | 0 and 1 is right: the spatial stride is used on channels. Backward is the transpose of that wrong forward, so the adjoint test is content; autograd is not. |
 # | output shape | (1, 4, 4, 3) is right, $x_1$'s: the output's shape is found by comparing tuples. |
