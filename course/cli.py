@@ -14,7 +14,7 @@ from rich.text import Text
 from course.config import load_course
 from course.intake.command import collect_command
 from course.model import Course, CourseError, Lesson
-from course.store import LOG, Store
+from course.store import LOG, Store, write_text
 
 if TYPE_CHECKING:
     from course.grading.grade import Graded
@@ -181,6 +181,51 @@ def report_command(
         )
     console.print(report.grade_table(rows))
     say(f"written to {report.export(course, csv)}")
+
+
+@app.command("replicate")
+def replicate_command(
+    lessons: Lessons = None,
+    sets: Annotated[int, typer.Option(min=1, help="sets of seeds; set k has SEED = 1000 k")] = 20,
+    processors: Annotated[
+        str, typer.Option(help="all, or names with commas between: plain, avx2, baseline")
+    ] = "all",
+    first: Annotated[int, typer.Option(min=0, help="number of the first set")] = 0,
+    jobs: Annotated[int, typer.Option(min=1, help="how many processes run at once")] = 2,
+    out: Annotated[
+        Path | None, typer.Option(help="where results are kept; build/replicate/results.jsonl if left out")
+    ] = None,
+    markdown: Annotated[Path | None, typer.Option(help="write the table to this page too")] = None,
+) -> None:
+    """Run the lessons' claims with other seeds and as older processors compute."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from course.editions import replicate
+
+    course = load_course()
+    names = list(replicate.PROCESSORS) if processors == "all" else processors.split(",")
+    environments = replicate.processors(names)
+    numbers = range(first, first + sets)
+    runs = replicate.plan(course, chosen(course, lessons), numbers, environments)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("replicating", total=len(runs))
+
+        def ended(run: replicate.Run) -> None:
+            bar.update(task, advance=1, description=f"{run.lesson}, set {run.number}, {run.processor}")
+
+        kept = out or course.root / "build" / "replicate" / "results.jsonl"
+        done = replicate.replicate(course, runs, environments, kept, jobs, ended)
+    found = replicate.standings(done)
+    console.print(replicate.table(found, environments))
+    for sentence in replicate.failures(done):
+        say(sentence, "red")
+    if markdown:
+        write_text(markdown, replicate.markdown(found, environments, numbers))
+        say(f"written to {markdown}")
+    if not replicate.passed(done):
+        say("A claim has to hold in 19 of 20 sets, on every processor.", "red")
+        raise typer.Exit(1)
 
 
 @app.command("doctor")

@@ -32,7 +32,9 @@ RECEIPT = "graded.json"
 STAMP = "%Y-%m-%d %H:%M:%S.%f"
 BACKUPS = 5
 LOG = logging.getLogger("course")
-LOG.addHandler(logging.NullHandler())  # before a classroom is known nothing is logged, least of all twice on the screen
+LOG.addHandler(
+    logging.NullHandler()
+)  # before a classroom is known nothing is logged, least of all twice on the screen
 
 
 def notebook_text(notebook: Any) -> str:

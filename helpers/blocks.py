@@ -6,7 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from matplotlib.figure import Figure
 from torch import nn
+
+from helpers import figures
 
 
 def conv_branch(
@@ -85,3 +88,99 @@ def parameter_arrays(module: nn.Module) -> dict[str, np.ndarray]:
         name -> array of the parameter's shape and dtype, in the order of registration.
     """
     return {name: p.detach().cpu().numpy().copy() for name, p in module.named_parameters()}
+
+
+def draw_sizes(outcomes: dict[tuple[int, int], str], title: str) -> Figure:
+    """Draw a map of image sizes: where an addition fits, where it broadcasts, where it raises.
+
+    Args:
+        outcomes: (height, width) in pixels -> "fits", "broadcasts" or "raises".
+        title: the finding.
+
+    Returns:
+        The figure.
+    """
+    figure, axis = figures.canvas(title, "width / pixels", "height / pixels", aspect="equal")
+    looks = {
+        "fits": ("*", figures.COLOURS[2], 130),
+        "broadcasts": ("s", figures.COLOURS[1], 60),
+        "raises": (".", "0.6", 20),
+    }
+    for outcome, (marker, colour, area) in looks.items():
+        heights, widths = zip(*(size for size in outcomes if outcomes[size] == outcome), strict=True)
+        axis.scatter(widths, heights, s=area, color=colour, marker=marker, label=f"{outcome}: {len(heights)}")
+    ticks = sorted({side for size in outcomes for side in size})
+    axis.set(xticks=ticks, yticks=ticks)
+    axis.invert_yaxis()
+    axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    return figure
+
+
+def draw_fit(kernel: int = 2, stride: int = 2, padding: int = 2) -> Figure:
+    """Draw the size of a branch of two equal convolutions over the size of the image.
+
+    Args:
+        kernel, stride, padding: geometry of both convolutions, in pixels.
+
+    Returns:
+        The figure; its title says for which sides the addition fits.
+    """
+    sides = range(1, 17)
+    branch = conv_branch(1, 1, kernel, stride, padding)
+    size = {}
+    for n in sides:
+        try:
+            size[n] = branch(torch.zeros(1, 1, n, n)).shape[2]
+        except RuntimeError:  # the window is larger than what is left of the image
+            continue
+    fits = [n for n in size if size[n] == n]
+    found = f"sides {' and '.join(map(str, fits))} only" if fits else "no side"
+    if len(fits) == len(sides):
+        found = "every side"
+    figure, axis = figures.canvas(
+        f"k = {kernel}, s = {stride}, p = {padding}: the addition fits {found}",
+        "side of the image / pixels",
+        "side of the map / pixels",
+        ylim=(0, 26),  # the same for all settings
+    )
+    axis.plot(sides, sides, **figures.series(0), label="shortcut: the image itself")
+    axis.plot(
+        list(size),
+        list(size.values()),
+        **figures.series(1, marker=True),
+        label="branch: after both convolutions",
+    )
+    axis.plot(fits, fits, "k*", markersize=13, linestyle="none", label="equal: the addition fits")
+    if size.get(1, 0) > 1:
+        axis.annotate("side 1 broadcasts", (1, size[1]), (0.7, size[1] + 3), arrowprops={"arrowstyle": "->"})
+    axis.legend(loc="upper left")
+    return figure
+
+
+def draw_blind(first: torch.Tensor, second: torch.Tensor, title: str) -> Figure:
+    """Draw what a branch makes of two images, and where the two differ.
+
+    Args:
+        first, second: (channels, H, W), the outputs; of the values the first channel is drawn.
+        title: the finding.
+
+    Returns:
+        The figure.
+    """
+    figure, axes = figures.panels(
+        ["A, channel 0", "B, channel 0", "A ≠ B"],
+        title,
+        2.6,
+        xlabel="column / pixels",
+        xticks=range(first.shape[2]),
+        yticks=range(first.shape[1]),
+    )
+    limit = max(first[0].abs().max(), second[0].abs().max()).item()
+    for axis, output in zip(axes, (first, second), strict=False):
+        shades = axis.imshow(output[0].numpy(), cmap="cividis", vmin=-limit, vmax=limit)
+    axes[2].imshow((first != second).any(0).numpy(), cmap="gray_r", vmax=1.3)
+    axes[0].set_ylabel("row / pixels")
+    for axis in axes:
+        axis.grid(False)
+    figure.colorbar(shades, ax=axes[:2], shrink=0.8, label="branch output")
+    return figure

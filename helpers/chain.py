@@ -6,6 +6,8 @@ A layer of the chain is t = tanh(w z), then z' = t, or with the skip z' = t + z.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -34,7 +36,7 @@ def forward(x: float, weights: np.ndarray, skip: bool = False) -> tuple[np.ndarr
 
 
 def sensitivity(x: float, weights: np.ndarray, skip: bool = False) -> np.ndarray:
-    """Differentiate every state of the chain by the input.
+    """Differentiate every state of the chain with respect to the input.
 
     Args: those of `forward`.
 
@@ -74,6 +76,23 @@ def saturation_onset(digits: int) -> float:
     return (digits + 2) * math.log(2) / 2
 
 
+def first_one(tanh: Callable[[Any], Any], below: float = 30.0) -> float:
+    """Find by bisection from where on a library's tanh gives exactly 1.
+
+    Args:
+        tanh: takes a Python float and gives a number.
+        below: where tanh is certainly 1.
+
+    Returns:
+        The x at which the bisection between 1 and `below` ends.
+    """
+    low, high = 1.0, below
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (low, middle) if float(tanh(middle)) == 1 else (middle, high)
+    return high
+
+
 def lost_below(w: np.ndarray) -> np.ndarray:
     """Give the size below which an update towards zero is rounded away.
 
@@ -83,12 +102,92 @@ def lost_below(w: np.ndarray) -> np.ndarray:
     Returns:
         Half the distance to the next number towards zero, float64, of w's shape.
     """
+    w = np.asarray(w)
     towards_zero = np.nextafter(w, np.zeros_like(w))
-    return np.abs(np.float64(w) - np.float64(towards_zero)) / 2
+    return np.abs(w.astype(np.float64) - towards_zero.astype(np.float64)) / 2
+
+
+def draw_saturation(x: np.ndarray, gradients: dict[str, np.ndarray], edge: float) -> Figure:
+    """Draw the gradient of the first weight against the input, up to where it is exactly 0.
+
+    Args:
+        x: inputs.
+        gradients: label -> |dL/dw_1| at each input.
+        edge: the input from which on tanh is 1.
+
+    Returns:
+        The figure.
+    """
+    figure, axis = figures.canvas(
+        f"Beyond x = {edge:.1f} the first gradient is gone, at any depth",
+        "input $x$",
+        r"$|\partial L / \partial w_1|$, float32",
+        yscale="log",
+        xlim=(0, x.max()),
+    )
+    for i, (label, values) in enumerate(gradients.items()):
+        axis.plot(x[values > 0], values[values > 0], **figures.series(i), label=label)
+    axis.axvline(edge, color="black", linewidth=1)
+    axis.annotate("tanh is 1", (edge, 1e-3), (4, 0), textcoords="offset points", fontsize=9)
+    axis.legend(loc="lower left")
+    return figure
+
+
+def draw_decay(curves: dict[str, np.ndarray], title: str) -> Figure:
+    """Draw sensitivities against depth, both axes logarithmic.
+
+    Args:
+        curves: label -> (n + 1,) |dz_l / dx| for l = 0 ... n.
+        title: the finding.
+
+    Returns:
+        The figure.
+    """
+    figure, axis = figures.canvas(
+        title,
+        "depth $n$ (layers)",
+        r"$|\partial z_n / \partial x|$",
+        xscale="log",
+        yscale="log",
+        ylim=(1e-10, 100),
+    )
+    for i, (label, curve) in enumerate(curves.items()):
+        axis.plot(np.arange(1, len(curve)), curve[1:], **figures.series(i), label=label)
+    axis.legend(loc="lower left")
+    return figure
+
+
+def draw_lost_updates(update: float) -> Figure:
+    """Draw the largest update that is lost against the weight, in three precisions.
+
+    Args:
+        update: an update to mark.
+
+    Returns:
+        The figure.
+    """
+    w = np.logspace(-14, 1, 200)
+    figure, axis = figures.canvas(
+        "An update counts in proportion to its weight",
+        "weight $|w|$",
+        "largest update that is lost",
+        xscale="log",
+        yscale="log",
+    )
+    for i, name in enumerate(("float16", "float32", "float64")):
+        stored = w.astype(name)
+        axis.plot(w[stored > 0], lost_below(stored[stored > 0]), **figures.series(i), label=name)
+    axis.axhline(update, color="black", linewidth=1)
+    axis.text(1e-10, 2 * update, "the chapter's update", fontsize=9)
+    axis.legend(loc="upper left")
+    return figure
+
+
+FLOOR = 1e-32  # where a gradient of exactly 0 is drawn
 
 
 def draw_chain(x: float = 10.0, w: float = 1.0, depth: int = 4, skip: bool = False) -> Figure:
-    """Draw the gradient of L = (z_n - 1)^2 / 2 by each weight of the chain, in both precisions.
+    """Draw the gradient of L = (z_n - 1)^2 / 2 with respect to each weight, in both precisions.
 
     Args:
         x: the input.
@@ -97,53 +196,34 @@ def draw_chain(x: float = 10.0, w: float = 1.0, depth: int = 4, skip: bool = Fal
         skip: whether each layer adds its input.
 
     Returns:
-        The figure; gradients that are exactly zero sit on its floor.
+        The figure, with the same axis at any setting; gradients that are exactly zero sit on its floor.
     """
-    gradients = {
-        name: np.abs(_weight_gradients(x, np.full(depth, w, dtype=name), skip))
-        for name in ("float64", "float32")
-    }
+    import torch
+
+    gradients = {}
+    for name in ("float64", "float32"):
+        weights = torch.full((depth,), w, dtype=getattr(torch, name), requires_grad=True)
+        z = torch.tensor(x, dtype=weights.dtype)
+        for w_i in weights:
+            z = torch.tanh(w_i * z) + (z if skip else 0)
+        (0.5 * (z - 1) ** 2).backward()
+        gradients[name] = weights.grad.abs().numpy()
+
     dead = int((gradients["float32"] == 0).sum())
-    form = "with skips" if skip else "plain"
     figure, axis = figures.canvas(
-        f"x = {x:g}, w = {w:g}, {form}:\n{dead} of {depth} gradients are exactly 0 in float32",
-        "layer i",
-        "|dL/dw|",
+        f"x = {x:g}, w = {w:g}, {'with skips' if skip else 'plain'}:\n"
+        f"{dead} of {depth} gradients are exactly 0 in float32",
+        "layer $i$",
+        r"$|\partial L / \partial w_i|$",
         yscale="log",
+        ylim=(FLOOR / 10, 1e3),
     )
-    alive = np.concatenate(list(gradients.values()))
-    alive = alive[alive > 0]
-    floor = max(1e-60, alive.min() / 30) if alive.size else 1e-9
-    layers = np.arange(1, depth + 1)
     for index, (name, values) in enumerate(gradients.items()):
-        look = figures.series(index, marker=True) | (
-            {"markersize": 9, "markerfacecolor": "none"} if index else {}
-        )
-        axis.plot(layers, np.maximum(values, floor), **look, label=name)
-    if dead:
-        axis.axhline(floor, color="black", linewidth=0.8)
-        axis.text(
-            0.5,
-            floor * 1.1,
-            "exactly 0",
-            transform=axis.get_yaxis_transform(),
-            ha="center",
-            va="bottom",
-            fontsize=9,
-        )
-    axis.set_ylim(floor / 2, 4 * max(alive.max() if alive.size else 1.0, 30 * floor))
+        look = figures.series(index, marker=True)
+        look |= {"markersize": 9, "markerfacecolor": "none"} if index else {}
+        axis.plot(np.arange(1, depth + 1), np.maximum(values, FLOOR), **look, label=name)
+    axis.axhline(FLOOR, color="black", linewidth=0.8)
+    axis.annotate("exactly 0", (0.5, FLOOR), (0, 3), axis.get_yaxis_transform(), "offset points", fontsize=9)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.legend(loc="best")
     return figure
-
-
-def _weight_gradients(x: float, weights: np.ndarray, skip: bool) -> np.ndarray:
-    """dL/dw of every layer by torch's autograd, in the precision of the weights."""
-    import torch
-
-    w = torch.tensor(weights, requires_grad=True)
-    z = torch.tensor(x, dtype=w.dtype)
-    for w_i in w:
-        z = torch.tanh(w_i * z) + (z if skip else 0)
-    (0.5 * (z - 1) ** 2).backward()
-    return w.grad.numpy()

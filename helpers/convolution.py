@@ -46,8 +46,8 @@ class FloatFormat:
         return 2 - 2 ** (self.exponent_bits - 1)
 
     @property
-    def bits(self) -> int:
-        """The smallest positive number, one unit, is 2**-bits."""
+    def unit_exponent(self) -> int:
+        """The smallest positive number, one unit, is 2**-unit_exponent."""
         return self.fraction_bits - self.min_exponent
 
     @property
@@ -236,3 +236,28 @@ STEPS = {
     "residual + softmax": residual_softmax_step,
     "dense sum": dense_sum_step,
 }
+
+
+def dense_sum_gradients(start: np.ndarray, cotangent: np.ndarray, rounds: int) -> np.ndarray:
+    """Give the size of the gradient at the input of the dense sum, for every depth up to `rounds`.
+
+    The Jacobians I + D A of all rounds are multiplied up on the way forward, in float64, so that one run gives
+    all depths; autograd would go back through the whole network once per depth.
+
+    Args:
+        start: (n, n), the first map; the sum is computed in its dtype.
+        cotangent: (n, n), gradient of the loss with respect to the sum at the last depth.
+        rounds: how many.
+
+    Returns:
+        Array of length `rounds`: the largest absolute entry of the gradient at depth 1, 2, ...
+    """
+    A, v = operator_matrix(binomial_kernel(), start.shape[0]), cotangent.ravel().astype(np.float64)
+    total, product, sizes = start, np.eye(start.size), []
+    for _ in range(rounds):
+        out = softmax_step(total)
+        p, blurred = out.ravel().astype(np.float64), A @ product
+        product = product + p[:, None] * (blurred - p @ blurred)  # D = diag(p) - p p^T
+        sizes.append(np.abs(v @ product).max())
+        total = total + out
+    return np.array(sizes)

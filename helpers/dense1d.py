@@ -11,12 +11,13 @@ import math
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from helpers.architectures import Append, Residual
-from helpers.training import StackedLinear, StackedNorm
+from helpers.training import StackedLinear, StackedNorm, features
 
 
 class StackedConv(nn.Module):
@@ -129,21 +130,65 @@ def densenet(
     return StackedNetwork(seeds, rows, StackedLinear(draws, channels, classes, "xavier", dtype=torch.float32))
 
 
-def blind_exits(network: StackedNetwork, first: int, count: int) -> StackedNetwork:
-    """Copy a DenseNet so that what stands behind a block reads zeros in place of some of its channels.
+def blind_exits(
+    network: StackedNetwork, first: int, count: int, mean_over: np.ndarray | None = None
+) -> StackedNetwork:
+    """Copy a DenseNet so that what stands behind a block no longer reads some of its channels.
 
     Args:
-        network: from `densenet`; stays as it is.
+        network: from `densenet`, in evaluation mode; stays as it is.
         first, count: which channels of each block's output; the layers inside a block still read them.
+        mean_over: curves (examples, length); None puts zeros in the channels' place, curves their mean over these.
 
     Returns:
-        The copy, in the same mode: each transition, and the classifier, sees 0 in these channels.
+        The copy, in the same mode: each transition, and the classifier, reads a constant in these channels.
     """
+    constants = None if mean_over is None else _exit_means(network, mean_over)
     copy = deepcopy(network)
-    for norm in (layer for layer in copy.layers if isinstance(layer, Norm)):
-        for each in (norm.weight, norm.bias):
-            each.data.view(len(network.seeds), -1)[:, first : first + count] = 0
+    for exit, norm in enumerate(layer for layer in copy.layers if isinstance(layer, Norm)):
+        scale, shift = (each.data.view(len(network.seeds), -1) for each in (norm.weight, norm.bias))
+        cut = slice(first, first + count)
+        scale[:, cut] = 0
+        shift[:, cut] = 0 if constants is None else constants[exit][:, cut]
     return copy
+
+
+@torch.no_grad()
+def _exit_means(network: StackedNetwork, x: np.ndarray) -> list[Tensor]:
+    """Mean of each channel behind the batch norm and ReLU at the end of each block: (seeds, channels) each."""
+    h = features(network, x).T.expand(len(network.seeds), x.shape[1], len(x)).unsqueeze(1)
+    means = []
+    for layer in network.layers:
+        h = layer(h)
+        if isinstance(layer, Norm):
+            means.append(h.relu().mean((2, 3)))
+    return means
+
+
+def measured(
+    network: str, rate: float = 0.2, steps: int = 125, curves: int = 2_500, processor: str = "plain"
+) -> np.ndarray:
+    """Give test accuracies that were measured beforehand: `densenet_runs` says when, where and by which script.
+
+    Args:
+        network: "resnet8", "densenet4" or "resnet16": `resnet(8, 1)`, `densenet(4, 2)`, `resnet(16, 1)`.
+        rate, steps, curves: learning rate, updates with 64 curves each, curves (one fifth of them to test on).
+        processor: "plain", or one that was emulated: "avx2", "baseline".
+
+    Returns:
+        float64 (sets, 5): row k holds the seeds 1000 k to 1000 k + 4.
+
+    Raises:
+        KeyError: if this was not measured.
+    """
+    from helpers.densenet_runs import RUNS  # here: the script that writes it uses this module
+
+    asked = f"{processor} {network} {rate:g} {steps} {curves}"
+    for row in RUNS.splitlines():
+        setting, _, correct = row.partition(":")
+        if setting.rpartition(" ")[0] == asked:
+            return np.array(correct.split(), float).reshape(-1, 5) / (curves // 5)
+    raise KeyError(f"{asked!r} was not measured")
 
 
 def _norm_conv(draws: list[torch.Generator], inputs: int, outputs: int, taps: int = 3) -> list[nn.Module]:

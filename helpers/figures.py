@@ -5,18 +5,23 @@ from __future__ import annotations
 import inspect
 import io
 import textwrap
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 # Okabe and Ito's palette, dark enough on white; told apart by dash and marker as well.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "x")
+CONVEX = ListedColormap(["#DCE9F3", "#D55E00"])  # a surface that is convex at a point, and one that is not
 TITLE_WIDTH = 58  # characters that fit above one pair of axes
+WHOLE_NAME = {"description_width": "initial"}  # of a knob: else longer names are cut
 
 STYLE = {
     "figure.figsize": (6.0, 3.6),
@@ -101,6 +106,33 @@ def _wrapped(title: str, width: int) -> str:
     return "\n".join(wrap(width))
 
 
+def band(
+    axis: Axes,
+    x: Any,
+    values: Any,
+    index: int,
+    label: str,
+    undo: Callable = np.asarray,
+    centre: Callable = np.mean,
+) -> None:
+    """Draw repeated runs as a line in the middle and a pale band over their range.
+
+    Args:
+        axis: to draw on.
+        x: (points,), where.
+        values: (points, runs).
+        index: of the series, for its look.
+        label: what the line is, for the legend.
+        undo: applied to what is drawn; `numpy.exp` for values that are logarithms.
+        centre: the middle of the runs, `numpy.mean` or `numpy.median`.
+    """
+    look = series(index)
+    axis.fill_between(
+        x, undo(np.min(values, axis=1)), undo(np.max(values, axis=1)), color=look["color"], alpha=0.2, lw=0
+    )
+    axis.plot(x, undo(centre(values, axis=1)), label=label, **look)
+
+
 def png(figure: Figure) -> bytes:
     """Render a figure to PNG, close it, and give the same bytes for the same figure."""
     with plt.rc_context(STYLE), io.BytesIO() as buffer:
@@ -133,7 +165,8 @@ def explore(draw: Any, **controls: Any) -> Any:
     Args:
         draw: takes the controls' values by name, returns a Figure. A control starts at the
             default that `draw` gives it, else at `low` or the first choice.
-        **controls: name -> (low, high, step) for a slider, or a list of choices for a menu.
+        **controls: name -> (low, high, step) for a slider; a list of choices, or a dict of
+            label -> choice, for a menu.
 
     Returns:
         A widget to leave as the cell's last value; where ipywidgets is missing, a sentence
@@ -158,12 +191,24 @@ def explore(draw: Any, **controls: Any) -> Any:
 
 
 def _knob(widgets: Any, name: str, spec: Any, start: Any) -> Any:
-    """A menu for a list, a whole-number or a float slider for (low, high, step); `start` counts where it fits."""
-    if isinstance(spec, list):
-        return widgets.Dropdown(description=name, options=spec, value=start if start in spec else spec[0])
+    """A menu for a list or for label -> value, a slider for (low, high, step); `start` counts where it fits."""
+    if isinstance(spec, (list, dict)):
+        choices = list(spec.values()) if isinstance(spec, dict) else spec
+        return widgets.Dropdown(
+            description=name,
+            options=list(spec.items()) if isinstance(spec, dict) else spec,
+            value=start if start in choices else choices[0],
+            style=WHOLE_NAME,
+        )
     low, high, step = spec
     slider = widgets.IntSlider if all(isinstance(x, int) for x in spec) else widgets.FloatSlider
     fits = isinstance(start, (int, float)) and low <= start <= high
     return slider(
-        description=name, min=low, max=high, step=step, value=start if fits else low, continuous_update=False
+        description=name,
+        min=low,
+        max=high,
+        step=step,
+        value=start if fits else low,
+        continuous_update=False,
+        style=WHOLE_NAME,
     )

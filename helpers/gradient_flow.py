@@ -7,7 +7,7 @@ of variance g / N, an activation phi, a normalisation and a branch scale s, a la
     skip = "residual":        x' = x + s phi(norm(W x))
     skip = "pre-activation":  x' = x + s W phi(norm(x))
 
-`xray` measures such a network and predicts it; `draw_xray` draws both.
+With biases b, W x is replaced with W x + b. `xray` measures such a network and predicts it; `draw_xray` draws both.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 from torch import Tensor, nn
@@ -32,7 +33,7 @@ SKIPS = ("none", "residual", "pre-activation")
 
 
 class RandomNet(nn.Module):
-    """A network of equal widths, without biases, as the module's first lines define it.
+    """A network of equal widths, as the module's first lines define it.
 
     Args:
         activation: "relu", "tanh", "sigmoid" or "linear".
@@ -43,6 +44,7 @@ class RandomNet(nn.Module):
         skip: "none", "residual" or "pre-activation".
         branch_scale: s, factor of the branch; without a skip it must be 1.
         seed: of the weights, which are normal.
+        bias: whether layers have biases: uniform within 1 / sqrt(N), as nn.Linear draws them.
 
     Raises:
         ValueError: naming the argument that is not one of the above.
@@ -58,6 +60,7 @@ class RandomNet(nn.Module):
         skip: str = "none",
         branch_scale: float = 1.0,
         seed: int = 0,
+        bias: bool = False,
     ) -> None:
         super().__init__()
         _require(activation, "activation", tuple(ACTIVATIONS))
@@ -76,13 +79,17 @@ class RandomNet(nn.Module):
         self.weights = nn.ParameterList(
             scale * torch.randn(width, width, generator=random, dtype=torch.float64) for _ in range(depth)
         )
+        biases = torch.zeros(depth, width, dtype=torch.float64)
+        if bias:
+            biases.uniform_(-(width**-0.5), width**-0.5, generator=random)
+        self.register_buffer("biases", biases)
 
-    def layer(self, x: Tensor, weight: Tensor) -> Tensor:
-        """Map the stream x, (batch, N), through one layer with this weight, (N, N)."""
+    def layer(self, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """Map the stream x, (batch, N), through one layer with this weight, (N, N), and bias, (N,)."""
         phi = ACTIVATIONS[self.activation]
         if self.skip == "pre-activation":
-            return x + self.branch_scale * phi(self.normalise(x)) @ weight.T
-        branch = phi(self.normalise(x @ weight.T))
+            return x + self.branch_scale * (phi(self.normalise(x)) @ weight.T + bias)
+        branch = phi(self.normalise(x @ weight.T + bias))
         return branch if self.skip == "none" else x + self.branch_scale * branch
 
     def normalise(self, x: Tensor) -> Tensor:
@@ -96,8 +103,8 @@ class RandomNet(nn.Module):
     def stream(self, x: Tensor) -> list[Tensor]:
         """Give x_0, ..., x_L, each (batch, N), for the input x_0 = x."""
         states = [x]
-        for weight in self.weights:
-            states.append(self.layer(states[-1], weight))
+        for weight, bias in zip(self.weights, self.biases, strict=True):
+            states.append(self.layer(states[-1], weight, bias))
         return states
 
     def forward(self, x: Tensor) -> Tensor:
@@ -135,18 +142,22 @@ def xray(
     skip: str = "none",
     branch_scale: float = 1.0,
     seed: int = 0,
+    bias: bool = False,
+    batch: int = 128,
 ) -> XRay:
     """Look at the gradients of one random network, layer by layer.
 
-    Args: those of `RandomNet`.
+    Args: those of `RandomNet`, and
+        batch: number of examples.
 
     Returns:
         The measured and the predicted flow. The loss is the output weighted with standard normal
         numbers, the inputs are standard normal too.
     """
-    net = RandomNet(activation, gain, depth, width, normalisation, skip, branch_scale, seed)
-    predicted = mean_field(activation, gain, depth, normalisation, skip, branch_scale)
-    return XRay(measure(net, seed=seed), predicted)
+    net = RandomNet(activation, gain, depth, width, normalisation, skip, branch_scale, seed, bias)
+    biases = 1 / (3 * width) if bias else 0.0
+    predicted = mean_field(activation, gain, depth, normalisation, skip, branch_scale, biases=biases)
+    return XRay(measure(net, batch, seed=seed), predicted)
 
 
 def measure(net: RandomNet, batch: int = 128, signal: float = 1.0, seed: int = 0) -> Flow:
@@ -186,6 +197,7 @@ def mean_field(
     skip: str = "none",
     branch_scale: float = 1.0,
     signal: float = 1.0,
+    biases: float = 0.0,
 ) -> Flow:
     """Predict the flow of a random network in the limit of infinite width and batch.
 
@@ -196,6 +208,7 @@ def mean_field(
 
     Args: those of `RandomNet`, and
         signal: root mean square of the input, whose mean and overlaps are 0.
+        biases: variance of a bias.
 
     Returns:
         The predicted flow.
@@ -209,7 +222,9 @@ def mean_field(
     for _ in range(depth):
         # Pre-activations of variance gq, or the stream itself of variance q, meet the activation.
         before = 1.0 if skip == "pre-activation" else gain
-        spread = before * (q - c if normalisation == "batch" else q)
+        spread = before * (q - c) if normalisation == "batch" else before * q
+        if skip != "pre-activation" and normalisation != "batch":  # batch norm takes biases away again
+            spread += biases
         mean, square, slope = _moments(activation, spread if normalisation == "none" else 1.0)
         if normalisation != "none":
             slope /= spread
@@ -217,7 +232,7 @@ def mean_field(
         if skip == "pre-activation":
             # Centred by batch norm of the next layer or not: the cotangents of examples stay independent.
             weights.append(s2 * square)
-            q, c = q + s2 * gain * square, c + s2 * gain * mean**2
+            q, c = q + s2 * (gain * square + biases), c + s2 * (gain * mean**2 + biases)
         else:
             weights.append(s2 * slope * (q - c if normalisation == "batch" else q))
             cross = 2 * identity * branch_scale * m * mean
@@ -238,19 +253,21 @@ def draw_xray(
     skip: str = "none",
     branch_scale: float = 1.0,
     seed: int = 0,
+    bias: bool = False,
+    batch: int = 128,
 ) -> Figure:
     """Draw an x-ray: gradients of the stream and of the weights, measured (points) and predicted (lines).
 
-    Args: those of `RandomNet`; without a skip the branch scale is ignored.
+    Args: those of `xray`; without a skip the branch scale is ignored.
 
     Returns:
         The figure; its title says by what factor a layer multiplies the gradient.
     """
     scale = 1.0 if skip == "none" else branch_scale
-    measured, predicted = xray(activation, gain, depth, width, normalisation, skip, scale, seed)
+    measured, predicted = xray(activation, gain, depth, width, normalisation, skip, scale, seed, bias, batch)
     left = measured.gradient[0]
     figure, axis = figures.canvas(
-        f"The gradient is multiplied by {left ** (1 / depth):.3g} a layer,\nby {left:.2g} over all {depth} layers",
+        f"The gradient is multiplied by {left ** (1 / depth):.3g} per layer,\nby {left:.2g} over all {depth} layers",
         "layer l",
         "root mean square",
         yscale="log",
@@ -263,14 +280,66 @@ def draw_xray(
         look = figures.series(index, marker=True)
         axis.plot(layers, line, color=look["color"], linestyle=look["linestyle"], label=f"{label}: predicted")
         axis.plot(layers, points, **look | {"linestyle": "", "markerfacecolor": "none"}, label="measured")
-    # A flat line is a finding: show at least two decades. Few ticks: a redraw must follow the slider.
-    low, high = axis.get_ylim()
-    middle = math.sqrt(low * high)
-    axis.set_ylim(min(low, middle / 10), max(high, middle * 10))
-    axis.yaxis.set_minor_locator(NullLocator())
+    # One of a few fixed ranges: two settings can be compared by eye, and a flat line looks flat.
+    edges = np.abs(np.log10(axis.get_ylim())).max()
+    reach = next((r for r in (2, 6, 18) if edges <= r), 50)
+    axis.set_ylim(10.0**-reach, 10.0**reach)
+    axis.yaxis.set_minor_locator(NullLocator())  # few ticks: a redraw must follow the slider
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _mark_backward_pass(axis)
     axis.legend(ncols=2, loc="upper center", bbox_to_anchor=(0.45, -0.18), fontsize=9)
     return figure
+
+
+def draw_streams(xrays: dict[str, XRay], title: str) -> Figure:
+    """Draw the gradient in the stream of several networks, measured (points) and predicted (lines).
+
+    Args:
+        xrays: label -> x-ray.
+        title: the finding.
+
+    Returns:
+        The figure.
+    """
+    figure, axis = figures.canvas(title, "layer l", "gradient in the stream, rms", yscale="log")
+    for i, (name, picture) in enumerate(xrays.items()):
+        axis.plot(picture.predicted.gradient, **figures.series(i), label=name)
+        points = figures.series(i, marker=True) | {"linestyle": "", "markevery": 5}
+        axis.plot(picture.measured.gradient, **points)
+    _mark_backward_pass(axis)
+    axis.legend(loc="lower right", fontsize=9)
+    return figure
+
+
+def draw_weight_gradients(norms: dict[str, np.ndarray], title: str) -> Figure:
+    """Draw the norms of the weight gradients of several kinds of networks, layer by layer.
+
+    Args:
+        norms: label -> (networks, layers); the line is the median, the band holds all networks.
+        title: the finding.
+
+    Returns:
+        The figure.
+    """
+    figure, axis = figures.canvas(title, "layer l", "norm of dL/dW", yscale="log")
+    for i, (name, values) in enumerate(norms.items()):
+        figures.band(axis, np.arange(1, values.shape[1] + 1), values.T, i, name, centre=np.median)
+    axis.set_xticks([1, *range(5, values.shape[1] + 1, 5)])
+    axis.legend(loc="upper center", bbox_to_anchor=(0.45, -0.18), ncols=2, fontsize=9)
+    return figure
+
+
+def _mark_backward_pass(axis: Axes) -> None:
+    """Say in a figure over layers in which direction a gradient travels."""
+    axis.annotate(
+        "backward pass",
+        (0.03, 0.95),
+        (0.36, 0.95),
+        xycoords="axes fraction",
+        va="center",
+        fontsize=9,
+        arrowprops={"arrowstyle": "->"},
+    )
 
 
 def scalar_net(
@@ -326,6 +395,26 @@ def mlp(
     return nn.Sequential(*layers[:-1])
 
 
+def torch_mlp(widths: Sequence[int], activation: str = "relu", seed: int = 0) -> nn.Sequential:
+    """Make a plain multilayer perceptron as PyTorch initialises it: weights and biases within 1 / sqrt(inputs).
+
+    Args:
+        widths: units of the input, of each hidden layer and of the output.
+        activation: "relu", "tanh", "sigmoid" or "linear".
+        seed: of torch's own initialisation; the global generator is left as it was.
+
+    Returns:
+        A module from (batch, widths[0]) to (batch, widths[-1]), float64, with biases.
+    """
+    net = mlp(widths, activation, bias=True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for layer in net:
+            if isinstance(layer, nn.Linear):
+                layer.reset_parameters()
+    return net
+
+
 def conv_gradient(
     side: int = 8, channels: int = 32, depth: int = 20, gain: float = 1 / 3, batch: int = 8, seed: int = 0
 ) -> np.ndarray:
@@ -353,14 +442,17 @@ def conv_gradient(
     return np.array([_rms(g) for g in gradients])
 
 
-def shattering(depth: int, gain: float = 2.0, skip: str = "none", cosine: float = 0.0) -> np.ndarray:
+def shattering(
+    depth: int, gain: float = 2.0, skip: str = "none", cosine: float = 0.0, branch_scale: float = 1.0
+) -> np.ndarray:
     """Predict how alike the input gradients of a wide random ReLU network are at two inputs.
 
     Args:
         depth: L, number of layers.
         gain: g; without a skip the result does not depend on it.
-        skip: "none" or "pre-activation" (branch scale 1).
+        skip: "none" or "pre-activation".
         cosine: of the angle between the two inputs, from -1 to 1.
+        branch_scale: s, factor of the branch; without a skip it does not matter.
 
     Returns:
         (L + 1,) cosine of the angle between the two input gradients for 0, ..., L layers.
@@ -368,15 +460,68 @@ def shattering(depth: int, gain: float = 2.0, skip: str = "none", cosine: float 
     Source: the kernels of Cho and Saul 2009, "Kernel methods for deep learning", equations 4 to 6.
     """
     _require(skip, "skip", ("none", "pre-activation"))
-    identity = float(skip != "none")
+    identity, branch = float(skip != "none"), branch_scale**2 * gain / 2
     result = [1.0]
     for _ in range(depth):
         angle = math.acos(max(-1.0, min(1.0, cosine)))
         both_active = (math.pi - angle) / math.pi  # given that the unit is active for one
         product = (math.sin(angle) + (math.pi - angle) * cosine) / math.pi
-        result.append(result[-1] * (identity + gain / 2 * both_active) / (identity + gain / 2))
-        cosine = (identity * cosine + gain / 2 * product) / (identity + gain / 2)
+        result.append(result[-1] * (identity + branch * both_active) / (identity + branch))
+        cosine = (identity * cosine + branch * product) / (identity + branch)
     return np.array(result)
+
+
+def inputs_at_angle(cosine: float, number: int = 16, width: int = 256, seed: int = 0) -> Tensor:
+    """Draw inputs of which any two enclose the same angle.
+
+    Args:
+        cosine: of that angle, from 0 to 1.
+        number: how many, less than the width.
+        width: N, units of an input.
+        seed: of their directions.
+
+    Returns:
+        (number, N) float64; the root mean square of an entry is 1.
+    """
+    random = torch.Generator().manual_seed(3_000_003 + seed)
+    directions = torch.randn(width, number + 1, generator=random, dtype=torch.float64)
+    shared, *own = math.sqrt(width) * torch.linalg.qr(directions)[0].T
+    return math.sqrt(cosine) * shared + math.sqrt(1 - cosine) * torch.stack(own)
+
+
+def draw_shattering(
+    measured: dict[str, np.ndarray], predicted: dict[str, np.ndarray], depths: Sequence[int], title: str
+) -> Figure:
+    """Draw how alike the gradients of two inputs are against depth: at a right angle, and at cosine 0.9.
+
+    Args:
+        measured: label -> (2, depths, networks), for the two pairs of inputs.
+        predicted: label -> (2, depths).
+        depths: numbers of layers.
+        title: the finding.
+
+    Returns:
+        The figure.
+    """
+    look = {"xlabel": "depth L (layers)", "xscale": "log", "xticks": depths, "xticklabels": depths}
+    figure, axes = figures.panels(
+        ["unrelated inputs, cosine 0", "similar inputs, cosine 0.9"], title, 3.6, ylim=(-0.05, 1), **look
+    )
+    for axis, pair in zip(axes, (0, 1), strict=True):
+        for i, (name, values) in enumerate(measured.items()):
+            axis.plot(depths, predicted[name][pair], **figures.series(i), label=name)
+            points = {
+                "color": figures.COLOURS[i],
+                "marker": figures.MARKERS[i],
+                "linestyle": "",
+                "capsize": 3,
+            }
+            mean, spread = values[pair].mean(axis=1), values[pair].std(axis=1, ddof=1)
+            axis.errorbar(depths, mean, spread, **points)
+        axis.minorticks_off()
+    axes[0].set_ylabel("cosine of two gradients")
+    figure.legend(*axes[0].get_legend_handles_labels(), ncols=3, loc="outside lower center", fontsize=9)
+    return figure
 
 
 def _moments(activation: str, variance: float) -> tuple[float, float, float]:

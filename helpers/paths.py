@@ -160,6 +160,26 @@ def reordered(net: BlockNet, order: Sequence[int]) -> BlockNet:
     return shuffled
 
 
+@torch.no_grad()
+def accuracy_reordered(
+    net: BlockNet, order: Sequence[int], x: Tensor, x_test: Tensor, y_test: Tensor
+) -> np.ndarray:
+    """Measure the networks with their blocks in another order and batch-norm statistics estimated anew.
+
+    Args:
+        net: the networks, left as they are.
+        order: a permutation of 0 ... n - 1.
+        x: examples (batch, inputs) whose statistics the norms take over.
+        x_test, y_test: examples and their classes, to be measured on.
+
+    Returns:
+        (S,) shares of right answers, float64.
+    """
+    shuffled = copy.deepcopy(reordered(net, order)).train()
+    shuffled(x)
+    return accuracy(shuffled.eval()(x_test), y_test)
+
+
 def swap_pairs(n: int, pairs: int, rng: np.random.Generator, neighbours: bool = False) -> list[int]:
     """Draw an order of n blocks in which some disjoint pairs have changed places.
 
@@ -229,7 +249,7 @@ def branch_jacobians(net: BlockNet, x: Tensor) -> np.ndarray:
 
 
 def end_gradient(net: BlockNet, x: Tensor, y: Tensor) -> np.ndarray:
-    """Differentiate the loss of each example by the end of the stream.
+    """Differentiate the loss of each example with respect to the end of the stream.
 
     Args:
         net: in evaluation mode.

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Generator, Tensor, nn
 
-from helpers.training import StackedLinear, StackedNorm, features, stacked_loss
+from helpers.training import StackedLinear, StackedNorm, features, stacked_loss, train_stacked
 
 # name -> (start of the weights, batch normalisation, block)
 REMEDIES = {
@@ -29,6 +29,23 @@ REMEDIES = {
     "SkipInit": ("he", False, "skipinit"),
     "ReZero": ("he", False, "rezero"),
     "highway": ("he", False, "highway"),
+}
+# The best learning rate of each at 24 layers and 33 steps of SGD (momentum 0.9, batches of 128 digits): among
+# 0.0001 * 2^k, k = 0 ... 14, that with the smallest mean loss over steps 23 to 33 of the networks with seeds 100
+# to 104. Found on 2026-11-26 by `python tests/reproduce_degradation.py rates`. The first two learn at no rate.
+THREE_PASSES = {
+    "default init": 0.0256,
+    "Xavier init": 0.0256,
+    "He init": 0.0256,
+    "orthogonal init": 0.0256,
+    "LSUV init": 0.0256,
+    "plain + BN": 0.1024,
+    "residual": 0.0032,
+    "residual + BN": 0.0512,
+    "scaled residual": 0.1024,
+    "SkipInit": 0.1024,
+    "ReZero": 0.1024,
+    "highway": 0.2048,
 }
 TWO_LAYERS_A_BLOCK = ("residual", "scaled", "skipinit")
 
@@ -203,6 +220,38 @@ def stacked_gradient_norms(network: StackedMLP, x: np.ndarray, y: np.ndarray) ->
     weights = [layer.weight for layer in network.hidden_layers()]
     grads = torch.autograd.grad(stacked_loss(network(features(network, x)), labels).sum(), weights)
     return torch.stack([g.norm(dim=(1, 2)) for g in grads]).numpy()
+
+
+def twin_losses(
+    remedy: str,
+    seeds: Sequence[int],
+    depth: int,
+    x: np.ndarray,
+    y: np.ndarray,
+    steps: int,
+    lr: float = 0.05,
+    nudge: float = 1e-10,
+    pixel: int = 20,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Train networks and their twins, whose first weights for one pixel are larger by a tiny share.
+
+    Args:
+        remedy, seeds, depth: as for `StackedMLP`.
+        x, y: floats (examples, inputs) and their classes (examples,).
+        steps, lr: of `train_stacked`.
+        nudge: by which share the twin's weights are larger.
+        pixel: which input they belong to.
+
+    Returns:
+        The minibatch losses of the networks and of the twins: float64 (steps, seeds) each.
+    """
+    losses = []
+    for factor in (1.0, 1.0 + nudge):
+        network = build(remedy, seeds, depth, x)
+        with torch.no_grad():
+            network.stem.weight[:, :, pixel] *= factor
+        losses.append(train_stacked(network, x, y, steps=steps, lr=lr))
+    return losses[0], losses[1]
 
 
 def relu_mlp(layers: Sequence[tuple[np.ndarray, np.ndarray]], x: np.ndarray) -> np.ndarray:

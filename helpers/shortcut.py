@@ -1,4 +1,4 @@
-"""What surrounds a shortcut layer: activations, an in-place sum, layers to test a test with, measuring.
+"""What surrounds a shortcut layer: activations, an in-place sum, layers to test a test with, measuring, figures.
 
 Images are NHWC arrays: (batch, height, width, channels), float32 or float64. The layer itself is the exercise
 of lesson 6 and does not stand here; `PublishedShortcut` is one that is wrong, to be caught.
@@ -7,12 +7,18 @@ of lesson 6 and does not stand here; `PublishedShortcut` is one that is wrong, t
 from __future__ import annotations
 
 import copy
+import operator
 from collections.abc import Callable, Iterable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from scipy.linalg import get_blas_funcs
 from scipy.special import expit
+
+from helpers import figures
 
 Shape = tuple[int, int, int, int]
 ACTIVATIONS = ("linear", "relu", "tanh", "logistic")
@@ -162,41 +168,59 @@ class ChannelMix:
 
     Args:
         first, second: the matrices A and B, (channels in, channels out).
-        transposed: whether backward uses the transposes, as it must.
+        back: matrices that the backward pass multiplies by, (channels out, channels in); the transposes if None.
         start_over: whether backward overwrites the gradients instead of adding to them.
     """
 
     def __init__(
-        self, first: np.ndarray, second: np.ndarray, transposed: bool = True, start_over: bool = False
+        self,
+        first: np.ndarray,
+        second: np.ndarray,
+        back: Sequence[np.ndarray] | None = None,
+        start_over: bool = False,
     ):
-        self.first, self.second, self.transposed, self.start_over = first, second, transposed, start_over
+        self.first, self.second, self.start_over = first, second, start_over
+        self.back = (first.T, second.T) if back is None else back
+        self.shapes: tuple | None = None
 
     def forward(self, x1: np.ndarray, x2: np.ndarray) -> np.ndarray:
-        """Give x1 A + x2 B, (batch, height, width, channels out)."""
+        """Give x1 A + x2 B, (batch, height, width, channels out), and keep the shapes for backward."""
+        self.shapes = x1.shape, x2.shape
         return x1 @ self.first + x2 @ self.second
 
     def backward(self, gradient: np.ndarray, gradient1: np.ndarray, gradient2: np.ndarray) -> None:
-        """Add the gradients by x1 and x2 in place, given the one by the output."""
-        for matrix, total in ((self.first, gradient1), (self.second, gradient2)):
+        """Add the gradients with respect to x1 and x2 in place, given the one with respect to the output."""
+        if self.shapes is None:
+            raise RuntimeError("backward needs what forward keeps, and forward has not run yet")
+        for total, shape, matrix in zip((gradient1, gradient2), self.shapes, self.back, strict=True):
+            if total.shape != shape:
+                raise ValueError(f"a gradient has its input's shape, {shape}, but here is {total.shape}")
             if self.start_over:
                 total[...] = 0
-            total += gradient @ (matrix.T if self.transposed else matrix)
+            total += gradient @ matrix
 
 
 class PublishedShortcut:
-    """The layer of the course's fourth source document, retold with its faults and made to run.
+    """NumPyNet's Shortcut_layer, retold with its faults and made to run.
 
-    Names that do not exist there and steps of zero are repaired, nothing else: the second side of x2 is taken from its first,
-    the spatial stride is used on channels, positions off the overlap keep weight 1, the indices of the first shapes are
-    kept for good, backward swaps them, writes the slopes into the output, and works in float64.
+    The check of the shapes, which raises a NameError for any two sizes, is left out, nothing else is repaired: the second side
+    of x2 is taken from its first, the spatial stride is used on channels, positions off the overlap keep weight 1, the
+    indices of the first shapes are kept for good, backward exchanges them, writes the slopes into the output, and
+    works in float64.
 
     Args:
         alpha, beta: weights of the two inputs.
         activation: "linear" or "relu".
+        exchanged: whether backward exchanges the two index sets, as published; False repairs that.
+
+    Source:
+        N. Curti, M. Ceccarelli, NumPyNet (MIT licence), NumPyNet/layers/shortcut_layer.py at commit 777db4f (2024).
     """
 
-    def __init__(self, alpha: float = 1.0, beta: float = 1.0, activation: str = "linear"):
-        self.alpha, self.beta, self.activation = alpha, beta, activation
+    def __init__(
+        self, alpha: float = 1.0, beta: float = 1.0, activation: str = "linear", exchanged: bool = True
+    ):
+        self.alpha, self.beta, self.activation, self.exchanged = alpha, beta, activation, exchanged
         self.here = self.there = None
 
     def forward(self, x1: np.ndarray, x2: np.ndarray) -> np.ndarray:
@@ -213,7 +237,7 @@ class PublishedShortcut:
         return self.output
 
     def backward(self, gradient: np.ndarray, gradient1: np.ndarray, gradient2: np.ndarray) -> None:
-        """Add the gradients by x1 and x2 in place, given the one by the output."""
+        """Add the gradients with respect to x1 and x2 in place, given the one with respect to the output."""
         self.delta = gradient.astype(np.float64)
         if self.activation == "relu":
             self.output[self.output > 0] = 1
@@ -222,12 +246,141 @@ class PublishedShortcut:
         if self.here is None:
             gradient2 += self.beta * self.delta
         else:
-            gradient2[self.here] += self.beta * self.delta[self.there]
+            to, of = (self.here, self.there) if self.exchanged else (self.there, self.here)
+            gradient2[to] += self.beta * self.delta[of]
 
     @staticmethod
     def _positions(shape: Shape, other: Shape, second_side: int) -> tuple:
         step = max(shape[1] // other[1], 1)
         return (slice(None), *np.ix_(*(range(0, end, step) for end in (shape[1], second_side, shape[3]))))
+
+
+def published_slips() -> dict[str, str]:
+    """Try the small slips of the documentation's code and of the published layer.
+
+    Returns:
+        What the code says or is asked -> what Python makes of it: a value, or the name of an exception.
+    """
+
+    def outcome(action: Callable[[], Any]) -> str:
+        try:
+            return str(action())
+        except Exception as error:
+            return type(error).__name__
+
+    def backward(delta: np.ndarray, prev_delta: np.ndarray) -> None:
+        """The documentation's signature."""
+
+    def ones(*shape: int) -> np.ndarray:
+        return np.ones(shape)
+
+    def unequal_backward() -> None:
+        layer = PublishedShortcut()
+        layer.forward(ones(1, 4, 4, 1), ones(1, 2, 2, 1))
+        layer.backward(ones(1, 4, 4, 1), ones(1, 4, 4, 1), ones(1, 2, 2, 1))
+
+    def dtype_of_float32() -> np.dtype:
+        layer = PublishedShortcut()
+        x = np.ones((1, 2, 2, 1), dtype=np.float32)
+        layer.backward(layer.forward(x, x), np.zeros_like(x), np.zeros_like(x))
+        return layer.delta.dtype
+
+    fresh = SimpleNamespace(ix=None, iy=None, kx=None, output=ones(1, 4, 4, 1))
+    names = {"self": fresh, "np": np}
+    indices = (fresh.ix, fresh.iy, fresh.kx)
+    tall = ones(1, 8, 4, 1), ones(1, 4, 2, 1)
+    deep = np.zeros((1, 4, 4, 4)), ones(1, 2, 2, 2)
+    shapes = (1, 4, 4, 3), (1, 4, 4, 8)
+    layers = vars(PublishedShortcut()).values()
+    return {
+        "(self.ix, self.iy, self.kx) is (None, None, None)": str(operator.is_(indices, (None, None, None))),
+        "self.outpu[:, ix, jx, kx]": outcome(lambda: fresh.outpu),
+        "self.output[:, ix, jx, kx]": outcome(lambda: eval("self.output[:, ix, jx, kx]", names)),
+        "np.random.uniform(size=input.shape)": outcome(lambda: input.shape),
+        "layer.backward(delta, copy=False)": outcome(lambda: backward(fresh.output, copy=False)),
+        "layer.__class__.__name__": outcome(lambda: eval("layer.__class__.__name__", names)),
+        "an 8 x 4 image joined by a 4 x 2 image": outcome(lambda: PublishedShortcut().forward(*tall)),
+        "channels that an x2 of 2 channels reaches": outcome(
+            lambda: np.unique(np.nonzero(PublishedShortcut().forward(*deep))[3]).tolist()
+        ),
+        f"output shape of {shapes[0]} and {shapes[1]}": outcome(lambda: max(shapes)),
+        "backward for unequal shapes": outcome(unequal_backward),
+        "precision of backward for float32": outcome(dtype_of_float32),
+        "arrays to learn": str(sum(isinstance(value, np.ndarray) for value in layers)),
+    }
+
+
+def draw_transpose(small: np.ndarray, spread: np.ndarray, gradient: np.ndarray, picked: np.ndarray) -> Figure:
+    """Draw zero insertion and its transpose as images with their numbers.
+
+    Args:
+        small: (2, 2) an input.
+        spread: (4, 4) what the zero insertion makes of it.
+        gradient: (4, 4) a gradient with respect to the large image.
+        picked: (2, 2) what the transpose makes of that.
+
+    Returns:
+        The figure: four images from left to right.
+    """
+    figure, axes = figures.panels(
+        ["$x_2$", "$S x_2$", r"$\delta$", r"$S^\top \delta$"],
+        "S inserts zeros; its transpose picks the same places again",
+        2.3,
+    )
+    met = np.zeros(spread.shape, dtype=bool)
+    met[:: len(met) // len(small), :: len(met) // len(small)] = True
+    for axis, image in zip(axes, (small, spread, gradient, picked), strict=True):
+        _draw_numbers(axis, image, met if image.shape == met.shape else np.ones(image.shape, dtype=bool))
+    for axis, arrow in ((axes[1], "$S$"), (axes[3], r"$S^\top$")):
+        axis.annotate(
+            f"{arrow}\n→", (-0.18, 0.5), xycoords="axes fraction", ha="center", va="center", fontsize=14
+        )
+    return figure
+
+
+def _draw_numbers(axis: Axes, image: np.ndarray, marked: np.ndarray) -> None:
+    """Draw an image as squares that hold its numbers; marked ones are coloured."""
+    axis.imshow(np.where(marked, 0.75, 1.0), cmap="Blues_r", vmin=0, vmax=1)
+    for (row, column), value in np.ndenumerate(image):
+        axis.text(column, row, f"{value:g}", ha="center", va="center", fontsize=11)
+    axis.set(xticks=np.arange(image.shape[1] + 1) - 0.5, yticks=np.arange(image.shape[0] + 1) - 0.5)
+    axis.tick_params(length=0, labelbottom=False, labelleft=False)
+    axis.grid(True, color="black", alpha=1, linewidth=0.6)
+    axis.set_anchor("C")
+
+
+def draw_depth(
+    runs: dict[str, np.ndarray],
+    factors: dict[str, float],
+    title: str,
+    ylim: tuple[float, float] | None = None,
+) -> Figure:
+    """Draw gradient norms over depth, measured in several networks and predicted.
+
+    Args:
+        runs: label -> (networks, layers + 1) norms from the last layer to the first, the last being 1.
+        factors: label -> predicted factor of the norm per layer.
+        title: the finding.
+        ylim: limits of the axis; fitted to what is drawn if None.
+
+    Returns:
+        The figure: geometric means as marks, the range of the networks as a band, predictions as lines.
+    """
+    figure, axis = figures.canvas(
+        title, "layers passed on the way back", "gradient norm (end = 1)", yscale="log"
+    )
+    for index, (label, norms) in enumerate(runs.items()):
+        layers, look = np.arange(norms.shape[1]), figures.series(index, marker=True)
+        mean = np.exp(np.log(norms).mean(0))
+        axis.plot(layers, mean, **look | {"linestyle": "none"}, markevery=5, label=label)
+        axis.plot(layers, factors[label] ** layers, **figures.series(index))
+        axis.fill_between(layers, norms.min(0), norms.max(0), color=figures.COLOURS[index], alpha=0.2)
+    if ylim:
+        axis.set_ylim(*ylim)
+    axis.legend(
+        title="marks: measured, lines: predicted", ncols=2, fontsize=9, title_fontsize=9, loc="upper left"
+    )
+    return figure
 
 
 def median_seconds(

@@ -263,7 +263,7 @@ def evaluate_stacked(network: nn.Module, x: np.ndarray, y: np.ndarray) -> tuple[
 
 
 def parameter_gradients(network: nn.Module, x: np.ndarray, cotangent: np.ndarray) -> dict[str, np.ndarray]:
-    """Differentiate a weighted sum of a module's outputs by each of its parameters.
+    """Differentiate a weighted sum of a module's outputs with respect to each of its parameters.
 
     Args:
         network: any torch module; its parameters and their `.grad` stay as they are.
@@ -277,7 +277,8 @@ def parameter_gradients(network: nn.Module, x: np.ndarray, cotangent: np.ndarray
     names, parameters = zip(*network.named_parameters(), strict=True)
     weighted = (output * torch.as_tensor(cotangent)).sum()
     grads = torch.autograd.grad(weighted, parameters, allow_unused=True, materialize_grads=True)
-    return {name: grad.numpy() for name, grad in zip(names, grads, strict=True)}
+    # Before torch 2.13 the zeros of materialize_grads require a gradient themselves.
+    return {name: grad.detach().numpy() for name, grad in zip(names, grads, strict=True)}
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from helpers import blocks
+from helpers import blocks, figures
 from helpers.checks import skip_connection as check
 
 
@@ -67,3 +67,22 @@ def test_the_checks_own_count_of_positions_agrees_with_the_jacobian_of_a_linear_
     jacobian = torch.autograd.functional.jacobian(linear, torch.zeros(1, 1, side, side))
     seen = (jacobian != 0).flatten(4).any(-1)
     assert check.reach(geometry, side) == (int(seen.sum()), seen.numel())
+
+
+@pytest.mark.parametrize(
+    ("geometry", "found"),
+    [((2, 2, 2), "sides 3 and 4 only"), ((3, 1, 1), "every side"), ((5, 2, 0), "no side")],
+)
+def test_the_staircase_says_where_it_meets_the_diagonal(geometry, found):
+    figure = blocks.draw_fit(*geometry)
+    assert found in " ".join(figure.axes[0].get_title("left").split())
+    assert figure.axes[0].get_ylim() == (0, 26)
+    figures.png(figure)
+
+
+def test_the_map_of_sizes_counts_what_it_shows():
+    figure = blocks.draw_sizes(
+        {(1, 1): "broadcasts", (1, 2): "raises", (2, 2): "fits", (2, 1): "raises"}, "t"
+    )
+    assert figure.axes[0].get_legend_handles_labels()[1] == ["fits: 1", "broadcasts: 1", "raises: 2"]
+    figures.png(figure)

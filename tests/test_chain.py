@@ -32,10 +32,10 @@ def test_states_and_sensitivities_agree_with_autograd(skip):
 
 
 def test_the_weights_set_the_precision():
-    z, t = chain.forward(10.0, np.ones(3, dtype=np.float32))
+    z, t = chain.forward(12.0, np.ones(3, dtype=np.float32))  # numpy's float32 tanh may stay below 1 up to 10
     assert z.dtype == t.dtype == np.float32
     assert t[0] == 1.0
-    assert chain.forward(10.0, np.ones(3))[1][0] < 1.0
+    assert chain.forward(12.0, np.ones(3))[1][0] < 1.0
 
 
 def test_decay_exponent_reads_a_power_law():
@@ -55,6 +55,20 @@ def test_onset_of_float64_by_the_exact_complement():
     x = chain.saturation_onset(53)
     # 1 - tanh x = 2 / (exp(2x) + 1), held against half the spacing below 1.
     assert 2 / (math.exp(2 * (x - 1e-6)) + 1) > 2.0**-54 > 2 / (math.exp(2 * (x + 1e-6)) + 1)
+
+
+def test_first_one_finds_the_edge_of_any_tanh():
+    assert chain.first_one(lambda x: 1.0 if x >= 9.25 else 0.5) == pytest.approx(9.25, abs=1e-9)
+    # The C library's tanh is right to an ulp, so its edge is that of the formula to a few percent.
+    assert chain.first_one(math.tanh) == pytest.approx(chain.saturation_onset(53), rel=0.03)
+
+
+@pytest.mark.parametrize("shape", [(1,), (), (3, 2)])
+def test_lost_below_keeps_the_shape(shape):
+    for dtype in ("float16", "float32", "float64"):
+        lost = chain.lost_below(np.ones(shape, dtype))
+        assert lost.shape == shape and lost.dtype == np.float64
+        assert (lost == 2.0 ** -(np.finfo(dtype).nmant + 2)).all()
 
 
 @settings(max_examples=60, deadline=None)
@@ -87,3 +101,12 @@ def test_the_panel_draws_what_autograd_gives(skip):
 
 def test_a_panel_where_everything_is_dead_still_draws():
     figures.png(chain.draw_chain(x=500.0, w=3.0, depth=2, skip=True))
+
+
+def test_the_panel_keeps_its_axis():
+    drawn = [
+        chain.draw_chain(**case).axes[0] for case in ({"x": 1.0}, {"x": 12.0, "depth": 40, "skip": True})
+    ]
+    assert drawn[0].get_ylim() == drawn[1].get_ylim()
+    for axis in drawn:
+        figures.png(axis.figure)

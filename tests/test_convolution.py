@@ -91,7 +91,7 @@ def test_operator_of_the_binomial_kernel_is_a_kronecker_product():
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
 def test_formats_are_those_of_numpy(dtype):
     info, ours = np.finfo(dtype), c.FORMATS[dtype]
-    assert 2.0**-ours.bits == info.smallest_subnormal
+    assert 2.0**-ours.unit_exponent == info.smallest_subnormal
     assert 2.0**ours.min_exponent == info.smallest_normal
     assert ours.largest == info.max
 
@@ -99,8 +99,8 @@ def test_formats_are_those_of_numpy(dtype):
 def test_bfloat16_is_that_of_torch():
     info, ours = torch.finfo(torch.bfloat16), c.FORMATS["bfloat16"]
     assert (2.0**ours.min_exponent, ours.largest) == (info.tiny, info.max)
-    assert torch.tensor(2.0**-ours.bits, dtype=torch.bfloat16) > 0
-    assert torch.tensor(2.0 ** -(ours.bits + 1), dtype=torch.bfloat16) == 0
+    assert torch.tensor(2.0**-ours.unit_exponent, dtype=torch.bfloat16) > 0
+    assert torch.tensor(2.0 ** -(ours.unit_exponent + 1), dtype=torch.bfloat16) == 0
 
 
 @pytest.mark.parametrize("n", [1, 2, 5, 8, 12])
@@ -137,3 +137,14 @@ def test_steps_are_the_loops_of_the_original():
 
 def test_peak_history_counts_from_the_start():
     assert c.peak_history(lambda x: -x / 2, np.full((2, 2), -4.0), 3).tolist() == [4.0, 2.0, 1.0, 0.5]
+
+
+def test_gradients_of_the_dense_sum_are_those_of_autograd():
+    x, v = np.random.default_rng(7).normal(size=(2, 5, 5))
+    start = torch.tensor(x, requires_grad=True)
+    total, expected = start, []
+    for _ in range(6):
+        total = c.dense_sum_step(total)
+        (gradient,) = torch.autograd.grad(total, start, torch.tensor(v), retain_graph=True)
+        expected.append(gradient.abs().max().item())
+    assert np.allclose(c.dense_sum_gradients(x, v, 6), expected, rtol=1e-12)

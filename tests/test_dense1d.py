@@ -95,3 +95,29 @@ def test_blind_exits_silence_channels_for_the_classifier_only(curves):
     kept[:, 4:6] = 0
     torch.testing.assert_close(blind(curves), network.head(kept).transpose(1, 2))
     assert not torch.equal(blind(curves), network(curves))
+
+
+def test_blind_exits_may_show_the_mean_instead(curves):
+    network = dense1d.densenet(2, 2, SEEDS, blocks=1).eval()
+    blind = dense1d.blind_exits(network, 4, 2, curves.numpy())
+    kept = network.layers[-2:](network.layers[:-2](curves.T.expand(len(SEEDS), 40, 6).unsqueeze(1)))
+    mean = kept[:, 4:6].mean((2, 3))
+    kept = kept.mean(2)
+    kept[:, 4:6] = mean.unsqueeze(-1)
+    torch.testing.assert_close(blind(curves), network.head(kept).transpose(1, 2))
+
+
+@pytest.mark.parametrize("processor", ["plain", "avx2", "baseline"])
+def test_measured_accuracies_are_sets_of_five(processor):
+    for network in ("resnet8", "densenet4", "resnet16"):
+        accuracy = dense1d.measured(network, processor=processor)
+        assert accuracy.shape == (20, 5) and 0.2 < accuracy.min() < accuracy.max() < 1
+    with pytest.raises(KeyError, match="plain resnet8 7 125 2500"):
+        dense1d.measured("resnet8", rate=7)
+
+
+def test_every_row_that_the_script_makes_is_written_down():
+    from tests.reproduce_densenet import ROWS
+
+    for processor, network, rate, steps, curves, sets in ROWS:
+        assert dense1d.measured(network, rate, steps, curves, processor).shape == (sets, 5)

@@ -87,6 +87,45 @@ def test_prediction_and_measurement_agree(activation, normalisation, skip):
         np.testing.assert_allclose(np.log(measured), np.log(predicted), atol=0.35)
 
 
+@pytest.mark.parametrize(("normalisation", "skip"), itertools.product(("none", "batch"), gradient_flow.SKIPS))
+def test_biases_are_predicted_too(normalisation, skip):
+    picture = gradient_flow.xray("tanh", 0.3, 12, 192, normalisation, skip, seed=5, bias=True)
+    for name in gradient_flow.Flow._fields:
+        measured, predicted = getattr(picture.measured, name), getattr(picture.predicted, name)
+        np.testing.assert_allclose(np.log(measured), np.log(predicted), atol=0.35)
+
+
+def test_biases_hold_the_signal_at_a_floor_and_leave_the_gradient_alone():
+    flow = gradient_flow.mean_field("relu", 1 / 3, 40, biases=1 / (3 * 128))
+    assert flow.signal[-1] == pytest.approx(math.sqrt(1 / (5 * 128)), rel=1e-9)
+    np.testing.assert_allclose(
+        flow.gradient, gradient_flow.mean_field("relu", 1 / 3, 40).gradient, rtol=1e-12
+    )
+
+
+def test_without_biases_the_network_is_the_one_it_was():
+    x = torch.randn(4, 9, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    net = gradient_flow.RandomNet("relu", depth=2, width=9, seed=3)
+    own = torch.relu(torch.relu(x @ net.weights[0].T) @ net.weights[1].T)
+    assert torch.equal(net(x), own)
+    biased = gradient_flow.RandomNet("relu", depth=2, width=9, seed=3, bias=True)
+    assert torch.equal(biased.weights[1], net.weights[1])
+    assert 0.2 < biased.biases.abs().max() <= 1 / 3
+
+
+def test_an_mlp_as_torch_makes_it():
+    net = gradient_flow.torch_mlp((50, 400, 3), "tanh", seed=2)
+    again = gradient_flow.torch_mlp((50, 400, 3), "tanh", seed=2)
+    assert [type(m).__name__ for m in net] == ["Linear", "Tanh", "Linear"]
+    for parameter, same in zip(net.parameters(), again.parameters(), strict=True):
+        assert torch.equal(parameter, same)
+    for layer, inputs in ((net[0], 50), (net[2], 400)):
+        for parameter in layer.parameters():
+            assert parameter.dtype == torch.float64
+            assert parameter.abs().max() <= inputs**-0.5
+    assert 50 * net[0].weight.var().item() == pytest.approx(1 / 3, rel=0.05)
+
+
 def test_the_exception_comes_closer_with_width():
     excess = []
     for width in (32, 128):
@@ -151,6 +190,8 @@ def test_the_global_generator_is_left_alone():
     before = torch.get_rng_state()
     gradient_flow.xray(depth=2, width=8)
     gradient_flow.mlp((3, 3), seed=4)
+    gradient_flow.torch_mlp((3, 3), seed=4)
+    gradient_flow.inputs_at_angle(0.5, 2, 8)
     gradient_flow.scalar_net(depth=1, width=8)
     gradient_flow.conv_gradient(side=4, channels=2, depth=1)
     assert torch.equal(before, torch.get_rng_state())
@@ -201,6 +242,21 @@ def test_shattering_at_special_angles():
     np.testing.assert_allclose(gradient_flow.shattering(1, cosine=-1.0), [1.0, 0.0], atol=1e-12)
 
 
+def test_a_small_branch_stops_the_shattering():
+    far = [
+        gradient_flow.shattering(n, skip="pre-activation", branch_scale=n**-0.5)[-1] for n in (1, 50, 1000)
+    ]
+    assert far[0] == gradient_flow.shattering(1, skip="pre-activation")[-1]
+    assert far[1:] == pytest.approx([0.637, 0.634], abs=5e-4)
+
+
+@pytest.mark.parametrize("cosine", [0.0, 0.9])
+def test_inputs_enclose_the_angle_they_are_given(cosine):
+    x = gradient_flow.inputs_at_angle(cosine, 5, 40, seed=1)
+    expected = 40 * (cosine * torch.ones(5, 5) + (1 - cosine) * torch.eye(5))
+    torch.testing.assert_close(x @ x.T, expected.double(), rtol=1e-10, atol=1e-10)
+
+
 def test_a_slider_gets_its_answer_in_time():
     settings = {"depth": 50, "normalisation": "batch", "skip": "residual"}
     gradient_flow.xray(**settings)
@@ -215,3 +271,12 @@ def test_the_drawing_states_the_factor():
     title = "".join(figure.axes[0].get_title(loc) for loc in ("left", "center"))
     assert f"{factor:.2g}" in title
     figures.png(figure)
+
+
+def test_the_axis_of_an_x_ray_is_one_of_a_few():
+    limits = set()
+    for gain in (0.3, 0.5, 1.0, 2.0):
+        figure = gradient_flow.draw_xray("linear", gain, 20, 32)
+        limits.add(figure.axes[0].get_ylim())
+        figures.png(figure)
+    assert len(limits) == 2

@@ -170,6 +170,7 @@ def test_a_figure_is_the_same_bytes_twice_and_a_panel_draws():
         (float("inf"), 1.0, "not finite"),
         (np.ones((3, 1)), np.ones(3), "shape"),
         (1.0 + 1e-6, 1.0, "should be 1"),
+        (1.0 + 1e-6, 1.0, "a relative error of 1e-06"),
         (np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 3.0]), "index [2]"),
         ([[1, 2], [3]], np.ones((2, 2)), "made of numbers"),
         (np.array(["a"]), np.ones(1), "made of numbers"),
@@ -198,6 +199,17 @@ def test_close_tells_dtypes_apart_and_knows_mistakes():
 def test_equal_is_exact(actual, expected):
     with pytest.raises(core.CheckFailed):
         core.equal(actual, expected, "x")
+
+
+def test_numbers_in_tensors_that_remember_their_graph_get_a_hint():
+    import torch
+
+    with pytest.raises(core.CheckFailed, match="still remember"):
+        core.close([torch.ones((), requires_grad=True)], np.ones(1), "x")
+
+
+def test_a_gradient_that_was_cut_off_is_zero():
+    assert core.gradient(lambda x: x.detach() ** 2, np.array([1.0, 2.0])).tolist() == [0.0, 0.0]
 
 
 def test_equal_takes_numpy_integers_and_lists_for_tuples():
@@ -258,6 +270,16 @@ def test_a_panel_starts_where_its_drawing_does():
 
     knobs = explore(draw, n=(1, 5, 1), scale=(0.1, 1.0, 0.1), kind=["a", "b"], far=(0, 5, 1)).children[:-1]
     assert [knob.value for knob in knobs] == [3, 0.5, "b", 0]
+
+
+def test_a_menu_may_name_its_choices():
+    def draw(gain=2.0, bias=False):
+        from helpers.figures import canvas
+
+        return canvas(f"{gain} {bias}", "x", "y")[0]
+
+    knobs = explore(draw, gain={"1/3": 1 / 3, "2 (He)": 2.0}, bias={"yes": True, "no": False}).children[:-1]
+    assert [(knob.label, knob.value) for knob in knobs] == [("2 (He)", 2.0), ("no", False)]
 
 
 def test_a_long_title_breaks_into_even_lines():

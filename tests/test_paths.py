@@ -141,6 +141,28 @@ def test_reordered_refuses_what_is_no_permutation(net, order):
         paths.reordered(net, order)
 
 
+def test_accuracy_reordered_measures_with_fresh_statistics_and_leaves_the_net(net):
+    x, y = examples(batch=40)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    found = paths.accuracy_reordered(net, [2, 0, 1], x, x, y)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    h = net.embed(x)
+
+    def fresh(layer, h):  # a branch or the head, normalised by what it sees
+        norm, _, linear = layer
+        mean, deviation = h.mean(2, keepdim=True), (h.var(2, keepdim=True) + 1e-5).sqrt()
+        weight, bias = (p.view(2, -1, 1) for p in (norm.weight, norm.bias))
+        return linear(torch.relu((h - mean) / deviation * weight + bias))
+
+    for i in (2, 0, 1):
+        f = fresh(net.branches[i], h)
+        h = h + f if net.residual else f
+    # While the statistics are taken, the batch is divided by its biased deviation: later logits differ a little.
+    logits = fresh(net.head, h).transpose(1, 2)
+    np.testing.assert_allclose(found, paths.accuracy(logits, y), atol=0.06)
+    assert net.branches[0][0].training is False
+
+
 @settings(max_examples=60, deadline=None)
 @given(n=st.integers(2, 12), seed=st.integers(0, 2**32 - 1), neighbours=st.booleans(), data=st.data())
 def test_swapped_pairs_are_disjoint(n, seed, neighbours, data):

@@ -135,7 +135,7 @@ ERRATA = {
     ("000", 3): Taught(
         2,
         "The repair makes gradients vanish **twelve times sooner**",
-        'set(deaths["residual + softmax"]) == {29}',
+        'set(deaths["residual + softmax"]) <= {28, 29}',
     ),
     ("000", 4): Taught(
         2,
@@ -158,7 +158,9 @@ ERRATA = {
     ),
     # 002, the chain, the small net, the questions
     ("002", 1): Taught(
-        3, "one zero has become four", "assert with_skip == [0.0, 0.0, 0.0, 0.0] and input_gradient == 13.0"
+        3,
+        "one zero has become four",
+        "assert with_skip.tolist() == [0.0, 0.0, 0.0, 0.0] and input_gradient == 13.0",
     ),
     ("002", 2): Taught(
         3,
@@ -211,7 +213,7 @@ ERRATA = {
     # 003, the chapter and its exercise
     ("003", 1): Taught(
         3,
-        "the derivative is by the *weight*, not by its change",
+        "the derivative is with respect to the *weight*, not to its change",
         'assert not update_survives(1.0, -1e-19, "float32")',
     ),
     ("003", 2): Taught(
@@ -263,64 +265,50 @@ ERRATA = {
         "assert after[1:3].min() > 1e-2 and after[3] == 0",
     ),
     # 004, the shortcut layer
-    ("004", 1): Taught(
-        6,
-        "The first one means that no indices would ever be made",
-        'assert next(iter(slips.values())) == "False"',
-    ),
+    ("004", 1): Taught(6, "so no indices would ever be made", 'slips == ["False", "AttributeError"'),
     ("004", 2): Taught(
         6,
         "`ix`, `iy` and `kx` belong to two different inputs",
-        'assert list(slips.values())[1:5] == ["AttributeError", "NameError", "AttributeError", "TypeError"]',
+        'slips == ["False", "AttributeError", "NameError", "AttributeError", "TypeError", "NameError"]',
     ),
     ("004", 3): Taught(
         6,
-        "$\\alpha$ is missing off the overlap",
-        "assert light[0, 1, 1, 0] == 1.0",
+        "multiplies only the overlap by $\\alpha$; backward multiplies everything by $\\alpha$",
+        "assert published(0.5).forward(np.ones_like(x1), np.ones_like(x2))[0, 1, 1, 0] == 1.0",
     ),
     ("004", 4): Taught(
-        6, "On unequal shapes the two index sets are swapped", '(1, 4, 4, 1), (1, 2, 2, 1))) == "IndexError"'
+        6, "The two index sets are exchanged", '"(1, 4, 4, 8)", "IndexError", "float64", "0"]'
     ),
-    ("004", 5): Taught(
-        6, "We quote the expressions and try them", '"np.random.uniform(size=input.shape)": outcome('
-    ),
-    ("004", 6): Taught(6, "Some slips stop it at once", '"layer.backward(delta, copy=False)": outcome('),
+    ("004", 5): Taught(6, "`input` is Python's own function", "rest = shortcut.published_slips()"),
+    ("004", 6): Taught(6, "One gradient is missing", "rest = shortcut.published_slips()"),
     ("004", 7): Taught(6, "Then the noise is part of the answer", "assert np.allclose(noisy - clean, noise)"),
-    ("004", 8): Taught(
-        6,
-        "promises *updates for weights and bias*; the layer has none",
-        "assert not any(isinstance(value, np.ndarray) for value in vars(published()).values())",
-    ),
+    ("004", 8): Taught(6, "promises *updates for weights and bias*; the layer has none", '"float64", "0"]'),
     ("004", 9): Taught(
         6, "That holds for the identity and for option A", "assert projection.weight.numel() == 16 * 32"
     ),
     # 004, the published code
     ("004", "no unequal shape runs"): Taught(
         6,
-        "asking for the indices of two sizes raises in any case",
-        'assert list(slips.values())[5:] == ["ValueError", "NameError"]',
+        "it is why no two images of different size run at all",
+        '"AttributeError", "TypeError", "NameError"]',
     ),
     ("004", "height by width"): Taught(
-        6, "the second side is ranged over the first", 'assert tall == "IndexError"'
+        6, "the second side is ranged over the first", 'deeds == ["IndexError", "[0, 2]"'
     ),
     ("004", "stride on channels"): Taught(
-        6,
-        "the spatial stride is used on channels",
-        "assert np.unique(np.nonzero(deep)[3]).tolist() == [0, 2]",
+        6, "the spatial stride is used on channels", 'deeds == ["IndexError", "[0, 2]"'
     ),
     ("004", "stale indices"): Taught(
-        6, "after *one* batch of another shape the old indices stay", "< 1e-3 < adjoint_gap(stale, x1, x2, g)"
+        6, "The published layer works out its indices once", "assert new_gap < 1e-12 and stale_gap > 1e-8"
     ),
     ("004", "relu overwrites"): Taught(
-        6, "writes the ReLU's slopes into the output", "assert not np.array_equal(before, relu.output)"
+        6, "writes the ReLU's slopes into the output", "not np.array_equal(before, relu.output)"
     ),
     ("004", "output by tuples"): Taught(
-        6,
-        "the output's shape is found by comparing tuples",
-        "assert max((1, 4, 4, 3), (1, 4, 4, 8)) == (1, 4, 4, 8)",
+        6, "the output's shape is found by comparing tuples", '"(1, 4, 4, 8)", "IndexError", "float64"'
     ),
     ("004", "float64"): Taught(
-        6, "it **keeps the precision**: float32 in, float32 out", "assert single.delta.dtype == np.float64"
+        6, "it **keeps the precision**: float32 in, float32 out", '"IndexError", "float64", "0"]'
     ),
 }
 

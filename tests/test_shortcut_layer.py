@@ -175,6 +175,43 @@ def test_the_published_layer_is_right_where_it_should_be_and_nowhere_else():
         shortcut.autograd_gap(shortcut.PublishedShortcut(), (1, 4, 4, 1), (1, 2, 2, 1))
 
 
+@pytest.mark.parametrize(
+    ("layer", "shapes", "adjoint", "autograd"),
+    [
+        # alpha off the overlap: forward and backward disagree, but not at alpha = 1
+        (shortcut.PublishedShortcut(0.5, 1.0, exchanged=False), ((1, 4, 4, 1), (1, 2, 2, 1)), True, True),
+        (shortcut.PublishedShortcut(1.0, 0.5, exchanged=False), ((1, 4, 4, 1), (1, 2, 2, 1)), False, False),
+        # the stride on channels: backward is the transpose of a wrong forward
+        (shortcut.PublishedShortcut(exchanged=False), ((1, 4, 4, 4), (1, 2, 2, 2)), False, True),
+        # a right one
+        (Shortcut(0.5, 2.0), ((1, 4, 4, 4), (1, 2, 2, 2)), False, False),
+    ],
+)
+def test_what_the_lessons_table_says_of_its_two_tests(layer, shapes, adjoint, autograd):
+    x1, x2, gradient = draw_arrays(shapes, 3, np.float64)[:3]
+    assert (NAMES["adjoint_gap"](layer, x1, x2, gradient) > 1e-6) == adjoint
+    assert (shortcut.autograd_gap(layer, *shapes) > 1e-6) == autograd
+
+
+def test_a_layer_for_tests_says_what_it_needs():
+    rng = np.random.default_rng(0)
+    layer = shortcut.ChannelMix(rng.normal(size=(2, 4)), rng.normal(size=(3, 4)))
+    x1, x2, gradient = (rng.normal(size=(1, 2, 2, c)) for c in (2, 3, 4))
+    with pytest.raises(RuntimeError, match="forward has not run yet"):
+        layer.backward(gradient, np.zeros_like(x1), np.zeros_like(x2))
+    layer.forward(x1, x2)
+    with pytest.raises(ValueError, match="input's shape"):
+        layer.backward(gradient, np.zeros_like(gradient), np.zeros_like(gradient))
+    assert NAMES["adjoint_gap"](layer, x1, x2, gradient) < 1e-14
+
+
+def test_the_slips_of_the_published_code():
+    assert list(shortcut.published_slips().values()) == [
+        *("False", "AttributeError", "NameError", "AttributeError", "TypeError", "NameError"),
+        *("IndexError", "[0, 2]", "(1, 4, 4, 8)", "IndexError", "float64", "0"),
+    ]
+
+
 def test_median_seconds_calls_the_actions_in_turn():
     ticks = iter([0.0, 1.0, 1.0, 3.0, 3.0, 6.0, 6.0, 10.0])
     order: list[str] = []

@@ -118,14 +118,14 @@ def check(course: Course, lesson: Lesson) -> list[str]:
 def fingerprint(course: Course, lesson: Lesson) -> str:
     """Hash what a solution's outputs depend on: the text as read and the helpers it imports, directly or not."""
     digest = hashlib.sha256(nbformat.writes(read_lesson(course, lesson)).encode())
-    for path in sorted(_helpers_imported(course, course.source(lesson))):
+    for path in sorted(helpers_imported(course, course.source(lesson))):
         # Line ends as in the repository, also where a checkout or a zip came with those of Windows.
         content = path.read_bytes().replace(b"\r\n", b"\n")
         digest.update(path.relative_to(course.root).as_posix().encode() + b"\0" + content)
     return digest.hexdigest()
 
 
-def _helpers_imported(course: Course, source: Path) -> set[Path]:
+def helpers_imported(course: Course, source: Path) -> set[Path]:
     """Files of `helpers` that a Python file reaches through its import statements."""
     found: set[Path] = set()
     waiting = [source]

@@ -33,7 +33,7 @@ def lint(course: Course, lesson: Lesson, notebook: NotebookNode) -> list[str]:
     Returns:
         One sentence a problem, naming the cell; empty if all is well.
     """
-    problems = [*_notebook_problems(course, lesson, notebook)]
+    problems = [*_notebook_problems(course, lesson, notebook), *_claim_problems(notebook)]
     for cell in notebook.cells:
         problems += [f"cell {cell.id!r}: {problem}" for problem in _cell_problems(cell)]
     return problems
@@ -74,6 +74,51 @@ def _names_across_the_process_border(notebook: NotebookNode) -> Iterator[str]:
         if cell.cell_type == "code" and is_role(cell, "check"):
             for name in sorted(names_needed(cell.source) - allowed):
                 yield f"cell {cell.id!r}: uses {name!r}, which no setup or answer cell defines; graded, it would not exist"
+
+
+def _claim_problems(notebook: NotebookNode) -> Iterator[str]:
+    """Claims are told apart by name, their effects exist, and what is drawn derives from the parameters alone."""
+    parameters = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    if len(parameters) > 1:
+        yield f"{len(parameters)} cells are marked `parameters=true`; a lesson has one"
+    for cell in parameters:
+        yield from (f"cell {cell.id!r}: {problem}" for problem in _parameter_problems(cell.source))
+    claimed: set[str] = set()
+    for cell in notebook.cells:
+        claim = cell.metadata.get("claim", {})
+        name, effect = claim.get("claim"), claim.get("effect")
+        if name in claimed:
+            yield f"the claim {name!r} is made twice; each needs a name of its own"
+        claimed |= {name} - {None}
+        if claim and (not isinstance(name, str) or cell.cell_type != "code"):
+            yield f"cell {cell.id!r}: a claim is a code cell marked " + '`# %% claim="name"`'
+        elif effect and effect not in names_defined(cell.source):
+            yield f"cell {cell.id!r}: the effect {effect!r} of the claim {name!r} is not defined in its cell"
+        elif effect and not parameters:
+            yield f"cell {cell.id!r}: the claim {name!r} has an effect, but no cell is marked `parameters=true`: what is drawn?"
+
+
+def _parameter_problems(source: str) -> Iterator[str]:
+    """A parameters cell assigns literals to names, `SEED` among them, and does nothing else."""
+    names = set()
+    for statement in ast.parse(source).body:
+        try:
+            (target,) = statement.targets
+            ast.literal_eval(statement.value)
+            names.add(target.id)
+        except (AttributeError, ValueError):
+            yield f"`{ast.unparse(statement)}` is no `NAME = literal`: a parameters cell holds nothing else"
+    if "SEED" not in names:
+        yield "a parameters cell sets SEED, from which every draw of the lesson derives"
+
+
+def _nameless_claims(notebook: NotebookNode) -> Iterator[str]:
+    """What a lesson asserts outside of its checks has a name, so that `course replicate` counts it."""
+    for cell in notebook.cells:
+        if cell.cell_type != "code" or is_role(cell, "check") or "claim" in cell.metadata:
+            continue
+        if any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(cell.source))):
+            yield f"cell {cell.id!r}: an assert is a claim, and needs a name: " + '`# %% claim="name"`'
 
 
 def _cell_problems(cell: NotebookNode) -> Iterator[str]:

@@ -17,7 +17,8 @@ from nbformat import NotebookNode
 
 from course.model import Course, CourseError, Lesson
 
-ROLES = ("bootstrap", "setup", "answer", "check", "question", "response", "live", "varies")
+ROLES = ("bootstrap", "setup", "parameters", "answer", "check", "question", "response", "live", "varies")
+CLAIM = ("claim", "effect")  # words that may stand beside no role or beside `varies`
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
 
 BOOTSTRAP = """\
@@ -83,7 +84,7 @@ def _dress(course: Course, lesson: Lesson, cell: NotebookNode, position: int) ->
     """Turn the words of one cell's line into ids, tags and nbgrader metadata, in place."""
     words = dict(cell.metadata)
     roles = [role for role in ROLES if role in words]
-    unknown = sorted(set(words) - set(ROLES) - {"points", "lines_to_next_cell"})
+    unknown = sorted(set(words) - {*ROLES, *CLAIM, "points", "lines_to_next_cell"})
     if len(roles) > 1 or unknown:
         what = f"the words {unknown}" if unknown else f"the roles {roles}"
         raise CourseError(
@@ -97,13 +98,19 @@ def _dress(course: Course, lesson: Lesson, cell: NotebookNode, position: int) ->
     tags = {
         "bootstrap": ["setup"],
         "setup": ["setup"],
+        "parameters": ["parameters"],
         "check": ["raises-exception"],
         "live": ["skip-execution", "nbval-skip"],
         "varies": ["nbval-ignore-output"],
     }
     if role in tags:
         cell.metadata.tags = tags[role]
-    if role and role not in ("live", "varies"):
+    if "claim" in words:
+        name = words["claim"]
+        cell.metadata.claim = NotebookNode({word: words[word] for word in CLAIM if word in words})
+    if role == "parameters":
+        name = role
+    elif role and role not in ("live", "varies"):
         name = (
             "bootstrap"
             if role == "bootstrap"

@@ -81,7 +81,9 @@ class Attempt:
     @property
     def readable(self) -> bool:
         """Whether it can be graded."""
-        return bool(self.reading.notebook) and not (self.problem or self.aside or self.claim.aside or self.is_ours)
+        return bool(self.reading.notebook) and not (
+            self.problem or self.aside or self.claim.aside or self.is_ours
+        )
 
     @property
     def is_ours(self) -> bool:

@@ -193,9 +193,12 @@ def close(
         where = np.unravel_index(np.argmax(np.abs(value - truth)), truth.shape)
         index = ", ".join(str(int(i)) for i in where)
         raise CheckFailed(
-            f"{what} is off most at index [{index}]: {value[where]:.6g} where {truth[where]:.6g} belongs."
+            f"{what} is off most at index [{index}]: {value[where]:.6g} where {truth[where]:.6g} belongs"
+            f"{_by_how_little(value[where], truth[where])}."
         )
-    raise CheckFailed(f"{what} should be {truth:.6g}, but yours is {value:.6g}.")
+    raise CheckFailed(
+        f"{what} should be {truth:.6g}, but yours is {value:.6g}{_by_how_little(value, truth)}."
+    )
 
 
 def equal(actual: Any, expected: Any, what: str, *, mistakes: Mistakes = ()) -> None:
@@ -227,8 +230,20 @@ def _array(value: Any, what: str) -> np.ndarray:
         if plain.dtype.kind not in "biufc":
             raise TypeError
         return plain.astype(complex if plain.dtype.kind == "c" else float)
+    except RuntimeError:  # numpy meets a tensor in a list
+        raise CheckFailed(
+            f"{what} holds tensors that still remember how they were computed: give plain numbers."
+        ) from None
     except (TypeError, ValueError, AttributeError):
         raise CheckFailed(f"{what} should be made of numbers, but yours is {shown(value)}.") from None
+
+
+def _by_how_little(value: np.ndarray, truth: np.ndarray) -> str:
+    """The relative error, where two different numbers (nearly) look alike in the hint; else nothing."""
+    off = abs(value - truth) / abs(truth) if truth else math.inf
+    if not off < 1e-5:
+        return ""
+    return f" (a relative error of {off:.0e}: is something rounded on the way?)"
 
 
 def _near(value: np.ndarray, truth: np.ndarray, rtol: float, atol: float) -> bool:
@@ -291,12 +306,13 @@ def gradient(function: Callable, *args: Any, wrt: int = 0, cotangent: Any = None
 
     Args:
         function: takes tensors, returns one tensor.
-        *args: arrays or tensors; args[wrt] is the one to differentiate by.
+        *args: arrays or tensors; args[wrt] is the one to differentiate with respect to.
         wrt: position of that argument.
         cotangent: array of the output's shape, weights of the outputs; ones if None.
 
     Returns:
-        d(sum(cotangent * function(*args))) / d(args[wrt]), an array of that argument's shape.
+        d(sum(cotangent * function(*args))) / d(args[wrt]), an array of that argument's shape; zeros where the
+        output hangs on no gradient at all.
     """
     return beside(function, _gradient, function, args, wrt, cotangent)
 
@@ -307,6 +323,8 @@ def _gradient(function: Callable, args: Sequence[Any], wrt: int, cotangent: Any)
     tensors = [torch.as_tensor(a).clone() if isinstance(a, (np.ndarray, torch.Tensor)) else a for a in args]
     tensors[wrt].requires_grad_(True)
     output = function(*tensors)
+    if not output.requires_grad:
+        return np.zeros(tuple(tensors[wrt].shape))
     weights = torch.ones_like(output) if cotangent is None else torch.as_tensor(cotangent)
     (grad,) = torch.autograd.grad(output, tensors[wrt], weights, allow_unused=True)
     return (torch.zeros_like(tensors[wrt]) if grad is None else grad).detach().numpy()

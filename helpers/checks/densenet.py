@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from helpers import architectures
 from helpers.architectures import Append, DenseNetSpec
-from helpers.checks.core import CheckFailed, after_call, call, close, equal, exercise, expect, shown
+from helpers.checks.core import CheckFailed, after_call, beside, call, close, equal, exercise, expect, shown
 
 __all__ = ["channels", "concat_bytes", "count_parameters", "dense_block", "transition"]
 
@@ -165,6 +165,7 @@ def dense_block_at(answer, start: int, growth: int, depth: int, side: int, seed:
         torch.equal(torch.as_tensor(left[0]), x),
         "Your block changed its caller's x: an in-place ReLU or `+=` works on the very tensor it was given.",
     )
+    _differentiable(answer, [x, *weights], _block_gradients, [f"weights[{i}]" for i in range(depth)])
     short = call(answer, x.float(), [w.float() for w in weights])
     close(short, output, f"{what} in float32", rtol=1e-3, atol=1e-4, dtype="float32")
 
@@ -203,6 +204,54 @@ def _recognise(output: Tensor, x: Tensor, weight: Tensor) -> None:
             ),
         ]:
             expect(output.shape != wrong.shape or not torch.allclose(output, wrong), hint)
+
+
+def _differentiable(answer, inputs: list[Tensor], gradients, weights: list[str]) -> None:
+    """Compare autograd's gradients through an answer with slopes of its own values: nothing may be cut off."""
+    rng = np.random.default_rng(len(inputs))
+    directions = [torch.from_numpy(rng.normal(size=t.shape)) for t in inputs]
+    found = beside(answer, gradients, answer, inputs)
+    expect(not isinstance(found, str), f"Your values are right, but no gradient can be computed: {found}")
+    for index, (name, direction) in enumerate(zip(["x", *weights], directions, strict=True)):
+        shifted = [
+            [t + sign * 1e-6 * direction if i == index else t for i, t in enumerate(inputs)]
+            for sign in (1, -1)
+        ]
+        ahead, behind = (float(beside(answer, gradients, answer, each, True)) for each in shifted)
+        slope = (ahead - behind) / 2e-6
+        along = float((torch.as_tensor(found[index]) * direction).sum())
+        expect(
+            abs(along - slope) <= 1e-4 * max(1.0, abs(slope)),
+            f"The values are right, but the gradient with respect to {name} is not the slope of the output: "
+            "somewhere a path is cut. `.detach()`, `.data`, `torch.no_grad()` and numpy all cut it.",
+        )
+
+
+def _block_gradients(answer, inputs: list[Tensor], value: bool = False) -> list[np.ndarray] | float | str:
+    """Differentiate a weighted sum of `answer(x, weights)` beside it; with `value`, give the sum alone."""
+    return _gradients(lambda x, *weights: answer(x, list(weights)), inputs, value)
+
+
+def _transition_gradients(
+    answer, inputs: list[Tensor], value: bool = False
+) -> list[np.ndarray] | float | str:
+    """The same for `answer(x, weight)`."""
+    return _gradients(answer, inputs, value)
+
+
+def _gradients(answer, inputs: list[Tensor], value: bool) -> list[np.ndarray] | float | str:
+    leaves = [torch.as_tensor(t).clone().requires_grad_() for t in inputs]
+    output = answer(*leaves)
+    total = (output * torch.arange(output.numel()).reshape(output.shape).sin()).sum()
+    if value:
+        return total.item()
+    if not total.requires_grad:
+        return "nothing connects the output with x. `torch.no_grad()`, `.detach()` and numpy cut that connection."
+    try:
+        grads = torch.autograd.grad(total, leaves, allow_unused=True)
+    except RuntimeError as error:
+        return f"the backward pass raises {error} Is a tensor written into that is still needed?"
+    return [(torch.zeros_like(t) if g is None else g).numpy() for g, t in zip(grads, leaves, strict=True)]
 
 
 def _values(output: object, what: str) -> Tensor:
@@ -264,6 +313,7 @@ def transition_at(answer, shape: tuple[int, int, int, int], outputs: int, seed: 
         np.array_equal(np.asarray(left[0]), x),
         "Your transition changed its caller's x: is the ReLU done in place?",
     )
+    _differentiable(answer, [torch.tensor(x), torch.tensor(weight)], _transition_gradients, ["weight"])
     short = call(answer, torch.tensor(x).float(), torch.tensor(weight).float())
     close(short, truth, "transition(x, weight) in float32", rtol=1e-3, atol=1e-4, dtype="float32")
 
@@ -367,8 +417,16 @@ def count_parameters_at(answer, spec: DenseNetSpec) -> None:
                 "The compression is forgotten: a transition passes on floor(theta * channels), so the next block starts narrower.",
             )
         )
+    out = int(spec.compression * linear.in_features)
+    ending = 2 * linear.in_features + linear.in_features * out
+    narrower = (linear.in_features - out) * (2 + linear.out_features)
+    one_too_many = "That is one transition too many: they stand *between* blocks, and behind the last block there is none."
+    mistakes += [(truth + ending - narrower, one_too_many), (truth + ending, one_too_many)]
     equal(
-        call(answer, asdict(spec)), truth, f"count_parameters({shown(asdict(spec), 200)})", mistakes=mistakes
+        _whole(call(answer, asdict(spec))),
+        truth,
+        f"count_parameters({shown(asdict(spec), 200)})",
+        mistakes=mistakes,
     )
 
 
@@ -377,7 +435,7 @@ def concat_bytes_at(answer, k0: int, k: int, depth: int, pixels: int) -> None:
     truth = architectures.concatenation_bytes(_naive_block(k0, k, depth), (1, k0, pixels, 1))
     last = 4 * pixels * (k0 + k * depth)
     equal(
-        call(answer, k0, k, depth, pixels),
+        _whole(call(answer, k0, k, depth, pixels)),
         truth,
         f"concat_bytes({k0}, {k}, {depth}, {pixels})",
         mistakes=[
@@ -411,8 +469,14 @@ def concat_bytes_at(answer, k0: int, k: int, depth: int, pixels: int) -> None:
 
 
 def _listed(value: object) -> object:
-    """An array or a tuple of whole numbers serves as well as a list."""
-    return value.tolist() if hasattr(value, "tolist") else value
+    """An array, a range or a tuple of whole numbers serves as well as a list."""
+    return list(value) if isinstance(value, range) else value.tolist() if hasattr(value, "tolist") else value
+
+
+def _whole(value: object) -> object:
+    """A float without a fraction serves as a whole number: `/` divides exactly here, and gives a float."""
+    plain = value.item() if getattr(value, "shape", None) == () else value
+    return int(plain) if isinstance(plain, float) and plain.is_integer() else value
 
 
 def _naive_block(k0: int, k: int, depth: int) -> nn.Sequential:

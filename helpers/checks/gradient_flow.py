@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from helpers import gradient_flow
-from helpers.checks.core import beside, call, close, exercise
+from helpers.checks.core import beside, call, close, exercise, expect
 
 __all__ = ["balance", "gain_factor", "gradient_correlation", "gradient_norms"]
 
@@ -45,9 +45,7 @@ def _slope(variance, power):
 
 
 def _relu_mistakes(g, skip):
-    square = (
-        "Asked is the factor of the gradient's size: take the square root of the factor of its mean square."
-    )
+    square = "You are asked for the factor of the gradient's size: take the square root of the factor of its mean square."
     mistakes = [
         (skip + g / 2, square),
         (
@@ -72,14 +70,17 @@ def _relu_mistakes(g, skip):
 def _tanh_mistakes(g, q, skip):
     slope = _slope(g * q, 2)
     gauss = (
-        "This is a Gauss-Hermite rule with {n} nodes. For large variances phi'(h)^2 is a spike at 0, narrower than the distance of "
-        "the nodes: use many equally spaced points instead, or scipy.integrate.quad."
+        "This is a Gauss-Hermite rule with {n} nodes. Draw phi'(h)^2 over h for a variance of 200, and mark your nodes: "
+        "how many of them see anything of it?"
     )
     mistakes = [
-        (skip + g * slope, "Take the square root: asked is the factor of the size, not of the mean square."),
+        (
+            skip + g * slope,
+            "Take the square root: you are asked for the factor of the size, not of the mean square.",
+        ),
         (
             math.sqrt(skip + g * _slope(g * q, 1)),
-            "The mean of phi'(h) squared is asked, E[phi'(h)^2], not the mean of phi'(h).",
+            "You are asked for the mean of the square, E[phi'(h)^2], not the mean of phi'(h).",
         ),
         (
             math.sqrt(skip + g * _slope(g * q, 1) ** 2),
@@ -146,7 +147,7 @@ def gradient_norms(answer):
     mistakes = [
         (
             _norms(both),
-            "These are the gradients of the biases too: asked are the weight matrices of the linear layers only.",
+            "These are the gradients of the biases too: you are asked for the weight matrices of the linear layers only.",
         ),
         (_norms(biases), "These are the gradients of the biases, not of the weights."),
         (
@@ -237,7 +238,13 @@ def balance(answer):
             ]
             mistakes.append((with_bias, "The biases are in: take the weight matrices alone."))
         what = f"balance of a {make[2]} net {'with' if biases else 'without'} biases"
-        close(call(answer, net, x, y), truth, what, rtol=1e-8, mistakes=mistakes)
+        returned = call(answer, net, x, y)
+        expect(
+            not beside(answer, _remembers_its_graph, answer, beside(answer, *make), x, y),
+            "What comes back are tensors that still remember how they were computed, and nobody can plot them. "
+            "Give plain numbers: ask yourself where a tensor ends and its value begins.",
+        )
+        close(returned, truth, what, rtol=1e-8, mistakes=mistakes)
         close(
             call(answer, net, x, y),
             truth,
@@ -281,8 +288,8 @@ def gradient_correlation(answer):
             ),
             (np.abs(cosines[off]).mean(), "Cosines of either sign count: no absolute values."),
             ((cosines[off] ** 2).mean(), "Average the cosines, not their squares."),
-            (cosines[off].sum(), "Asked is the mean over the pairs, not the sum."),
-            (cosines[off].sum() / 2, "Asked is the mean over the pairs, not the sum."),
+            (cosines[off].sum(), "You are asked for the mean over the pairs, not the sum."),
+            (cosines[off].sum() / 2, "You are asked for the mean over the pairs, not the sum."),
             (
                 cosines[off].sum() / 16,
                 "The sum runs over pairs i != j: there are B (B - 1) of them, not B^2.",
@@ -309,14 +316,34 @@ def gradient_correlation(answer):
                 "All gradients came out alike: is it the gradient of each example, or their sum for all of them?",
             ),
         ]
-        returned = call(answer, net, x)
+        what = f"gradient_correlation, skip={skip!r}"
+        close(call(answer, net, x.clone()), cosines[off].mean(), what, rtol=1e-9, mistakes=mistakes)
+        x_after, grad = beside(answer, _left_behind, answer, net, x)
         close(
-            returned,
-            cosines[off].mean(),
-            f"gradient_correlation, skip={skip!r}",
-            rtol=1e-9,
-            mistakes=mistakes,
+            x_after,
+            x,
+            "the caller's x after the call",
+            mistakes=[(x_after, "The caller's x was changed by the call: work on a copy of it.")],
         )
+        expect(
+            not grad,
+            "The caller's x keeps something of the call: it asks for gradients now, or holds one in `.grad`, and "
+            "`.backward()` adds the next one to it. Work on a tensor of your own.",
+        )
+
+
+def _remembers_its_graph(answer, net, x, y):
+    """Tell whether what the answer returns, or an entry of it, still requires a gradient."""
+    returned = answer(net, x, y)
+    entries = [returned, *(returned if isinstance(returned, (list, tuple)) else ())]
+    return any(bool(getattr(entry, "requires_grad", False)) for entry in entries)
+
+
+def _left_behind(answer, net, x):
+    """The x that was handed over as a call leaves it, and whether it then requires or holds a gradient."""
+    handed = x.clone()
+    answer(net, handed)
+    return handed.detach().clone(), bool(handed.requires_grad or handed.grad is not None)
 
 
 def _cosines(rows):

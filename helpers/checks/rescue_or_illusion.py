@@ -1,12 +1,15 @@
 """Checks of lesson 2: hints for the likely mistakes."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
+from torch import Tensor
 
 from helpers import convolution
-from helpers.checks.core import after_call, call, close, exercise, expect
+from helpers.checks.core import after_call, beside, call, close, exercise, expect
 
-__all__ = ["dense_sum_as_residual", "input_gradient", "separation", "tie_growth"]
+__all__ = ["dense_sum_as_residual", "expect_no_trace", "input_gradient", "separation", "tie_growth"]
 
 
 def _run(step, image, n):
@@ -17,6 +20,22 @@ def _run(step, image, n):
 
 def _values(image):
     return image.detach().numpy() if hasattr(image, "detach") else np.asarray(image)
+
+
+def expect_no_trace(answer, step, image, n, cotangent):
+    """Expect that a call of `input_gradient` leaves the caller's tensors without marks of autograd."""
+    expect(
+        beside(answer, leaves_no_trace, answer, step, image, n, cotangent),
+        "After the call the image that was handed in requires a gradient, or carries one in .grad: a second call with "
+        "the same image would add to it. Record on a tensor of your own.",
+    )
+
+
+def leaves_no_trace(answer: Callable, step: Callable, image: Tensor, n: int, cotangent: Tensor) -> bool:
+    """Call an answer with copies and tell whether they carry no mark of autograd afterwards."""
+    handed = image.clone(), cotangent.clone()
+    answer(step, handed[0], n, handed[1])
+    return not any(tensor.requires_grad or tensor.grad is not None for tensor in handed)
 
 
 @exercise
@@ -87,6 +106,12 @@ def separation(answer):
             1.0,
             "separation of a dead image and a living one (zeros are not divided)",
         )
+        dead = np.zeros((6, 6), np.float32)
+        close(
+            call(answer, step, dead, dead, 2),
+            0.0,
+            "separation of two dead float32 images (in float32 a number such as 1e-300 is zero)",
+        )
 
 
 @exercise
@@ -102,7 +127,7 @@ def input_gradient(answer):
     ones = np.ones((5, 5))
     image = x.numpy()
     close(
-        call(answer, convolution.plain_step, x, 3, v),
+        call(answer, convolution.plain_step, x.clone(), 3, v),
         pulled(3, v),
         "input_gradient(plain_step, x, 3, v)",
         rtol=1e-9,
@@ -119,7 +144,7 @@ def input_gradient(answer):
                 "This is the image after 3 steps, not the gradient. Where does the cotangent enter?",
             ),
             (v.numpy(), "This is the cotangent itself. It has to be pulled back through the steps."),
-            (np.abs(pulled(3, v)).max(), "The whole gradient is asked for, not its norm."),
+            (np.abs(pulled(3, v)).max(), "You are asked for the whole gradient, not its norm."),
         ],
     )
     step = convolution.residual_softmax_step
@@ -128,7 +153,7 @@ def input_gradient(answer):
     )
     truth = (jacobian.T @ v.numpy().ravel()).reshape(5, 5)
     close(
-        call(answer, step, x, 2, v),
+        call(answer, step, x.clone(), 2, v),
         truth,
         "input_gradient(residual_softmax_step, x, 2, v)",
         rtol=1e-6,
@@ -148,6 +173,7 @@ def input_gradient(answer):
         np.array_equal(_values(left[1]), x.numpy()),
         "The image that was handed in has changed. Work on a copy.",
     )
+    expect_no_trace(answer, convolution.plain_step, x, 2, v)
 
 
 @exercise
@@ -172,7 +198,7 @@ def dense_sum_as_residual(answer):
                 "Here f is given the last map only. In the original it is given the sum of all maps.",
             ),
             (last_only[-1], "Here f is applied again and again, and nothing is added up."),
-            (maps[-1], "This is the last map x_n. The sum of all maps is asked for."),
+            (maps[-1], "This is the last map x_n. You are asked for the sum of all maps."),
             (np.sum(maps[:-1], axis=0), "The last map is missing: after n rounds the sum has n + 1 maps."),
             (np.sum(maps[1:], axis=0), "The first map, x itself, belongs to the sum."),
             (
@@ -209,7 +235,7 @@ def tie_growth(answer):
         mistakes=[
             (
                 0.0375,
-                "The identity is missing: delta' = delta + ..., so what is left of delta itself counts as 1.",
+                "The identity is missing: xi' = xi + ..., so what is left of xi itself counts as 1.",
             ),
             (
                 1.15,
@@ -249,4 +275,22 @@ def tie_growth(answer):
         "tie_growth(sharpening kernel)",
         rtol=1e-9,
         mistakes=[(1 + 0.3 / 4, "For this kernel the chequered pattern grows fastest. Compare all three.")],
+    )
+    healing = np.full((3, 3), 0.3)
+    healing[1, 1] = -0.1
+    close(
+        call(answer, healing),
+        1 - 0.4 / 4,
+        "tie_growth(kernel with a negative centre)",
+        rtol=1e-9,
+        mistakes=[
+            (
+                1.0,
+                "1 belongs to the pattern of four equal values, which D removes. Here all three *unequal* patterns shrink: the tie heals.",
+            ),
+            (
+                1 + 0.4 / 4,
+                "Here the unequal patterns shrink, so the factor is below 1. Did a sign get lost, or an absolute value slip in?",
+            ),
+        ],
     )

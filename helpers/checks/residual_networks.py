@@ -10,7 +10,18 @@ import torch
 from torch import nn
 
 from helpers import architectures, blocks, remedies, training
-from helpers.checks.core import after_call, beside, call, close, equal, exercise, expect, raises, shown
+from helpers.checks.core import (
+    after_call,
+    beside,
+    call,
+    close,
+    equal,
+    exercise,
+    expect,
+    gradient,
+    raises,
+    shown,
+)
 
 __all__ = [
     "GatedBlock",
@@ -136,7 +147,7 @@ def embed_identity(answer):
 
 
 def residual_logits_at(answer: Any, sizes: tuple[int, int, int, int], seed: int) -> None:
-    """Compare one network's logits with the same weights in blocks of `helpers.architectures`."""
+    """Compare one network's logits and gradient with the same weights in blocks of `helpers.architectures`."""
     network = call(beside, answer, blocks.seeded, answer, *sizes, seed=seed)
     weights = beside(network, blocks.parameter_arrays, network)
 
@@ -203,6 +214,34 @@ def residual_logits_at(answer: Any, sizes: tuple[int, int, int, int], seed: int)
         ],
     )
 
+    cotangent = torch.randn(9, sizes[2], generator=torch.Generator().manual_seed(seed + 60))
+
+    def slope(rule=None):
+        z = x.clone().requires_grad_()
+        h = stem(z)
+        for branch in branches:
+            h = relu(h + branch(h)) if rule is None else relu(rule(h, branch))
+        return torch.autograd.grad(head(h), z, cotangent)[0]
+
+    close(
+        gradient(network, x, cotangent=cotangent.numpy()),
+        slope(),
+        "the gradient with respect to the features",
+        rtol=1e-3,
+        atol=1e-4,
+        mistakes=[
+            (
+                slope(lambda h, f: h.detach() + f(h)),
+                "The logits are right, but no gradient comes back through the shortcuts, which are there to carry it: "
+                "something cuts h off from what it was computed from.",
+            ),
+            (
+                slope(lambda h, f: h + f(h).detach()),
+                "The logits are right, but no gradient comes back through the branches, so they would never learn.",
+            ),
+        ],
+    )
+
 
 def _layers(
     inputs: int, width: int, classes: int, count: int
@@ -228,50 +267,56 @@ def ResidualMLP(answer):
 @exercise
 def degradation_gap(answer):
     """Gaps and standard errors of numbers that can be checked by hand."""
-    results = {
-        "depth": np.array([8, 2, 24]),
-        "train_loss": np.array([[0.5, 0.6, 0.7], [0.1, 0.3, 0.2], [0.1, 0.4, 1.0]]),
-        "test_accuracy": np.array([[0.8, 0.9, 0.7], [0.9, 0.8, 0.9], [0.5, 0.7, 0.5]]),
-    }
-    returned = call(answer, results)
+
+    def table():
+        return {
+            "depth": np.array([8, 2, 24, 4]),
+            "train_loss": np.array(
+                [[0.5, 0.6, 0.7], [0.2, 0.4, 0.3], [0.0, 0.05, 0.25], [0.2, 0.7, 0.3]],
+            ),
+            "test_accuracy": np.array([[0.8, 0.9, 0.7], [0.9, 0.8, 0.9], [0.5, 0.7, 0.5], [0.6, 0.9, 0.7]]),
+        }
+
+    returned = call(answer, table())
     expect(
         isinstance(returned, (tuple, list)) and len(returned) == 2,
         f"degradation_gap should return two arrays, (gaps, errors), but yours returns {shown(returned)}.",
     )
     gaps, errors = returned
-    loss, accuracy = results["train_loss"], results["test_accuracy"]
+    loss, accuracy = table()["train_loss"], table()["test_accuracy"]
+    smallest = "The baseline is the network with the smallest loss. Wanted is the one with the smallest depth, good or bad."
+    overfitting = "Those are gaps of the test accuracy, where overfitting would show. Degradation is a matter of the training loss."
     close(
         gaps,
-        [0.4, 0.0, 0.3],
+        [0.3, 0.0, -0.2, 0.1],
         "the gaps",
         atol=1e-12,
         mistakes=[
             (
-                [-0.4, 0.0, -0.3],
+                [-0.3, 0.0, 0.2, -0.1],
                 "The sign is turned round: a gap is positive where the deeper network is worse.",
             ),
             (
                 loss.mean(1) - loss[0].mean(),
                 "The gaps are taken from the first row, but the rows come in any order: look for the smallest depth.",
             ),
-            (
-                accuracy.mean(1) - accuracy[1].mean(),
-                "Those are gaps of the test accuracy, where overfitting would show. Degradation is a matter of the training loss.",
-            ),
-            (
-                accuracy[1].mean() - accuracy.mean(1),
-                "Those are gaps of the test accuracy, where overfitting would show. Degradation is a matter of the training loss.",
-            ),
+            (loss.mean(1) - loss.mean(1).min(), smallest),
+            ((loss - loss.min(0)).mean(1), smallest),
+            (accuracy.mean(1) - accuracy[1].mean(), overfitting),
+            (accuracy[1].mean() - accuracy.mean(1), overfitting),
             (loss.mean(1), "Those are the mean losses: subtract the shallowest network's."),
             (
                 np.median(loss, 1) - np.median(loss[1]),
                 "Those are gaps of medians: take means over the seeds.",
             ),
-            ([0.4, 0.3], "Keep the shallowest depth in its row, with gap 0: one entry a row of the results."),
+            (
+                [0.3, -0.2, 0.1],
+                "Keep the shallowest depth in its row, with gap 0: one entry per row of the results.",
+            ),
         ],
     )
-    # Differences by seed: 8 - 2 is .4 .3 .5 (deviation .1), 24 - 2 is .0 .1 .8 (variance .19).
-    deviations = np.array([0.1, 0.0, 0.19**0.5])
+    # Differences by seed: 8 - 2 is .3 .2 .4 (deviation .1), 24 - 2 is -.2 -.35 -.05 (.15), 4 - 2 is 0 .3 0 (root of .03).
+    deviations = np.array([0.1, 0.0, 0.15, 0.03**0.5])
     close(
         errors,
         deviations / 3**0.5,
@@ -302,6 +347,12 @@ def degradation_gap(answer):
                 "That is the error of each mean loss. Wanted is the error of the gap: the spread of the differences.",
             ),
         ],
+    )
+    left = after_call(answer, table())[0]
+    expect(
+        set(left) == set(table())
+        and all(np.array_equal(left[name], values) for name, values in table().items()),
+        "The caller's table was changed: `-=` and its like write into the arrays that came in. Compute new ones.",
     )
 
 
@@ -353,28 +404,7 @@ def gate_at(answer: Any, width: int, seed: int, gates: tuple[float, ...]) -> Non
             (branch * 0, "At gate 0 nothing comes through: the shortcut must not be gated."),
         ],
     )
-    cotangent = np.random.default_rng(seed).normal(size=stream.shape).astype(np.float32)
-    slopes = call(beside, block, training.parameter_gradients, block, stream, cotangent)
     linear = stream @ weight.T + bias
-    close(
-        slopes["gate"].reshape(-1)[0],
-        float((cotangent * branch).sum()),
-        "the gate's first gradient",
-        rtol=1e-3,
-        atol=1e-4,
-        mistakes=[
-            (
-                0.0,
-                "The block is the identity at the start and stays it for ever: the gate's gradient is zero. Is the gate "
-                "inside the ReLU? Then the ReLU sees exactly 0 everywhere, and torch takes relu'(0) = 0.",
-            ),
-            (
-                float((cotangent * (branch - stream)).sum()),
-                "The shortcut is scaled by 1 - gate, as in a highway network. Here it stays whole.",
-            ),
-            (float((cotangent * linear).sum()), "The branch has lost its ReLU."),
-        ],
-    )
     for gate in gates:
         full = np.full(values["gate"].shape, gate, dtype=np.float32)
         beside(block, training.set_parameters, block, {"gate": full})
@@ -390,13 +420,71 @@ def gate_at(answer: Any, width: int, seed: int, gates: tuple[float, ...]) -> Non
                     "The gate passes through a tanh: it should multiply the branch as it is.",
                 ),
                 (
+                    stream + abs(gate) * branch,
+                    "The gate's sign is lost: it should multiply the branch as it is. (An absolute value has no slope at "
+                    "0 in torch, so that a gate which starts there would never leave.)",
+                ),
+                (
+                    stream + np.maximum(gate * linear, 0),
+                    "The gate is inside the ReLU. For a negative gate that is another function, and at gate 0 the ReLU "
+                    "sees exactly 0 everywhere, where torch takes relu'(0) = 0: the block would stay the identity for ever.",
+                ),
+                (
                     np.maximum(stream + gate * branch, 0),
                     "No ReLU around the sum: negative entries of h have to pass too.",
                 ),
                 (
-                    stream + gate**2 * branch,
-                    "The gate is multiplied in twice.",
+                    (1 - gate) * stream + gate * branch,
+                    "The shortcut is scaled by 1 - gate, as in a highway network. Here it stays whole.",
                 ),
+                (stream + gate * linear, "The branch has lost its ReLU."),
+                (stream + gate**2 * branch, "The gate is multiplied in twice."),
+            ],
+        )
+    cotangent = np.random.default_rng(seed).normal(size=stream.shape).astype(np.float32)
+    for gate in (0.0, *gates):
+        full = np.full(values["gate"].shape, gate, dtype=np.float32)
+        beside(block, training.set_parameters, block, {"gate": full})
+        slopes = call(beside, block, training.parameter_gradients, block, stream, cotangent)
+        close(
+            slopes["gate"].reshape(-1)[0],
+            float((cotangent * branch).sum()),
+            f"the gate's gradient at gate {gate}",
+            rtol=1e-3,
+            atol=1e-4,
+            mistakes=[
+                (
+                    0.0,
+                    "The values are right, but no gradient reaches the gate, so no optimiser will ever move it. Is it "
+                    "read out as a plain number on the way?",
+                )
+            ],
+        )
+        at_branch = gate * cotangent * (linear > 0)
+        for name, truth in {"linear.weight": at_branch.T @ stream, "linear.bias": at_branch.sum(0)}.items():
+            close(
+                slopes[name],
+                truth,
+                f"the gradient of {name} at gate {gate}",
+                rtol=1e-3,
+                atol=1e-4,
+                mistakes=[
+                    (
+                        0 * truth,
+                        "The values are right, but no gradient reaches the weights of `linear`, whatever the gate is: the "
+                        "branch is cut off from them, so it would never learn.",
+                    )
+                ],
+            )
+        close(
+            gradient(block, h, cotangent=cotangent),
+            cotangent + at_branch @ weight,
+            f"the gradient with respect to h at gate {gate}",
+            rtol=1e-3,
+            atol=1e-4,
+            mistakes=[
+                (at_branch @ weight, "No gradient comes back through the shortcut: h is cut off on its way."),
+                (cotangent, "No gradient comes back through the branch: h is cut off on its way into it."),
             ],
         )
 

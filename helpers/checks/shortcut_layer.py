@@ -1,5 +1,7 @@
 """Checks of lesson 6: hints for the likely mistakes."""
 
+import re
+
 import numpy as np
 
 from helpers import shortcut
@@ -13,7 +15,6 @@ from helpers.checks.core import (
     exercise,
     expect,
     raises,
-    shown,
 )
 
 __all__ = ["Shortcut", "ShortcutForward", "adjoint_gap", "option_a", "overlap"]
@@ -53,7 +54,15 @@ def ShortcutForward(answer):
     )  # fmt: skip
     for activation, shapes in zip(shortcut.ACTIVATIONS, SHAPES, strict=True):
         layer_at(answer, shapes, activation, backward=False)
+    layer_at(answer, SHAPES[1], "linear", backward=False, alpha=1.0, beta=1.0)
     survives_new_shapes(answer, backward=False)
+    raises(
+        ValueError,
+        call(answer).forward,
+        np.ones((1, 4, 4, 1)),
+        np.ones((1, 3, 3, 1)),
+        hint="forward must refuse shapes that do not fit, with a ValueError: `overlap` knows which.",
+    )
 
 
 @exercise
@@ -61,14 +70,16 @@ def Shortcut(answer):
     """Both gradients followed position by position; nothing else may change."""
     for activation, shapes in zip(shortcut.ACTIVATIONS, SHAPES, strict=True):
         layer_at(answer, shapes, activation, backward=True)
+    layer_at(answer, SHAPES[1], "tanh", backward=True, alpha=0.0)
+    layer_at(answer, SHAPES[1], "tanh", backward=True, beta=0.0)
     survives_new_shapes(answer, backward=True)
 
 
 @exercise
 def adjoint_gap(answer):
     """The gap of a right backward pass is rounding, that of a wrong one is known."""
-    gap_at(answer, seed=0, transposed=True)
-    gap_at(answer, seed=1, transposed=False)
+    gap_at(answer, seed=0, right=True)
+    gap_at(answer, seed=1, right=False)
 
 
 @exercise
@@ -119,16 +130,38 @@ def overlap_at(answer, shape1: tuple, shape2: tuple, truth: tuple) -> None:
 
 
 def refuses(answer) -> None:
-    """Expect a ValueError for every pair of shapes that does not divide."""
+    """Expect a ValueError that names both shapes for every pair of shapes that does not divide."""
     for shape1, shape2, why in BAD_SHAPES:
         for first, second in ((shape1, shape2), (shape2, shape1)):
+            what = f"overlap({first}, {second})"
             raises(
                 ValueError,
                 answer,
                 first,
                 second,
-                hint=f"overlap({first}, {second}) should raise a ValueError that names both shapes: {why}.",
+                hint=f"{what} should raise a ValueError that names both shapes: {why}.",
             )
+            said = _message(answer, first, second)
+            expect(
+                _names(said, first) and _names(said, second),
+                f"{what} is refused, as it should be, but the message is {said!r}. Whoever meets it wants to know which "
+                "two shapes did not fit: put both into the message.",
+            )
+
+
+def _message(answer, *shapes: tuple) -> str:
+    """What the ValueError says that these shapes raise."""
+    try:
+        answer(*shapes)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
+def _names(text: str, shape: tuple) -> bool:
+    """Tell whether a text holds the numbers of a shape one after the other."""
+    numbers, wanted = re.findall(r"\d+", text), [str(n) for n in shape]
+    return any(numbers[i : i + len(wanted)] == wanted for i in range(len(numbers)))
 
 
 def layer_at(
@@ -205,6 +238,11 @@ def layer_at(
             "backward returns something and adds nothing: it should add to gradient1 and gradient2 in place.",
         )
 
+    for name in ("gradient1", "gradient2"):
+        expect(
+            np.isfinite(np.asarray(seen[name], dtype=float)).all(),
+            f"{name} {what} is not finite: alpha and beta may be 0, so nothing may be divided by them.",
+        )
     only = gradient.copy() * shortcut.slope(y, activation)
     only[here] *= alpha
     flat = np.zeros(shape2)
@@ -262,23 +300,21 @@ def survives_new_shapes(answer, backward: bool) -> None:
             expect(np.array_equal(one[name], other[name]), hint)
 
 
-def gap_at(answer, seed: int, transposed: bool) -> None:
-    """Compare the gap of one linear layer with the one that its two matrices give."""
+def gap_at(answer, seed: int, right: bool) -> None:
+    """Compare the gap of one linear layer, whose arrays have three shapes, with the one that its matrices give."""
     rng = np.random.default_rng(seed)
-    first, second = rng.normal(size=(2, 3, 3))
-    x1, x2, gradient = rng.normal(size=(3, 2, 4, 5, 3))
-    layer = beside(answer, shortcut.ChannelMix, first, second, transposed)
+    first, second = rng.normal(size=(2, 4)), rng.normal(size=(3, 4))
+    x1, x2, gradient = (rng.normal(size=(2, 4, 5, channels)) for channels in (2, 3, 4))
+    back = None if right else (rng.normal(size=(4, 2)), rng.normal(size=(4, 3)))
+    layer = beside(answer, shortcut.ChannelMix, first, second, back)
     y = x1 @ first + x2 @ second
-    sides = [np.vdot(x, gradient @ (m.T if transposed else m)) for x, m in ((x1, first), (x2, second))]
+    sides = [np.vdot(x, gradient @ m) for x, m in zip((x1, x2), back or (first.T, second.T), strict=True)]
     left, scale = np.vdot(y, gradient), np.linalg.norm(y) * np.linalg.norm(gradient)
     result = call(answer, layer, x1, x2, gradient)
-    truth = 0.0 if transposed else abs(left - sum(sides)) / scale
-    what = (
-        "the gap of a layer whose backward pass is right"
-        if transposed
-        else "the gap of a layer that forgot to transpose"
-    )
+    truth = 0.0 if right else abs(left - sum(sides)) / scale
+    what = f"the gap of a layer whose backward pass is {'right' if right else 'not the transpose'}"
     size = abs(left - sum(sides))
+    compared = "The two sides are subtracted from each other, <y, g> on one side, both inputs on the other: a sign is turned round."
     mistakes = [
         (abs(left - sides[0]) / scale, "<x2, gradient2> is missing on the right: the layer has two inputs."),
         (abs(left - sides[1]) / scale, "<x1, gradient1> is missing on the right: the layer has two inputs."),
@@ -286,6 +322,9 @@ def gap_at(answer, seed: int, transposed: bool) -> None:
             abs(left) / scale,
             "The right side is zero: did backward get the two arrays, and did you keep them?",
         ),
+        (abs(left + sum(sides)) / scale, compared),
+        (abs(left - sides[0] + sides[1]) / scale, compared),
+        (abs(left + sides[0] - sides[1]) / scale, compared),
         ((left - sum(sides)) / scale, "A gap has no sign: take the absolute value."),
         (
             size,
@@ -296,12 +335,16 @@ def gap_at(answer, seed: int, transposed: bool) -> None:
             "Divide by the norms of the output and of the gradient: <y, g> can be near zero by chance.",
         ),
     ]
-    if transposed:
-        hint = (
-            f"{what} should be no more than rounding, but yours is {shown(result)}. "
-            "Backward adds to the arrays that it is given: start both of them from zeros, not from noise."
-        )
-        mistakes.append((result, hint))
+    if right and isinstance(result, (int, float, np.number)) and not abs(result) < 1e-12:
+        # A layer that overwrites its gradients does not mind what they held: if it has no gap, noise was there.
+        forgiving = beside(answer, shortcut.ChannelMix, first, second, None, True)
+        again = call(answer, forgiving, x1, x2, gradient)
+        if isinstance(again, (int, float, np.number)) and abs(again) < 1e-12:
+            hint = (
+                f"{what} should be no more than rounding, but yours is {float(result):.3g}. "
+                "Backward adds to the arrays that it is given: start both of them from zeros, not from noise."
+            )
+            mistakes.append((result, hint))
     close(result, truth, what, rtol=1e-9, atol=1e-12, mistakes=mistakes)
 
 

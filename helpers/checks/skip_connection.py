@@ -4,9 +4,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from torch.nn.functional import conv2d
 
 from helpers import blocks
-from helpers.checks.core import after_call, beside, call, close, equal, exercise, expect, shown
+from helpers.checks.core import CheckFailed, after_call, beside, call, close, equal, exercise, expect, shown
 
 __all__ = ["FixedBlock", "ProjectionBlock", "SkipConnection", "branch_size", "input_dependence"]
 
@@ -44,7 +45,7 @@ def FixedBlock(answer):
 @exercise
 def ProjectionBlock(answer):
     """relu(F(x) + W x) against convolutions in NumPy, with more channels and a stride."""
-    for c_in, c_out, stride, side in [(4, 4, 2, 2), (3, 6, 2, 8), (2, 5, 1, 4), (3, 4, 2, 7)]:
+    for c_in, c_out, stride, side in [(4, 4, 2, 2), (3, 6, 2, 8), (2, 5, 1, 4), (3, 4, 2, 7), (3, 3, 1, 4)]:
         projection_block_at(answer, c_in, c_out, stride, image_of((2, c_in, side, side), seed=side))
 
 
@@ -94,6 +95,12 @@ def skip_connection_at(answer, image: torch.Tensor) -> None:
         ],
     )
     _unchanged(block, image)
+
+    def forward(p, x, skip=_kept, branch=_kept):
+        hidden = _conv2d(p, "conv_layer1", x, 2, 2).relu()
+        return branch(_conv2d(p, "conv_layer2", hidden, 2, 2).relu()) + skip(x)
+
+    _gradients_flow(block, image, forward, what)
 
 
 def branch_size_at(answer, height: int, width: int) -> None:
@@ -187,6 +194,12 @@ def fixed_block_at(answer, channels: int, image: torch.Tensor) -> None:
     _compare(output, _relu(branch + x), what, _he_mistakes(branch, x, conv2(conv1(x))))
     _unchanged(block, image)
 
+    def forward(p, x, skip=_kept, branch=_kept):
+        hidden = _conv2d(p, "conv1", x, 1, 1).relu()
+        return (branch(_conv2d(p, "conv2", hidden, 1, 1)) + skip(x)).relu()
+
+    _gradients_flow(block, image, forward, what)
+
 
 def projection_block_at(answer, c_in: int, c_out: int, stride: int, image: torch.Tensor) -> None:
     """Compare one call of the projection block with relu(conv2(relu(conv1(x))) + projection(x))."""
@@ -225,8 +238,23 @@ def projection_block_at(answer, c_in: int, c_out: int, stride: int, image: torch
             "The shortcut was rectified. A shortcut carries the signal as it is.",
         ),
     )
+    if x.shape == shortcut.shape:
+        mistakes.append(
+            (
+                _relu(branch + x),
+                "Here the shapes agree, and your block adds the image itself. A projection block always projects: "
+                "what it computes must not hang on whether the shapes happen to agree.",
+            )
+        )
     _compare(output, _relu(branch + shortcut), what, mistakes)
     _unchanged(block, image)
+
+    def forward(p, x, skip=_kept, branch=_kept):
+        hidden = _conv2d(p, "conv1", x, stride, 1).relu()
+        projected = skip(_conv2d(p, "projection", x, stride, 0))
+        return (branch(_conv2d(p, "conv2", hidden, 1, 1)) + projected).relu()
+
+    _gradients_flow(block, image, forward, what)
 
 
 def _instance(answer, *args: int):
@@ -279,6 +307,104 @@ def _unchanged(block, image: torch.Tensor) -> None:
         "The block changed the image that it was given: some operation worked in place on it (`relu` with "
         "inplace=True, `relu_`, `+=`). Whoever called still needs the image."
     ))])  # fmt: skip
+
+
+def _gradients_flow(block, image: torch.Tensor, forward: Callable, what: str) -> None:
+    """Compare one backward pass with autograd through `forward`: for the image and for every parameter.
+
+    Args:
+        block: the learner's.
+        image: (N, C, H, W), float32.
+        forward: takes parameters by name, the image, and what happens to skip and branch before the addition.
+        what: names the call in a hint.
+    """
+    arrays = _parameters(block)
+    shape = forward({k: torch.from_numpy(v) for k, v in arrays.items()}, image).shape
+    cotangent = image_of(tuple(shape), seed=image.shape[2] + 100)
+    try:
+        found = beside(block, _backward, block, image, cotangent)
+    except RuntimeError as error:
+        raise CheckFailed(
+            f"The values of {what} are right, but the backward pass through it fails: {str(error).splitlines()[0]} "
+            "Is there a `+=`, or another operation in place, on something that the backward pass still needs?"
+        ) from error
+    truth = _differentiated(forward, arrays, image, cotangent)
+    cut = {
+        name: _differentiated(forward, arrays, image, cotangent, **{name: torch.Tensor.detach})["image"]
+        for name in ("skip", "branch")
+    }
+    right = f"The values of {what} are right, but no gradient flows"
+    tolerance = {"rtol": 1e-4, "atol": 1e-4}
+    close(
+        found["image"],
+        truth["image"],
+        f"the gradient with respect to the image, for {what},",
+        **tolerance,
+        mistakes=[
+            (
+                cut["skip"],
+                f"{right} through the skip: was something on its way detached, or its `.data` added?",
+            ),
+            (cut["branch"], f"{right} through the branch: was it computed under no_grad, or detached?"),
+            (np.zeros(image.shape), f"{right} through the block at all: was it computed under no_grad?"),
+        ],
+    )
+    for name, gradient in truth.items():
+        close(
+            found[name],
+            gradient,
+            f"the gradient with respect to `{name}`, for {what},",
+            **tolerance,
+            mistakes=[
+                (
+                    np.zeros(gradient.shape),
+                    f"{right} to `{name}`, so training would never change it: was something detached there?",
+                )
+            ],
+        )
+
+
+def _backward(block, image: torch.Tensor, cotangent: torch.Tensor) -> dict[str, np.ndarray]:
+    """Gradients of sum(cotangent * block(image)), of the image and of each parameter; zeros where none arrives."""
+    leaf = torch.as_tensor(image).clone().requires_grad_(True)
+    named = {"image": leaf, **dict(block.named_parameters())}
+    output = block(leaf)
+    found = [None] * len(named)
+    if output.requires_grad:
+        asked = [p for p in named.values() if p.requires_grad]
+        given = iter(torch.autograd.grad(output, asked, torch.as_tensor(cotangent), allow_unused=True))
+        found = [next(given) if p.requires_grad else None for p in named.values()]
+    return {
+        name: (torch.zeros_like(p) if g is None else g).detach().numpy().copy()
+        for (name, p), g in zip(named.items(), found, strict=True)
+    }
+
+
+def _differentiated(
+    forward: Callable, arrays: dict, image, cotangent, **cut: Callable
+) -> dict[str, np.ndarray]:
+    """The same through `forward`, in float64."""
+    p = {k: torch.from_numpy(v.astype(float)).requires_grad_(True) for k, v in arrays.items()}
+    leaf = image.double().requires_grad_(True)
+    asked = {"image": leaf, **p}
+    found = torch.autograd.grad(
+        forward(p, leaf, **cut), list(asked.values()), cotangent.double(), allow_unused=True
+    )
+    return {
+        k: (torch.zeros_like(asked[k]) if g is None else g).numpy() for k, g in zip(asked, found, strict=True)
+    }
+
+
+def _kept(x: torch.Tensor) -> torch.Tensor:
+    """What happens to skip and branch in a block that lets gradients through: nothing."""
+    return x
+
+
+def _conv2d(
+    p: dict[str, torch.Tensor], name: str, x: torch.Tensor, stride: int, padding: int
+) -> torch.Tensor:
+    """A convolution with the parameters of this name."""
+    return conv2d(x, p[f"{name}.weight"], p.get(f"{name}.bias"), stride, padding)
 
 
 def _keeps_size(image: torch.Tensor, output, what: str) -> None:

@@ -15,6 +15,96 @@ __all__ = ["delete_blocks", "gradient_through_k", "landscape_slice", "path_share
 
 
 @exercise
+def delete_blocks(answer):
+    """Nets whose deleted branches are silenced instead, and nets so short that they are written out."""
+    x = torch.randn(7, 5, generator=torch.Generator().manual_seed(92), dtype=torch.float64)
+    for residual in (True, False):
+        kind = "residual" if residual else "plain"
+        local, remote = paths.example_net(2, residual), beside(answer, paths.example_net, 2, residual)
+        start, (first, last) = local.embed(x), local.branches
+        whole = local(x).detach()
+        close(
+            call(answer, remote, (), x),
+            whole,
+            f"delete_blocks of a {kind} net with drop = ()",
+            mistakes=_kinds(local, [first, last], x),
+        )
+        kept = local.classify(start + last(start) if residual else last(start))
+        wrong = first(start)
+        close(
+            call(answer, remote, (0,), x),
+            kept,
+            f"delete_blocks of a {kind} net with drop = (0,)",
+            mistakes=[
+                (
+                    local.classify(start + wrong if residual else wrong),
+                    "The other block is gone: `drop` names those to leave out.",
+                ),
+                (whole, "Nothing was deleted."),
+                *_kinds(local, [last], x),
+                (
+                    local.classify(last(0 * start)),
+                    "The stream itself was lost: a deleted block lets h through unchanged.",
+                ),
+                (local.classify(2 * start + last(2 * start)), _DOUBLED),
+            ],
+        )
+        close(
+            call(answer, remote, (), x),
+            whole,
+            f"delete_blocks with drop = () after an earlier deletion from the same {kind} net",
+            mistakes=[
+                (kept, _LASTING),
+                (local.classify(start), _LASTING),
+            ],
+        )
+        close(
+            call(answer, remote, (0, 1), x),
+            local.classify(start),
+            f"delete_blocks of a {kind} net with all blocks dropped",
+            mistakes=[
+                (
+                    local.classify(0 * start),
+                    "The stream itself was lost: a deleted block lets h through unchanged.",
+                ),
+                (whole, "Nothing was deleted."),
+                (local.classify(2 * start), _DOUBLED),
+                (local.classify(4 * start), _DOUBLED),
+            ],
+        )
+        close(
+            beside(answer, paths.logits, remote, x),
+            whole,
+            f"the {kind} net itself after the deletions",
+            mistakes=[(kept, _LASTING), (local.classify(start), _LASTING)],
+        )
+
+
+_DOUBLED = "A deleted branch adds 0, not h: the stream was doubled. Let h through as it is."
+_LASTING = "The deletion lasts: the net itself was changed. Leave the blocks out of the calculation, not out of the net."
+
+
+def _kinds(net, branches, x):
+    """What comes out if the kind of block is mistaken."""
+    h = g = net.embed(x)
+    for branch in branches:
+        h, g = h + branch(h), branch(g)
+    if net.residual:
+        return [
+            (
+                net.classify(g),
+                "The skip is missing: a residual block gives h + branch(h). `net.residual` tells the kind.",
+            )
+        ]
+    return [
+        (
+            net.classify(h),
+            "This net is plain: its block gives branch(h), without adding h. `net.residual` tells the kind.",
+        )
+    ]
+
+
+@exercise
 def path_share(answer):
     """Three blocks, whose eight paths can be listed by hand."""
     # g = 1: every path carries the same, so that the shares count paths: 1, 3, 3, 1 of 8.
@@ -141,96 +231,6 @@ def gradient_through_k(answer):
         np.array_equal(left[0], jacobians) and np.array_equal(left[1], c),
         "The call changed its arguments: work on arrays of your own, the cotangent included.",
     )
-
-
-@exercise
-def delete_blocks(answer):
-    """Nets whose deleted branches are silenced instead, and nets so short that they are written out."""
-    x = torch.randn(7, 5, generator=torch.Generator().manual_seed(92), dtype=torch.float64)
-    for residual in (True, False):
-        kind = "residual" if residual else "plain"
-        local, remote = paths.example_net(2, residual), beside(answer, paths.example_net, 2, residual)
-        start, (first, last) = local.embed(x), local.branches
-        whole = local(x).detach()
-        close(
-            call(answer, remote, (), x),
-            whole,
-            f"delete_blocks of a {kind} net with drop = ()",
-            mistakes=_kinds(local, [first, last], x),
-        )
-        kept = local.classify(start + last(start) if residual else last(start))
-        wrong = first(start)
-        close(
-            call(answer, remote, (0,), x),
-            kept,
-            f"delete_blocks of a {kind} net with drop = (0,)",
-            mistakes=[
-                (
-                    local.classify(start + wrong if residual else wrong),
-                    "The other block is gone: `drop` names those to leave out.",
-                ),
-                (whole, "Nothing was deleted."),
-                *_kinds(local, [last], x),
-                (
-                    local.classify(last(0 * start)),
-                    "The stream itself was lost: a deleted block lets h through unchanged.",
-                ),
-                (local.classify(2 * start + last(2 * start)), _DOUBLED),
-            ],
-        )
-        close(
-            call(answer, remote, (), x),
-            whole,
-            f"delete_blocks with drop = () after an earlier deletion from the same {kind} net",
-            mistakes=[
-                (kept, _LASTING),
-                (local.classify(start), _LASTING),
-            ],
-        )
-        close(
-            call(answer, remote, (0, 1), x),
-            local.classify(start),
-            f"delete_blocks of a {kind} net with all blocks dropped",
-            mistakes=[
-                (
-                    local.classify(0 * start),
-                    "The stream itself was lost: a deleted block lets h through unchanged.",
-                ),
-                (whole, "Nothing was deleted."),
-                (local.classify(2 * start), _DOUBLED),
-                (local.classify(4 * start), _DOUBLED),
-            ],
-        )
-        close(
-            beside(answer, paths.logits, remote, x),
-            whole,
-            f"the {kind} net itself after the deletions",
-            mistakes=[(kept, _LASTING), (local.classify(start), _LASTING)],
-        )
-
-
-_DOUBLED = "A deleted branch adds 0, not h: the stream was doubled. Let h through as it is."
-_LASTING = "The deletion lasts: the net itself was changed. Leave the blocks out of the calculation, not out of the net."
-
-
-def _kinds(net, branches, x):
-    """What comes out if the kind of block is mistaken."""
-    h = g = net.embed(x)
-    for branch in branches:
-        h, g = h + branch(h), branch(g)
-    if net.residual:
-        return [
-            (
-                net.classify(g),
-                "The skip is missing: a residual block gives h + branch(h). `net.residual` tells the kind.",
-            )
-        ]
-    return [
-        (
-            net.classify(h),
-            "This net is plain: its block gives branch(h), without adding h. `net.residual` tells the kind.",
-        )
-    ]
 
 
 @exercise

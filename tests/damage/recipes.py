@@ -373,8 +373,7 @@ def tests_edited_to_pass(paper):
 def tests_moved_to_the_top(paper):
     notebook = paper.solved()
     is_check = {
-        cell["id"]: place.is_check
-        for cell, place in zip(notebook["cells"], paper.edition.slots, strict=True)
+        cell["id"]: place.is_check for cell, place in zip(notebook["cells"], paper.edition.slots, strict=True)
     }
     notebook["cells"].sort(key=lambda cell: not is_check[cell["id"]])
     return notebook

@@ -56,4 +56,6 @@ def test_the_oracle_sees_an_answer_taken_away_and_a_file_given_up(paper, release
     ]
     assert faults(Case(solved, "a.ipynb", {}), {"failed": "x"}, b"") == ["given up: x"]
     foreign, nothing = shared_workers().ask(asked(release), json.dumps({"cells": [{"source": "1"}]}).encode())
-    assert faults(replace(Case(solved, "a.ipynb", whole)), dict(foreign), nothing) == ["answers, but no lesson"]
+    assert faults(replace(Case(solved, "a.ipynb", whole)), dict(foreign), nothing) == [
+        "answers, but no lesson"
+    ]

@@ -70,6 +70,35 @@ def spectral_radius(n):
 """,
         ),
         Answer(
+            "the half in the cosine forgotten",
+            hint="Written as a square",
+            source="""
+def spectral_radius(n):
+    return 0.8 * math.cos(math.pi / (n + 1)) ** 4
+""",
+        ),
+        Answer(
+            "the measured ratio after 200 steps",
+            hint="the second slowest pattern fades slowly too",
+            source="""
+def spectral_radius(n):
+    peaks = convolution.peak_history(lambda x: convolve2d(x, KERNEL, mode="same"), np.ones((n, n)), 200)
+    return peaks[200] / peaks[199]
+""",
+        ),
+        Answer(
+            "a hundred power steps and a Rayleigh quotient",
+            hint="the second slowest pattern fades slowly too",
+            source="""
+def spectral_radius(n):
+    A, v = convolution.operator_matrix(KERNEL, n), np.ones(n * n)
+    for _ in range(100):
+        v = A @ v
+        v = v / np.linalg.norm(v)
+    return float(v @ A @ v)
+""",
+        ),
+        Answer(
             "right up to n = 8 only",
             hint="spectral_radius(",
             source="""
@@ -142,8 +171,71 @@ def predict_death(n, bits):
 """,
         ),
         Answer(
+            "2 units",
+            hint="Below 2 units is a little too late",
+            source="""
+def predict_death(n, exponent):
+    rho, c = 0.8 * math.cos(math.pi / (2 * (n + 1))) ** 4, convolution.peak_amplitude(n)
+    return math.ceil((math.log(2 / c) - exponent * math.log(2)) / math.log(rho))
+""",
+        ),
+        Answer(
+            "2 units, counted one earlier",
+            hint="Below 2 units is a little too late",
+            source="""
+def predict_death(n, exponent):
+    rho, c = 0.8 * math.cos(math.pi / (2 * (n + 1))) ** 4, convolution.peak_amplitude(n)
+    return math.ceil((math.log(2 / c) - exponent * math.log(2)) / math.log(rho)) - 1
+""",
+        ),
+        Answer(
+            "3 units",
+            hint="Below 3 units is a little too early",
+            source="""
+def predict_death(n, exponent):
+    rho, c = 0.8 * math.cos(math.pi / (2 * (n + 1))) ** 4, convolution.peak_amplitude(n)
+    return math.ceil((math.log(3 / c) - exponent * math.log(2)) / math.log(rho))
+""",
+        ),
+        Answer(
+            "3 units, counted one later",
+            hint="Below 3 units is a little too early",
+            source="""
+def predict_death(n, exponent):
+    rho, c = 0.8 * math.cos(math.pi / (2 * (n + 1))) ** 4, convolution.peak_amplitude(n)
+    return math.ceil((math.log(3 / c) - exponent * math.log(2)) / math.log(rho)) + 1
+""",
+        ),
+        Answer(
+            "5 units",
+            hint="Below 5 units is too early",
+            source="""
+def predict_death(n, exponent):
+    rho, c = 0.8 * math.cos(math.pi / (2 * (n + 1))) ** 4, convolution.peak_amplitude(n)
+    return math.ceil((math.log(5 / c) - exponent * math.log(2)) / math.log(rho))
+""",
+        ),
+        Answer(
+            "2.5 units as a float64, over c",
+            hint="Take logarithms before you multiply",
+            source="""
+def predict_death(n, exponent):
+    rho, c = 0.8 * math.cos(math.pi / (2 * (n + 1))) ** 4, convolution.peak_amplitude(n)
+    return math.ceil(math.log(2.5 * 2.0**-exponent / c) / math.log(rho))
+""",
+        ),
+        Answer(
+            "2.5 units as a float64",
+            hint="it makes 2 of it",
+            source="""
+def predict_death(n, exponent):
+    rho, c = 0.8 * math.cos(math.pi / (2 * (n + 1))) ** 4, convolution.peak_amplitude(n)
+    return math.ceil((math.log(2.5 * 2.0**-exponent) - math.log(c)) / math.log(rho))
+""",
+        ),
+        Answer(
             "hard-coded threshold of float32",
-            hint="The threshold depends on bits",
+            hint="The threshold depends on the exponent",
             source="""
 def predict_death(n, bits):
     rho, c = 0.8 * math.cos(math.pi / (2 * (n + 1))) ** 4, convolution.peak_amplitude(n)
@@ -179,7 +271,7 @@ def predict_death(n, bits):
         ),
         Answer(
             "powers that underflow in float64",
-            hint="predict_death(8, 1074) should be 2617",
+            hint="2617",
             source="""
 def predict_death(n, bits):
     rho, c, index = spectral_radius(n), convolution.peak_amplitude(n), 0
@@ -190,7 +282,7 @@ def predict_death(n, bits):
         ),
         Answer(
             "runs the float32 loop for every format",
-            hint="The threshold depends on bits",
+            hint="The threshold depends on the exponent",
             source="""
 def predict_death(n, bits):
     x, k, index = np.ones((n, n), np.float32), KERNEL.astype(np.float32), -1
@@ -344,6 +436,42 @@ def iterate(image, kernel, dtype, boundary="fill", limit=3000):
 """,
         ),
         Answer(
+            "a sum for the test",
+            hint="cancel in a sum",
+            source="""
+def iterate(image, kernel, dtype, boundary="fill", limit=3000):
+    image, kernel = image.astype(dtype), kernel.astype(dtype)
+    for index in range(limit):
+        image = convolution.convolve_same(image, kernel, boundary)
+        if image.sum() == 0:
+            return index
+""",
+        ),
+        Answer(
+            "makes each image positive",
+            hint="lose their sign on the way",
+            source="""
+def iterate(image, kernel, dtype, boundary="fill", limit=3000):
+    image, kernel = image.astype(dtype), kernel.astype(dtype)
+    for index in range(limit):
+        image = abs(convolution.convolve_same(image, kernel, boundary))
+        if not image.any():
+            return index
+""",
+        ),
+        Answer(
+            "a float64 kernel, cast back",
+            hint="rounding each pixel once",
+            source="""
+def iterate(image, kernel, dtype, boundary="fill", limit=3000):
+    image = image.astype(dtype)
+    for index in range(limit):
+        image = convolution.convolve_same(image.astype(float), kernel, boundary).astype(dtype)
+        if not image.any():
+            return index
+""",
+        ),
+        Answer(
             "takes small for zero",
             hint="iterate(ones, KERNEL, 'float32') should be 362",
             source="""
@@ -482,6 +610,14 @@ def predict_death(n, bits):
     v = np.abs(vectors[:, -1])
     c = v.max() * v.sum()
     return int(np.ceil((np.log2(2.5 / c) - bits) / np.log2(values[-1])))
+""",
+        ),
+        Answer(
+            "the exponent as a keyword, numpy's logarithms",
+            source="""
+def predict_death(n, exponent):
+    steps = (np.log(2.5) - np.log(convolution.peak_amplitude(n)) - exponent * np.log(2)) / np.log(spectral_radius(n))
+    return int(np.ceil(steps))
 """,
         ),
         Answer(

@@ -67,6 +67,16 @@ def separation(step, a, b, n):
 """,
         ),
         Answer(
+            "a number against division by zero that float32 cannot hold",
+            hint="separation of two dead float32 images",
+            source="""
+def separation(step, a, b, n):
+    for _ in range(n):
+        a, b = step(a), step(b)
+    return float(abs(a / (abs(a).max() + 1e-300) - b / (abs(b).max() + 1e-300)).max())
+""",
+        ),
+        Answer(
             "the images at the start",
             hint="the two images at the start",
             source="""
@@ -245,6 +255,31 @@ def input_gradient(step, image, n, cotangent):
 """,
         ),
         Answer(
+            "records on the caller's tensor",
+            hint="carries one in .grad",
+            source="""
+def input_gradient(step, image, n, cotangent):
+    image.requires_grad_(True)
+    image.grad = None
+    output = image
+    for _ in range(n):
+        output = step(output)
+    output.backward(cotangent)
+    return image.grad
+""",
+        ),
+        Answer(
+            "marks the caller's tensor",
+            hint="requires a gradient",
+            source="""
+def input_gradient(step, image, n, cotangent):
+    output = image.requires_grad_(True)
+    for _ in range(n):
+        output = step(output)
+    return torch.autograd.grad(output, image, cotangent)[0]
+""",
+        ),
+        Answer(
             "writes into the image",
             hint="The image that was handed in has changed",
             source="""
@@ -418,6 +453,25 @@ def tie_growth(kernel):
             source="""
 def tie_growth(kernel):
     return 1 + (kernel[1, 1] + abs(kernel[0, 1] - kernel[1, 0]) - kernel[0, 0]) / 4
+""",
+        ),
+        Answer(
+            "the largest eigenvalue of the whole block",
+            hint="all three *unequal* patterns shrink",
+            source="""
+def tie_growth(kernel):
+    D = (np.eye(4) - 1 / 4) / 4
+    return float(np.linalg.eigvals(np.eye(4) + D @ convolution.operator_matrix(np.asarray(kernel), 2)).real.max())
+""",
+        ),
+        Answer(
+            "absolute values of the couplings",
+            hint="Did a sign get lost",
+            source="""
+def tie_growth(kernel):
+    centre, across, down, corner = kernel[1, 1], kernel[1, 0], kernel[0, 1], kernel[0, 0]
+    couplings = centre - across + down - corner, centre + across - down - corner, centre - across - down + corner
+    return 1 + max(map(abs, couplings)) / 4
 """,
         ),
         Answer(

@@ -96,9 +96,59 @@ WRONG = {
             source=_loop(returned="by_weights, float(by_weights[0])"),
         ),
         Answer(
-            "everything in float32",
+            "gradients stored in float16",
             hint="off most at",
             source=_loop(returned="by_weights.astype('float16'), cotangent"),
+        ),
+        Answer(
+            "everything in float32",
+            hint="is something rounded on the way?",
+            source=_loop().replace(
+                "    z, t = [x], []",
+                "    x, weights = np.float32(x), weights.astype('float32')\n    z, t = [x], []",
+            ),
+        ),
+        Answer(
+            "autograd, as in the source's loop",
+            hint="torch has worked them out",
+            source="""
+def chain_gradients(x, weights, target, skip):
+    w = torch.tensor(weights, requires_grad=True)
+    start = z = torch.tensor(float(x), dtype=torch.float64, requires_grad=True)
+    for w_i in w:
+        z = torch.tanh(w_i * z) + skip * z
+    (0.5 * (z - target) ** 2).backward()
+    return w.grad.numpy(), start.grad.item()
+""",
+        ),
+        Answer(
+            "torch.func differentiates",
+            hint="torch has worked them out",
+            source="""
+def chain_gradients(x, weights, target, skip):
+    def loss(w, z):
+        for w_i in w:
+            z = torch.tanh(w_i * z) + skip * z
+        return 0.5 * (z - target) ** 2
+    given = torch.tensor(weights), torch.tensor(x, dtype=torch.float64)
+    by_weights, by_input = torch.func.grad(loss, argnums=(0, 1))(*given)
+    return by_weights.numpy(), by_input.item()
+""",
+        ),
+        Answer(
+            "asks the check for its truth",
+            hint="has no attribute '_autograd'",
+            source="def chain_gradients(*given):\n    return check._autograd(*given)\n",
+        ),
+        Answer(
+            "turns a mistake of the check round",
+            hint="has no attribute '_chain_mistakes'",
+            source="def chain_gradients(*given):\n    return -check._chain_mistakes(*given)[0][0], 0.0\n",
+        ),
+        Answer(
+            "asks the panel for its gradients",
+            hint="has no attribute '_weight_gradients'",
+            source="def chain_gradients(x, weights, target, skip):\n    return chain._weight_gradients(x, weights, skip), 0.0\n",
         ),
     ],
     "layer_factor": [
@@ -148,7 +198,7 @@ def layer_factor(w):
         ),
         Answer(
             "too few iterations near w = 1",
-            hint="layer_factor(1.0) should be 1",
+            hint="not yet the limit",
             source="""
 def layer_factor(w):
     z = 1.0
@@ -213,6 +263,16 @@ def layer_factor(w):
             source="def adam_first_step(g, lr):\n    return lr * g / (abs(g) + 1e-8)\n",
         ),
         Answer(
+            "sign of the gradient in the denominator",
+            hint="what is the root of g^2?",
+            source="def adam_first_step(g, lr):\n    return -lr * g / (g + 1e-8)\n",
+        ),
+        Answer(
+            "asks the check for its truth",
+            hint="has no attribute '_adam'",
+            source="def adam_first_step(*given):\n    return check._adam(*given)\n",
+        ),
+        Answer(
             "no eps",
             hint="ignores eps",
             source="def adam_first_step(g, lr):\n    return -lr * float(np.sign(g))\n",
@@ -252,18 +312,7 @@ def layer_factor(w):
 
 RIGHT = {
     "chain_gradients": [
-        Answer(
-            "autograd",
-            source="""
-def chain_gradients(x, weights, target, skip):
-    w = torch.tensor(weights, requires_grad=True)
-    start = z = torch.tensor(float(x), dtype=torch.float64, requires_grad=True)
-    for w_i in w:
-        z = torch.tanh(w_i * z) + skip * z
-    (0.5 * (z - target) ** 2).backward()
-    return w.grad.numpy(), start.grad.item()
-""",
-        ),
+        Answer("the two loops", source=_loop()),
         Answer(
             "products by cumprod",
             source="""

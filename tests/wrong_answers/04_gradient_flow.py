@@ -276,6 +276,16 @@ def balance(net, x, y):
 """,
         ),
         Answer(
+            "tensors that remember their graph",
+            hint="still remember how they were computed",
+            source=_balance(result="[(w * g).sum() for w, g in pairs]"),
+        ),
+        Answer(
+            "one tensor that remembers its graph",
+            hint="still remember how they were computed",
+            source=_balance(result="torch.stack([(w * g).sum() for w, g in pairs])"),
+        ),
+        Answer(
             "the invariant itself, whatever the net",
             hint="with biases",
             source="""
@@ -326,6 +336,36 @@ def balance(net, x, y):
             source=_correlation(result="np.corrcoef(gradient.numpy())[off.numpy()].mean()"),
         ),
         Answer(
+            "gradients pile up in the caller's x",
+            hint="keeps something of the call",
+            source="""
+def gradient_correlation(net, x):
+    x.requires_grad_()
+    net(x).sum().backward()
+    unit = x.grad / x.grad.norm(dim=1, keepdim=True)
+    cosines = unit @ unit.T
+    return ((cosines.sum() - cosines.trace()) / (len(x) * (len(x) - 1))).item()
+""",
+        ),
+        Answer(
+            "the caller's x asks for gradients afterwards",
+            hint="keeps something of the call",
+            source="""
+def gradient_correlation(net, x):
+    (g,) = torch.autograd.grad(net(x.requires_grad_()).sum(), x)
+    unit = g / g.norm(dim=1, keepdim=True)
+    cosines = unit @ unit.T
+    return ((cosines.sum() - cosines.trace()) / (len(x) * (len(x) - 1))).item()
+""",
+        ),
+        Answer(
+            "the caller's x is overwritten",
+            hint="was changed by the call",
+            source=_correlation()
+            .replace("x = x.detach()", "original = x\n    x = x.detach()")
+            .replace("    rows =", "    original.zero_()\n    rows ="),
+        ),
+        Answer(
             "normalised along the batch",
             hint="should be",
             source=_correlation(rows="gradient / gradient.norm(dim=0, keepdim=True)"),
@@ -361,6 +401,35 @@ def gain_factor(activation, g, q=1.0, skip=False):
         edge = min(9 * s, 12)
         mean = quad(lambda h: density(h) * (1 - math.tanh(h) ** 2) ** 2, -edge, edge, points=[0], epsabs=1e-12)[0]
     return math.sqrt((1 if skip else 0) + g * mean)
+""",
+        ),
+        Answer(
+            "quad without limits of its own",
+            source="""
+def gain_factor(activation, g, q=1.0, skip=False):
+    from scipy.integrate import quad
+
+    sigma = math.sqrt(g * q)
+    slope = {"relu": lambda h: float(h > 0), "tanh": lambda h: 1 - math.tanh(h) ** 2}[activation]
+    density = lambda h: math.exp(-(h**2) / (2 * sigma**2)) / (sigma * math.sqrt(2 * math.pi))
+    mean = 0.5 if activation == "relu" else quad(lambda h: slope(h) ** 2 * density(h), -np.inf, np.inf)[0]
+    return math.sqrt(skip + g * mean)
+""",
+        ),
+        Answer(
+            "quad as in the worked factor",
+            source="""
+def gain_factor(activation, g, q=1.0, skip=False):
+    from scipy.integrate import quad
+
+    if activation == "relu":
+        return math.sqrt(skip + g / 2)
+    sigma = math.sqrt(g * q)
+
+    def integrand(h):
+        return (1 - math.tanh(h) ** 2) ** 2 * math.exp(-(h**2) / (2 * sigma**2)) / (sigma * math.sqrt(2 * math.pi))
+
+    return math.sqrt(skip + g * quad(integrand, -8 * sigma, 8 * sigma)[0])
 """,
         ),
         Answer(
@@ -401,6 +470,15 @@ def gradient_norms(net, x, y):
         ),
     ],
     "balance": [
+        Answer(
+            "a list of plain numbers, through .data",
+            source="""
+def balance(net, x, y):
+    net.zero_grad()
+    torch.nn.functional.cross_entropy(net(x), y).backward()
+    return [float((m.weight.data * m.weight.grad).sum()) for m in net if isinstance(m, torch.nn.Linear)]
+""",
+        ),
         Answer(
             "derivative by a common scale of the layer",
             source="""

@@ -129,6 +129,47 @@ WRONG = {
             ),
         ),
         Answer(
+            "the image's .data is added",
+            hint="no gradient flows through the skip",
+            source=_body(
+                LAYERS,
+                "return self.relu2(self.conv_layer2(self.relu(self.conv_layer1(image)))) + image.data",
+            ),
+        ),
+        Answer(
+            "adds in place to what the ReLU keeps",
+            hint="the backward pass through it fails",
+            source=_body(
+                LAYERS,
+                "x = self.relu2(self.conv_layer2(self.relu(self.conv_layer1(image))))\nx += image\nreturn x",
+            ),
+        ),
+        Answer(
+            "everything without gradients",
+            hint="through the block at all",
+            source=_body(
+                LAYERS,
+                "with torch.no_grad():\n    return self.relu2(self.conv_layer2(self.relu(self.conv_layer1(image)))) + image",
+            ),
+        ),
+        Answer(
+            "detached between the convolutions",
+            hint="no gradient flows through the branch",
+            source=_body(
+                LAYERS,
+                "return self.relu2(self.conv_layer2(self.relu(self.conv_layer1(image)).detach())) + image",
+            ),
+        ),
+        Answer(
+            "detached weights",
+            hint="to `conv_layer1.weight`, so training would never change it",
+            source=_body(
+                LAYERS,
+                "x = functional.conv2d(image, self.conv_layer1.weight.detach(), self.conv_layer1.bias, 2, 2)\n"
+                "return self.relu2(self.conv_layer2(self.relu(x))) + image",
+            ),
+        ),
+        Answer(
             "the branch is computed without gradients",
             hint="no gradient flows through the branch",
             source=_body(
@@ -326,6 +367,43 @@ def input_dependence(branch, n):
             ),
         ),
         Answer(
+            "the skip is detached",
+            hint="no gradient flows through the skip",
+            source=_body(
+                FIXED, "return torch.relu(self.conv2(torch.relu(self.conv1(image))) + image.detach())"
+            ),
+        ),
+        Answer(
+            "the image's .data is added",
+            hint="no gradient flows through the skip",
+            source=_body(FIXED, "return torch.relu(self.conv2(torch.relu(self.conv1(image))) + image.data)"),
+        ),
+        Answer(
+            "the branch is detached",
+            hint="no gradient flows through the branch",
+            source=_body(
+                FIXED, "return torch.relu(self.conv2(torch.relu(self.conv1(image))).detach() + image)"
+            ),
+        ),
+        Answer(
+            "everything under no_grad",
+            hint="through the block at all",
+            source=_body(
+                FIXED,
+                "with torch.no_grad():\n    return torch.relu(self.conv2(torch.relu(self.conv1(image))) + image)",
+            ),
+        ),
+        Answer(
+            "weights that training would not reach",
+            hint="to `conv2.weight`, so training would never change it",
+            source=_body(
+                FIXED,
+                "hidden = torch.relu(self.conv1(image))\n"
+                "branch = functional.conv2d(hidden, self.conv2.weight.data, self.conv2.bias, padding=1)\n"
+                "return torch.relu(branch + image)",
+            ),
+        ),
+        Answer(
             "a branch of zeros",
             hint="zero everywhere",
             source=_body(
@@ -381,6 +459,41 @@ def input_dependence(branch, n):
             source=_body(
                 PROJECTION,
                 "return torch.relu(self.conv2(torch.relu(self.conv1(image)))) + self.projection(image)",
+            ),
+        ),
+        Answer(
+            "the projection is detached",
+            hint="no gradient flows through the skip",
+            source=_body(
+                PROJECTION,
+                "return torch.relu(self.conv2(torch.relu(self.conv1(image))) + self.projection(image).detach())",
+            ),
+        ),
+        Answer(
+            "the image is detached before the projection",
+            hint="no gradient flows through the skip",
+            source=_body(
+                PROJECTION,
+                "return torch.relu(self.conv2(torch.relu(self.conv1(image))) + self.projection(image.detach()))",
+            ),
+        ),
+        Answer(
+            "the branch is computed under no_grad",
+            hint="no gradient flows through the branch",
+            source=_body(
+                PROJECTION,
+                "with torch.no_grad():\n    branch = self.conv2(torch.relu(self.conv1(image)))\n"
+                "return torch.relu(branch + self.projection(image))",
+            ),
+        ),
+        Answer(
+            "the image as it is where the shapes agree",
+            hint="Here the shapes agree",
+            source=_body(
+                PROJECTION,
+                "branch = self.conv2(torch.relu(self.conv1(image)))\n"
+                "shortcut = image if image.shape == branch.shape else self.projection(image)\n"
+                "return torch.relu(branch + shortcut)",
             ),
         ),
         Answer(

@@ -105,6 +105,20 @@ WRONG = {
             "the batches differ",
         ),
         Answer(
+            "a ValueError that says nothing",
+            _overlap("max(h1 // h2, 1), max(h2 // h1, 1), min(c1, c2)").replace(
+                'ValueError(f"{shape1} and {shape2} do not fit")', "ValueError"
+            ),
+            "put both into the message",
+        ),
+        Answer(
+            "a ValueError that names one shape",
+            _overlap("max(h1 // h2, 1), max(h2 // h1, 1), min(c1, c2)").replace(
+                "{shape1} and {shape2}", "{shape1}"
+            ),
+            "put both into the message",
+        ),
+        Answer(
             "an assertion in place of a ValueError",
             _overlap("max(h1 // h2, 1), max(h2 // h1, 1), min(c1, c2)").replace(
                 "raise ValueError(", "raise AssertionError("
@@ -179,6 +193,28 @@ WRONG = {
             "the first input was changed",
         ),
         Answer(
+            "no copy where alpha is 1",
+            _body(
+                FORWARD,
+                "z = x1 if self.alpha == 1 else self.alpha * x1\nz[here] += self.beta * x2[there]\n"
+                "self.output = shortcut.activate(z, self.activation)\nreturn self.output",
+            ),
+            "the first input was changed",
+        ),
+        Answer(
+            "takes any shapes",
+            _body(
+                FORWARD.replace(
+                    "s1, s2, c = overlap(x1.shape, x2.shape)",
+                    "s1 = max(x1.shape[1] // x2.shape[1], 1)\n        s2, c = max(x2.shape[1] // x1.shape[1], 1), min(x1.shape[3], x2.shape[3])",
+                ),
+                "z = self.alpha * x1\nn, m = z[here].shape[1:3], x2[there].shape[1:3]\nn, m = min(n[0], m[0]), min(n[1], m[1])\n"
+                "z[here][:, :n, :m] += self.beta * x2[there][:, :n, :m]\n"
+                "self.output = shortcut.activate(z, self.activation)\nreturn self.output",
+            ),
+            "must refuse shapes that do not fit",
+        ),
+        Answer(
             "alpha and beta exchanged",
             _body(
                 FORWARD,
@@ -221,6 +257,22 @@ WRONG = {
         ),
     ],
     "Shortcut": [
+        Answer(
+            "divides by alpha",
+            _body(
+                BACKWARD,
+                "share = alpha * gradient * slope\ngradient1 += share\ngradient2[t] += beta / alpha * share[h]",
+            ),
+            "ZeroDivisionError",
+        ),
+        Answer(
+            "divides an array by alpha",
+            _body(
+                BACKWARD,
+                "share = alpha * gradient * slope\ngradient1 += share\ngradient2[t] += beta * (share[h] / alpha)",
+            ),
+            "nothing may be divided by them",
+        ),
         Answer(
             "alpha missing off the overlap",
             _body(
@@ -311,7 +363,7 @@ WRONG = {
             _body(
                 ADJOINT.replace(
                     "np.zeros_like(x1), np.zeros_like(x2)",
-                    "np.random.default_rng(0).uniform(size=(2, *x1.shape))",
+                    "(np.random.default_rng(0).uniform(size=x.shape) for x in (x1, x2))",
                 ),
                 "return abs(np.vdot(y, gradient) - np.vdot(x1, g1) - np.vdot(x2, g2)) / scale",
                 4,
@@ -364,9 +416,49 @@ WRONG = {
         Answer(
             "always content",
             "def adjoint_gap(layer, x1, x2, gradient):\n    return 0.0\n",
-            "forgot to transpose",
+            "is not the transpose",
         ),
         Answer("a verdict, not a number", _body(ADJOINT, "return None", 4), "is None"),
+        Answer(
+            "both arrays of the output's shape",
+            _body(
+                ADJOINT.replace(
+                    "zeros_like(x1), np.zeros_like(x2)", "zeros_like(gradient), np.zeros_like(gradient)"
+                ),
+                "return abs(np.vdot(y, gradient) - np.vdot(x1, g1) - np.vdot(x2, g2)) / scale",
+                4,
+            ),
+            "a gradient has its input's shape",
+        ),
+        Answer(
+            "backward before forward",
+            """
+import numpy as np
+
+def adjoint_gap(layer, x1, x2, gradient):
+    g1, g2 = np.zeros_like(x1), np.zeros_like(x2)
+    layer.backward(gradient, g1, g2)
+    y = layer.forward(x1, x2)
+    gap = abs(np.vdot(y, gradient) - np.vdot(x1, g1) - np.vdot(x2, g2))
+    return gap / (np.linalg.norm(y) * np.linalg.norm(gradient))
+""",
+            "backward needs what forward keeps",
+        ),
+        Answer(
+            "adds the two sides",
+            _body(ADJOINT, "return abs(np.vdot(y, gradient) + np.vdot(x1, g1) + np.vdot(x2, g2)) / scale", 4),
+            "a sign is turned round",
+        ),
+        Answer(
+            "subtracts the second input from the first",
+            _body(ADJOINT, "return abs(np.vdot(y, gradient) - np.vdot(x1, g1) + np.vdot(x2, g2)) / scale", 4),
+            "a sign is turned round",
+        ),
+        Answer(
+            "each input with the other's gradient",
+            _body(ADJOINT, "return abs(np.vdot(y, gradient) - np.vdot(x1, g2) - np.vdot(x2, g1)) / scale", 4),
+            "raised ValueError",
+        ),
     ],
     "option_a": [
         Answer(
@@ -428,6 +520,13 @@ WRONG = {
 
 RIGHT = {
     "overlap": [
+        Answer(
+            "the message in its own way",
+            _overlap("max(h1 // h2, 1), max(h2 // h1, 1), min(c1, c2)").replace(
+                'f"{shape1} and {shape2} do not fit"',
+                "'x'.join(map(str, shape1)) + ' and ' + 'x'.join(map(str, shape2))",
+            ),
+        ),
         Answer(
             "fractions",
             """

@@ -216,9 +216,23 @@ def embed_identity(shallow, depth):
         ),
         Answer(
             "shortcut detached",
-            hint="the gradient by the features is off most",
+            hint="no gradient comes back through the shortcuts",
             source=_network(
                 "        for f in self.branches:\n            h = torch.relu(h.detach() + f(h))\n        return self.head(h)"
+            ),
+        ),
+        Answer(
+            "branches detached",
+            hint="no gradient comes back through the branches",
+            source=_network(
+                "        for f in self.branches:\n            h = torch.relu(h + f(h).detach())\n        return self.head(h)"
+            ),
+        ),
+        Answer(
+            "the stem detached",
+            hint="the gradient with respect to the features is off most",
+            source=_network(
+                "        h = h.detach() + 0 * h\n        for f in self.branches:\n            h = torch.relu(h + f(h))\n        return self.head(h)"
             ),
         ),
         Answer(
@@ -250,6 +264,29 @@ class ResidualMLP(nn.Module):
             source=_gap("(loss - loss[0]).mean(1)", "(loss - loss[0]).std(1, ddof=1) / n**0.5"),
         ),
         Answer(
+            "the smallest loss as the baseline",
+            hint="the network with the smallest loss",
+            source=_gap(
+                "(loss - loss[loss.mean(1).argmin()]).mean(1)",
+                "(loss - loss[loss.mean(1).argmin()]).std(1, ddof=1) / n**0.5",
+            ),
+        ),
+        Answer(
+            "each seed's smallest loss as the baseline",
+            hint="the network with the smallest loss",
+            source=_gap("(loss - loss.min(0)).mean(1)", "(loss - loss.min(0)).std(1, ddof=1) / n**0.5"),
+        ),
+        Answer(
+            "subtracts in place",
+            hint="The caller's table was changed",
+            source="""
+def degradation_gap(results):
+    loss = results["train_loss"]
+    loss -= loss[results["depth"].argmin()].copy()
+    return loss.mean(1), loss.std(1, ddof=1) / loss.shape[1] ** 0.5
+""",
+        ),
+        Answer(
             "test accuracy",
             hint="Degradation is a matter of the training loss",
             source=_gap(
@@ -276,7 +313,7 @@ class ResidualMLP(nn.Module):
         Answer(
             "shallowest row dropped",
             hint="Keep the shallowest depth in its row",
-            source=_gap("difference.mean(1)[[0, 2]]", ERROR),
+            source=_gap("difference.mean(1)[[0, 2, 3]]", ERROR),
         ),
         Answer(
             "deviation for error",
@@ -316,7 +353,7 @@ class ResidualMLP(nn.Module):
     "GatedBlock": [
         Answer(
             "the gate inside the ReLU",
-            hint="torch takes relu'(0) = 0",
+            hint="The gate is inside the ReLU",
             source=_block(ZERO, "return h + torch.relu(self.gate * self.linear(h))"),
         ),
         Answer(
@@ -390,8 +427,46 @@ class ResidualMLP(nn.Module):
         ),
         Answer(
             "the gate detached",
-            hint="stays it for ever",
+            hint="no gradient reaches the gate",
             source=_block(ZERO, "return h + self.gate.detach() * torch.relu(self.linear(h))"),
+        ),
+        Answer(
+            "the gate's absolute value",
+            hint="The gate's sign is lost",
+            source=_block(ZERO, "return h + self.gate.abs() * torch.relu(self.linear(h))"),
+        ),
+        Answer(
+            "the gate squared",
+            hint="The gate is multiplied in twice",
+            source=_block(ZERO, "return h + self.gate**2 * torch.relu(self.linear(h))"),
+        ),
+        Answer(
+            "the gate's absolute value, inside the ReLU",
+            hint="The gate's sign is lost",
+            source=_block(ZERO, "return h + torch.relu(self.gate.abs() * self.linear(h))"),
+        ),
+        Answer(
+            "the weights detached",
+            hint="no gradient reaches the weights of `linear`",
+            source=_block(
+                ZERO,
+                "return h + self.gate * torch.relu(F.linear(h, self.linear.weight.detach(), self.linear.bias.detach()))",
+            ),
+        ),
+        Answer(
+            "the branch detached",
+            hint="no gradient reaches the weights of `linear`",
+            source=_block(ZERO, "return h + self.gate * torch.relu(self.linear(h)).detach()"),
+        ),
+        Answer(
+            "the shortcut detached",
+            hint="No gradient comes back through the shortcut",
+            source=_block(ZERO, "return h.detach() + self.gate * torch.relu(self.linear(h))"),
+        ),
+        Answer(
+            "the branch reads a detached stream",
+            hint="No gradient comes back through the branch",
+            source=_block(ZERO, "return h + self.gate * torch.relu(self.linear(h.detach()))"),
         ),
     ],
 }

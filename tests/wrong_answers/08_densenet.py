@@ -249,6 +249,62 @@ def dense_block(x, weights):
 """,
         ),
         Answer(
+            "detaches what a layer adds",
+            hint="not the slope of the output",
+            source="""
+def dense_block(x, weights):
+    for w in weights:
+        new = functional.conv2d(functional.relu(x), w, padding=1)
+        x = torch.cat((x, new.detach()), dim=1)
+    return x
+""",
+        ),
+        Answer(
+            "detaches the stream that later layers read",
+            hint="the gradient with respect to x is not the slope",
+            source="""
+def dense_block(x, weights):
+    for w in weights:
+        x = torch.cat((x, functional.conv2d(functional.relu(x.detach()), w, padding=1)), dim=1)
+    return x
+""",
+        ),
+        Answer(
+            "weights that cannot learn",
+            hint="the gradient with respect to weights[0] is not the slope",
+            source="""
+def dense_block(x, weights):
+    for w in weights:
+        x = torch.cat((x, functional.conv2d(functional.relu(x), w.detach(), padding=1)), dim=1)
+    return x
+""",
+        ),
+        Answer(
+            "all of it under no_grad",
+            hint="no gradient can be computed",
+            source="""
+def dense_block(x, weights):
+    with torch.no_grad():
+        for w in weights:
+            x = torch.cat((x, functional.conv2d(functional.relu(x), w, padding=1)), dim=1)
+    return x
+""",
+        ),
+        Answer(
+            "writes into memory that the backward pass needs",
+            hint="the backward pass raises",
+            source="""
+def dense_block(x, weights):
+    start = x.shape[1]
+    stream = x.new_empty(x.shape[0], start + sum(len(w) for w in weights), *x.shape[2:])
+    stream[:, :start] = x
+    for w in weights:
+        stream[:, start : start + len(w)] = functional.conv2d(stream[:, :start].clamp(min=0), w, padding=1)
+        start += len(w)
+    return stream
+""",
+        ),
+        Answer(
             "no return",
             hint="is None",
             source="""
@@ -259,6 +315,31 @@ def dense_block(x, weights):
         ),
     ],
     "transition": [
+        Answer(
+            "detaches its branch",
+            hint="not the slope of the output",
+            source="""
+def transition(x, weight):
+    return functional.avg_pool2d(functional.conv2d(functional.relu(x).detach(), weight), 2)
+""",
+        ),
+        Answer(
+            "under no_grad",
+            hint="no gradient can be computed",
+            source="""
+def transition(x, weight):
+    with torch.no_grad():
+        return functional.avg_pool2d(functional.conv2d(functional.relu(x), weight), 2)
+""",
+        ),
+        Answer(
+            "a weight that cannot learn",
+            hint="the gradient with respect to weight is not the slope",
+            source="""
+def transition(x, weight):
+    return functional.avg_pool2d(functional.conv2d(functional.relu(x), weight.data), 2)
+""",
+        ),
         Answer(
             "max-pooling",
             hint="This is max-pooling",
@@ -456,6 +537,32 @@ def _with(*changes: tuple[str, str]) -> str:
 
 WRONG["count_parameters"] = [
     Answer(
+        "a transition after every block",
+        hint="one transition too many",
+        source="""
+def count_parameters(spec):
+    k, c = spec["growth"], spec["stem_channels"]
+    total = 149 * c if spec["stem"] == "imagenet" else 27 * c
+    for layers in spec["layers"]:
+        for _ in range(layers):
+            total += 2 * c + 4 * c * k + 8 * k + 36 * k * k if spec["bottleneck"] else 2 * c + 9 * c * k
+            c += k
+        out = int(c * spec["compression"])
+        total, c = total + 2 * c + c * out, out
+    return total + 2 * c + (c + 1) * spec["classes"]
+""",
+    ),
+    Answer(
+        "a transition after every block, the classifier as wide as before",
+        hint="one transition too many",
+        source=_with(
+            (
+                "    n += 2 * c\n    n += c *",
+                "    n += 2 * c + c * int(theta * c)\n    n += 2 * c\n    n += c *",
+            )
+        ),
+    ),
+    Answer(
         "batch norm without scale and shift",
         hint="Yours counts none",
         source=_with(
@@ -590,6 +697,13 @@ def channels(k0, k, L):
 """,
         ),
         Answer(
+            "a range",
+            source="""
+def channels(k0, k, L):
+    return range(k0, k0 + k * L + 1, k)
+""",
+        ),
+        Answer(
             "a range, as a tuple",
             source="""
 def channels(k0, k, L):
@@ -616,7 +730,7 @@ def dense_block(x, weights):
     stream = x.new_empty(x.shape[0], start + sum(len(w) for w in weights), *x.shape[2:])
     stream[:, :start] = x
     for w in weights:
-        stream[:, start : start + len(w)] = functional.conv2d(stream[:, :start].clamp(min=0), w, padding="same")
+        stream[:, start : start + len(w)] = functional.conv2d(stream[:, :start].clone().clamp(min=0), w, padding="same")
         start += len(w)
     return stream
 """,
@@ -676,6 +790,22 @@ def count_parameters(spec):
 """,
         ),
         Answer(
+            "closed form, divided by /",
+            source="""
+def count_parameters(spec):
+    k, c = spec["growth"], spec["stem_channels"]
+    total = 149 * c if spec["stem"] == "imagenet" else 27 * c
+    for block, layers in enumerate(spec["layers"]):
+        if block:
+            kept = int(c * spec["compression"])
+            total, c = total + c * (2 + kept), kept
+        read = layers * c + k * layers * (layers - 1) / 2
+        total += read * (2 + 4 * k) + layers * (8 * k + 36 * k * k) if spec["bottleneck"] else read * (2 + 9 * k)
+        c += layers * k
+    return total + c * (2 + spec["classes"]) + spec["classes"]
+""",
+        ),
+        Answer(
             "builds the layers and counts",
             source="""
 def count_parameters(spec):
@@ -709,6 +839,13 @@ def count_parameters(spec):
             source="""
 def concat_bytes(k0, k, L, pixels):
     return 4 * pixels * (L * k0 + k * L * (L + 1) // 2)
+""",
+        ),
+        Answer(
+            "closed form, divided by /",
+            source="""
+def concat_bytes(k0, k, L, pixels):
+    return 4 * pixels * (L * k0 + k * L * (L + 1) / 2)
 """,
         ),
         Answer(
