@@ -122,13 +122,12 @@ def _lines(path: Path, data: bytes) -> list[tuple[int, list[str]]]:
     """The fields of a CSV file, line by line; Excel's `sep=;` is obeyed."""
     if kind := _FIRST_BYTES.get(data[:4]):
         raise CourseError(f"{path} is {kind}, not a table in CSV: {_AS_CSV}")
-    text = _decoded(path, data).replace("\r\n", "\n").replace("\r", "\n")
-    skipped = 0
-    first, _, rest = text.partition("\n")
+    text, skipped = _decoded(path, data), 0
+    first, *rest = re.split(r"\r\n|\r|\n", text, maxsplit=1)
     told = re.fullmatch(r"\"?sep=(.)\"?", first.strip(" "))
     if told:
-        text, skipped = rest, 1
-    delimiter = told[1] if told else max(",;\t", key=text.partition("\n")[0].count)
+        text, skipped = "".join(rest), 1
+    delimiter = told[1] if told else max(",;\t", key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
     try:
         return [(reader.line_num + skipped, line) for line in reader]
