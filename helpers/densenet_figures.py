@@ -44,7 +44,7 @@ def ratios(values: dict[str, float], title: str, ylabel: str) -> Figure:
     bars = ax.bar(range(len(values)), values.values(), width=0.5, color=figures.COLOURS[0])
     ax.bar_label(bars, fmt="%.2f", padding=3)
     ax.axhline(1, label="equal", **figures.series(1))
-    ax.set_xticks(range(len(values)), [name.replace(" ", "\n") for name in values])
+    ax.set_xticks(range(len(values)), [name.replace(" ", "\n").replace("-", "-\n") for name in values])
     ax.legend()
     return fig
 

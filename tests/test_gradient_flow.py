@@ -87,7 +87,9 @@ def test_prediction_and_measurement_agree(activation, normalisation, skip):
         np.testing.assert_allclose(np.log(measured), np.log(predicted), atol=0.35)
 
 
-@pytest.mark.parametrize(("normalisation", "skip"), itertools.product(("none", "batch"), gradient_flow.SKIPS))
+@pytest.mark.parametrize(
+    ("normalisation", "skip"), list(itertools.product(("none", "batch"), gradient_flow.SKIPS))
+)
 def test_biases_are_predicted_too(normalisation, skip):
     picture = gradient_flow.xray("tanh", 0.3, 12, 192, normalisation, skip, seed=5, bias=True)
     for name in gradient_flow.Flow._fields:

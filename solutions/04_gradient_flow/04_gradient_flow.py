@@ -39,9 +39,9 @@
 #
 # > **Source.** *Skip Connections*, a notebook of the workshop
 # > [CUTe-EmbeddedAI/DLCV_Workshop](https://github.com/CUTe-EmbeddedAI/DLCV_Workshop) (2022, MIT licence), file
-# > `220721_day7/11. Skip_connections.ipynb`. The same text is a lesson of
-# > [an online course](https://www.educative.io/courses/intro-deep-learning/skip-connections); its author is not
-# > named there. We call it *the chapter*.
+# > `220721_day7/11. Skip_connections.ipynb`, read at commit `f6284e7`; its opening also stands in
+# > [an online course](https://www.educative.io/courses/intro-deep-learning/skip-connections). No author is named.
+# > We call it *the chapter*. ([All sources](../../docs/references.md))
 # >
 # > **Five words.** *rms*, root mean square: the root of the mean of the squares, a typical size of an entry.
 # > *Gain*: how large the random weights are, $g = N \operatorname{Var}(W)$. *Stream*: what travels from

@@ -37,9 +37,10 @@
 #
 # > **Source.** *Skip Connections*, a notebook of the workshop
 # > [CUTe-EmbeddedAI/DLCV_Workshop](https://github.com/CUTe-EmbeddedAI/DLCV_Workshop) (2022, MIT licence), file
-# > `220721_day7/11. Skip_connections.ipynb`; the same text is a lesson of
-# > [an online course](https://www.educative.io/courses/intro-deep-learning/skip-connections), without an author's
-# > name. It is the chapter of lessons 3 and 4. The block it was made after is that of He et al. (references).
+# > `220721_day7/11. Skip_connections.ipynb`, read at commit `f6284e7`; its opening also stands in
+# > [an online course](https://www.educative.io/courses/intro-deep-learning/skip-connections). No author is named.
+# > It is the chapter of lessons 3 and 4. The block it was made after is that of He et al.
+# > ([All sources](../../docs/references.md))
 # >
 # > **Five words.** *Block*: a few layers with a skip around them. *Branch*: those layers. *Shortcut*: what the
 # > skip carries past them. *Broadcasting*: torch repeats an axis of length 1 until an addition fits, and says
@@ -437,7 +438,7 @@ figures.show(
 
 
 # %%
-def train(form, seed: int, low: float = 0.0, steps: int = 40) -> tuple[list, float]:
+def train(form, seed: int, low: float = 0.0, steps: int = 80) -> tuple[list, float]:
     """Fit y = x / 2 by gradient descent with momentum: losses / the identity's loss, the last gradient's norm."""
     x = low + (1 - low) * torch.rand(32, 3, 4, 4, generator=torch.Generator().manual_seed(seed))
     branch = blocks.conv_branch(3, 6, relu_last=False, seed=seed)
@@ -475,7 +476,7 @@ fig, ax = figures.canvas(
 ax.set_yticks([0.1, 0.2, 0.5, 1, 2], labels=["0.1", "0.2", "0.5", "1", "2"])
 ax.minorticks_off()
 for index, (name, results) in enumerate(runs.items()):
-    figures.band(ax, range(40), np.array([losses for losses, _ in results]).T, index, name)
+    figures.band(ax, range(80), np.array([losses for losses, _ in results]).T, index, name)
 ax.legend()
 figures.show(
     fig,
@@ -509,7 +510,7 @@ assert max(abs(b - 0.5) for b in best) < 0.1 and min(v.min() for v in signed.val
 # %% [markdown]
 # Now each form fails on one half. The chapter's block can raise negative values but not lower positive ones;
 # He's block can lower positive values, but its last ReLU never gives a negative one. Whatever its weights, each
-# leaves about half of the identity's loss: what they *can* do is now worth the same. (In these forty steps He's
+# leaves about half of the identity's loss: what they *can* do is now worth the same. (In these eighty steps He's
 # block comes closer to its best. That is training, which is another question.) So a toy target says nothing
 # about which form trains better on data: it shows what a form cannot represent, and for which inputs.
 

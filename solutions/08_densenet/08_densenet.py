@@ -468,7 +468,7 @@ for name in ("ResNet-50", "DenseNet-121"):
     gmacs[name] = architectures.multiply_accumulates(networks[name], 224) / 1e9
     kept[name] = architectures.activation_bytes(networks[name], (2, 3, 224, 224)) / 2e6
     print(f"{name:<13}{gmacs[name]:6.3f} billion MACs and {kept[name]:4.0f} MB kept per image")
-ratios["multiply- accumulates"] = gmacs["DenseNet-121"] / gmacs["ResNet-50"]
+ratios["multiply-accumulates"] = gmacs["DenseNet-121"] / gmacs["ResNet-50"]
 ratios["kept activations"] = kept["DenseNet-121"] / kept["ResNet-50"]
 assert [round(ratio, 2) for ratio in ratios.values()] == [0.31, 0.69, 1.52]
 
@@ -511,7 +511,7 @@ def concat_bytes(k0: int, k: int, L: int, pixels: int) -> int:
         pixels: pixels of a map (height times width).
 
     Returns:
-        Bytes, all L results together, four bytes a number.
+        Bytes, all L results together, four bytes per number.
     """
     ### BEGIN SOLUTION
     return 4 * pixels * sum(k0 + k * layer for layer in range(1, L + 1))
@@ -707,7 +707,7 @@ figures.show(
 
 # %% [markdown]
 # At a small rate there is nothing between them; at a large one the DenseNet is far ahead, because the
-# ResNet stumbles there. Whoever picks the rate picks the size of the gap. Only at the best rate of each does
+# ResNet stumbles there. If you pick the rate, you pick the size of the gap. Only at the best rate of each does
 # it say something about the networks.
 #
 # ### And by memory?
@@ -859,7 +859,7 @@ figures.show(
 # In parameters it is: 8.0 million against 25.6, so the file to download is about three times smaller. In
 # arithmetic the gain is smaller, 2.8 against 4.1 GMACs, because a convolution's weight is used at every pixel
 # and DenseNet works with many layers on large maps. In memory for training it is the reverse: 131 MB of kept
-# activations an image against 86, because every layer reads a concatenation, and each concatenation is a new
+# activations per image against 86, because every layer reads a concatenation, and each concatenation is a new
 # copy that must be kept for the backward pass. The phone only runs the network: it may throw each map away
 # once it was read, so it needs the parameters and the widest part of the stream, not the sum. Time we should
 # measure on the phone, as section 8 does on our machine: narrow layers and copies move much memory for little

@@ -889,8 +889,8 @@ figures.show(
 # In every pair of networks the residual surface is the smoother one. But the plain networks also ended at a
 # higher training loss. Is their surface rough *because they trained less well*?
 #
-# That can be answered. We stop residual networks early, at a **higher** loss than the plain ones, and train the
-# plain networks further, at a lower rate, to a loss near the residual ones'.
+# That can be answered. We train the plain networks further, at a lower rate, to a loss near the residual ones',
+# and stop residual networks early, while their loss is still **higher** than that of any of those plain ones.
 #
 # **Predict.** If bad training makes a surface rough, what should happen to both?
 
@@ -913,8 +913,8 @@ for name in list(cases)[2:]:
 for name, values in rough.items():
     print(f"{name:24} train loss {loss[name].mean():.4f}, not convex {interval(values):.3f}")
 still_rougher = rough["plain, trained further"] - rough["residual, stopped early"]
-assert (loss["plain, trained further"] < loss["plain"]).all()
-assert loss["residual, stopped early"].min() > loss["plain"].max() and still_rougher.min() > 0.03
+assert loss["residual, stopped early"].min() > 3 * loss["plain, trained further"].max()
+assert still_rougher.min() > 0.03
 
 # %%
 fig, ax = figures.canvas(
