@@ -297,7 +297,9 @@ def published_slips() -> dict[str, str]:
         "self.outpu[:, ix, jx, kx]": outcome(lambda: fresh.outpu),
         "self.output[:, ix, jx, kx]": outcome(lambda: eval("self.output[:, ix, jx, kx]", names)),
         "np.random.uniform(size=input.shape)": outcome(lambda: input.shape),
-        "layer.backward(delta, copy=False)": outcome(lambda: backward(fresh.output, copy=False)),
+        "layer.backward(delta, copy=False)": outcome(
+            lambda: backward(fresh.output, copy=False)  # type: ignore[call-arg]  # it is the fault that is shown
+        ),
         "layer.__class__.__name__": outcome(lambda: eval("layer.__class__.__name__", names)),
         "an 8 x 4 image joined by a 4 x 2 image": outcome(lambda: PublishedShortcut().forward(*tall)),
         "channels that an x2 of 2 channels reaches": outcome(

@@ -39,7 +39,7 @@ def graded():
             hand_in(ground, None, student)
         for attack in ATTACKS:
             hand_in(ground, attack, attack.name)
-        grade_all(ground, jobs=4)  # more than there are processors: hostile submissions mostly wait for their limits
+        grade_all(ground, jobs=4)  # more than processors: hostile submissions mostly wait for their limits
         yield ground
 
 

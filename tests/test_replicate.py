@@ -11,11 +11,12 @@ from dataclasses import replace
 
 import jupytext
 import pytest
-from instructor import cli, replicate
 from nbformat import NotebookNode
 from typer.testing import CliRunner
 
+from course import cli
 from course.config import load_course
+from course.editions import replicate
 from course.editions.claims import Code, Result, Script, run
 from course.editions.lint import _nameless_claims, lint
 from course.editions.source import read_lesson

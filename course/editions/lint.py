@@ -102,14 +102,22 @@ def _parameter_problems(source: str) -> Iterator[str]:
     """A parameters cell assigns literals to names, `SEED` among them, and does nothing else."""
     names = set()
     for statement in ast.parse(source).body:
-        try:
-            (target,) = statement.targets
-            ast.literal_eval(statement.value)
-            names.add(target.id)
-        except (AttributeError, ValueError):
-            yield f"`{ast.unparse(statement)}` is no `NAME = literal`: a parameters cell holds nothing else"
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if _is_literal(value):
+                names.add(name)
+            case _:
+                yield f"`{ast.unparse(statement)}` is no `NAME = literal`: a parameters cell holds nothing else"
     if "SEED" not in names:
         yield "a parameters cell sets SEED, from which every draw of the lesson derives"
+
+
+def _is_literal(value: ast.expr) -> bool:
+    """Whether an expression is a plain value, written out."""
+    try:
+        ast.literal_eval(value)
+    except ValueError:
+        return False
+    return True
 
 
 def _nameless_claims(notebook: NotebookNode) -> Iterator[str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime
 import functools
 import hashlib
+import importlib
 import json
 import os
 import platform
@@ -21,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from nbformat import NotebookNode
@@ -134,7 +136,7 @@ def processors(names: Iterable[str] = PROCESSORS) -> dict[str, dict[str, str]]:
 
 def numpy_features() -> tuple[str, ...]:
     """Name the instruction sets that numpy has code for, this machine has, and that can be switched off."""
-    from numpy._core import _multiarray_umath as core
+    core: Any = importlib.import_module("numpy._core._multiarray_umath")
 
     return tuple(name for name in core.__cpu_dispatch__ if core.__cpu_features__.get(name))
 
@@ -263,7 +265,7 @@ def recorded(path: Path) -> dict[str, Result]:
     return found
 
 
-def _line(run: Run, outcome: Result) -> dict:
+def _line(run: Run, outcome: Result) -> dict[str, Any]:
     """What is written of a run: enough to be read by eye, and its key."""
     return {
         "lesson": run.lesson,
