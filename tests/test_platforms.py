@@ -16,6 +16,7 @@ from course.intake.archive import Found
 from course.intake.claim import Notes, moment
 from course.intake.roster import Person, Roster, student_ids
 from course.intake.whose import acquainted, identify, is_side_file, read_side_files, wrappers
+from course.model import CourseError
 from tests.damage import platforms as packed
 from tests.damage.paper import tiny_paper, tiny_score
 from tests.damage.recipes import written
@@ -268,6 +269,16 @@ def test_a_teachers_feedback_is_nobodys_work(look, work, blank, tmp_path):
     triage = look(packed.write_zip(tmp_path / "m.zip", files))
     assert statuses(triage) == [("a01", "ignored"), ("a01", "taken"), ("a02", "ignored")]
     assert not right(tmp_path / "room", "a01")
+
+
+def test_class_09_a_class_list_that_cannot_be_read_replaces_none(look, release, work, tmp_path):
+    download = packed.moodle_groups(tmp_path / "m.zip", LESSON, work)
+    before = look(download)
+    bad = tmp_path / "bad.csv"
+    bad.write_bytes(b"PK\x03\x04 no workbook")
+    with pytest.raises(CourseError, match="save it as “CSV UTF-8”"):
+        collect(None, release, tmp_path / "room", bad)
+    assert statuses(collect(None, release, tmp_path / "room")) == statuses(before)
 
 
 # Class 6: a late zip with one wrapper folder
