@@ -5,7 +5,7 @@ import io
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
@@ -179,6 +179,7 @@ def test_class_09_a_line_that_names_nobody_is_named_by_its_number(tmp_path):
         people_of(tmp_path, "id,name,group\na1,Anna,1\n\n,,\n,,Group 3\n")
 
 
+@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=400))
 def test_any_file_is_read_or_refused_with_a_sentence(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("any") / "r.csv"
@@ -223,6 +224,7 @@ def test_class_26_no_field_is_a_formula_whatever_separates(tmp_path, name, separ
     assert read_csv(tmp_path / "t.csv") == [{"student": "a1", "name": name.strip(), "score": "-1.5"}]
 
 
+@settings(max_examples=100, deadline=None)
 @given(st.one_of(st.text(), st.text(alphabet="a;='\"\t\n\r -+@\0 ,")))
 def test_class_26_escaped_fields_come_back(text):
     assert unescape(escape(text)) == text
@@ -237,6 +239,7 @@ def test_class_26_ordinary_text_is_not_touched():
 # Ids and lines
 
 
+@settings(max_examples=100, deadline=None)
 @given(st.text())
 def test_an_id_stays_what_it_is(label):
     assert safe_id(safe_id(label)) == safe_id(label)

@@ -70,7 +70,7 @@ def collect(
         raise CourseError(f"there is no released lesson {lesson!r}; there are: {', '.join(editions)}")
     for path in [source] if isinstance(source, Path) else source or []:
         keep(path, downloads, safe_id(student) if student else "", lesson)
-    people = read_roster(_roster_file(roster, classroom))
+    people = _class_list(roster, classroom)
     workers, own = workers or shared_workers(), Own.of(release.parent)
     kept = [
         read_download(root, by_hand, release, editions, own, workers, zone, limits)
@@ -114,13 +114,14 @@ def _survey(kept: Sequence[Download], people: Roster, own: Own) -> _Found:
     return _Found(settle(attempts, ids), warnings)
 
 
-def _roster_file(roster: Path | None, classroom: Path) -> Path | None:
-    """The class list; one that was given once is kept for the next time."""
+def _class_list(roster: Path | None, classroom: Path) -> Roster:
+    """The class list; one that was given once, and could be read, is kept for the next time."""
     kept = classroom / "roster.csv"
-    if roster and roster.is_file() and roster.resolve() != kept.resolve():
+    people = read_roster(roster or (kept if kept.is_file() else None))
+    if roster and roster.resolve() != kept.resolve():
         kept.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(roster, kept)
-    return roster or (kept if kept.is_file() else None)
+    return people
 
 
 def _downloads(downloads: Path) -> Iterator[tuple[Path, bool]]:
