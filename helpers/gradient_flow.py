@@ -325,7 +325,7 @@ def draw_weight_gradients(norms: dict[str, np.ndarray], title: str) -> Figure:
     for i, (name, values) in enumerate(norms.items()):
         figures.band(axis, np.arange(1, values.shape[1] + 1), values.T, i, name, centre=np.median)
     axis.set_xticks([1, *range(5, values.shape[1] + 1, 5)])
-    axis.legend(loc="upper center", bbox_to_anchor=(0.45, -0.18), ncols=2, fontsize=9)
+    figure.legend(ncols=2, loc="outside lower center", fontsize=9)
     return figure
 
 

@@ -222,7 +222,7 @@ def stacked_gradient_norms(network: StackedMLP, x: np.ndarray, y: np.ndarray) ->
     return torch.stack([g.norm(dim=(1, 2)) for g in grads]).numpy()
 
 
-def twin_losses(
+def nudged_losses(
     remedy: str,
     seeds: Sequence[int],
     depth: int,
@@ -232,26 +232,23 @@ def twin_losses(
     lr: float = 0.05,
     nudge: float = 1e-10,
     pixel: int = 20,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Train networks and their twins, whose first weights for one pixel are larger by a tiny share.
+) -> np.ndarray:
+    """Train networks whose first weights for one pixel start a tiny share too large.
 
     Args:
         remedy, seeds, depth: as for `StackedMLP`.
         x, y: floats (examples, inputs) and their classes (examples,).
         steps, lr: of `train_stacked`.
-        nudge: by which share the twin's weights are larger.
-        pixel: which input they belong to.
+        nudge: the share; 0 for the networks themselves.
+        pixel: which input those weights belong to.
 
     Returns:
-        The minibatch losses of the networks and of the twins: float64 (steps, seeds) each.
+        The minibatch losses, float64 (steps, seeds).
     """
-    losses = []
-    for factor in (1.0, 1.0 + nudge):
-        network = build(remedy, seeds, depth, x)
-        with torch.no_grad():
-            network.stem.weight[:, :, pixel] *= factor
-        losses.append(train_stacked(network, x, y, steps=steps, lr=lr))
-    return losses[0], losses[1]
+    network = build(remedy, seeds, depth, x)
+    with torch.no_grad():
+        network.stem.weight[:, :, pixel] *= 1 + nudge
+    return train_stacked(network, x, y, steps=steps, lr=lr)
 
 
 def relu_mlp(layers: Sequence[tuple[np.ndarray, np.ndarray]], x: np.ndarray) -> np.ndarray:

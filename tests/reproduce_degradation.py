@@ -105,7 +105,12 @@ def twins() -> None:
     print("\nDepth 24, 5 seeds: distance of twins (median after ten steps, largest), loss in steps 18 to 22")
     for remedy in ("plain + BN", "residual + BN", "He init", "orthogonal init"):
         for rate in (0.0005, 0.005, 0.05):
-            one, other = remedies.twin_losses(remedy, range(5), 24, DATA.x_train, DATA.y_train, 22, lr=rate)
+            one, other = (
+                remedies.nudged_losses(
+                    remedy, range(5), 24, DATA.x_train, DATA.y_train, 22, lr=rate, nudge=nudge
+                )
+                for nudge in (0.0, 1e-10)
+            )
             apart = np.abs(one - other)
             print(
                 f"{remedy:16s} rate {rate:<7g} {np.median(apart[10]):.0e} {apart.max():.0e}  loss {one[-5:].mean():.2f}"

@@ -493,7 +493,8 @@ figures.show(
 
 # %% claim="neither" effect="best"
 signed = {
-    name: np.array([train(form, seed, low=-1.0)[0][-1] for seed in seeds]) for name, form in FORMS.items()
+    name: np.array([train(form, seed, low=-1.0, steps=40)[0][-1] for seed in seeds])
+    for name, form in FORMS.items()
 }
 x = 2 * torch.rand(32, 3, 4, 4, generator=torch.Generator().manual_seed(SEED)) - 1
 best = {
@@ -510,7 +511,7 @@ assert max(abs(b - 0.5) for b in best) < 0.1 and min(v.min() for v in signed.val
 # %% [markdown]
 # Now each form fails on one half. The chapter's block can raise negative values but not lower positive ones;
 # He's block can lower positive values, but its last ReLU never gives a negative one. Whatever its weights, each
-# leaves about half of the identity's loss: what they *can* do is now worth the same. (In these eighty steps He's
+# leaves about half of the identity's loss: what they *can* do is now worth the same. (In these forty steps He's
 # block comes closer to its best. That is training, which is another question.) So a toy target says nothing
 # about which form trains better on data: it shows what a form cannot represent, and for which inputs.
 

@@ -592,14 +592,22 @@ figures.show(
 # **Predict.** How far apart are a network and its twin after ten steps, in each of the three kinds? And which
 # of the three kinds are slow?
 
+
 # %%
-THREE = {"plain + BN": "plain + BN", "residual + BN": "residual + BN", "plain, no BN": "He init"}
-pairs = {
-    kind: remedies.twin_losses(remedy, SEEDS, 24, DIGITS.x_train, DIGITS.y_train, steps=22)
-    for kind, remedy in THREE.items()
+def trained(remedy, nudge):
+    return remedies.nudged_losses(
+        remedy, SEEDS, DEPTHS[-1], DIGITS.x_train, DIGITS.y_train, steps=22, nudge=nudge
+    )
+
+
+one = {
+    "plain + BN": runs["plain", DEPTHS[-1]][0][:22],  # trained in section 4
+    "residual + BN": runs["residual", DEPTHS[-1]][0][:22],
+    "plain, no BN": trained("He init", 0.0),
 }
-apart = {kind: np.abs(one - other) for kind, (one, other) in pairs.items()}
-slow = {kind: one[-5:].mean(0) for kind, (one, _) in pairs.items()}
+other = {kind: trained("He init" if "no BN" in kind else kind, 1e-10) for kind in one}
+apart = {kind: np.abs(one[kind] - other[kind]) for kind in one}
+slow = {kind: losses[-5:].mean(0) for kind, losses in one.items()}
 
 # %% varies=true claim="twins_part" effect="powers"
 for kind, distance in apart.items():
