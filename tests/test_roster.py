@@ -95,6 +95,7 @@ def test_class_09_excel_workbooks_by_whatever_name(tmp_path, name):
         (b"%PDF-1.7\n%\xe2\xe3", "is a PDF"),
         (b"id,name\n\x00\x01\x02\x03,x\n", "is no text"),
     ],
+    ids=["broken-zip", "cut-workbook", "old-workbook", "pdf", "bytes"],
 )
 def test_class_09_what_is_no_table_is_said_with_the_way_out(tmp_path, data, what):
     with pytest.raises(CourseError, match=re.escape(what)) as error:
