@@ -12,6 +12,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 DEMO := build/demo
 LAB :=  # further words for `jupyter lab`, such as --no-browser
+QUIET := -p no:nbval  # which is not needed for tests/, and takes seconds to import
 export OMP_NUM_THREADS := 1
 
 .PHONY: lab test quick lint demo table build bench fuzz clean
@@ -23,12 +24,12 @@ test: .venv/instructor lint
 	@echo "== generated notebooks against their texts"
 	$(BIN)/course build --check
 	@echo "== tests"
-	$(BIN)/python -m pytest tests -n 2 --dist=loadgroup
+	$(BIN)/python -m pytest tests $(QUIET) -n 2 --dist=loadgroup
 	@echo "== nbval: the solutions print what they printed"
 	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 -n 2 --dist=loadscope solutions
 
 quick: .venv/instructor
-	$(BIN)/python -m pytest tests -m "not kernel" -n 2 --dist=loadgroup -q
+	$(BIN)/python -m pytest tests -m "not kernel" $(QUIET) -n 2 --dist=loadgroup -q
 
 lint: .venv/instructor
 	@echo "== style"

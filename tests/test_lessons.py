@@ -29,6 +29,7 @@ def prose(lesson):
     return "\n".join(c.source for c in read_lesson(COURSE, lesson).cells if c.cell_type == "markdown")
 
 
+@pytest.mark.kernel
 @ALL
 def test_run_all_on_the_blank_notebook_reaches_the_end(lesson):
     notebook = nbformat.read(COURSE.release(lesson), as_version=4)
