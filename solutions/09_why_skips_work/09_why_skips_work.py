@@ -640,7 +640,7 @@ assert observed["trained"][:, :3].sum(1).min() > 0.75 and (stem["trained"] > ste
 
 # %%
 fig, axes = figures.panels(
-    [f"{name}: mean {mean_length[name].mean():.1f} of 10 branches" for name in observed],
+    [f"{name}: mean length {mean_length[name].mean():.1f}" for name in observed],
     f"Gradient by path length, all {NETWORKS} networks: training shortens the paths",
     xlabel="length of the path / branches",
     ylim=(0, 0.5),
@@ -811,7 +811,7 @@ for residual, seed in [(True, 11), (False, 12)]:
     )
 ### END HIDDEN TESTS
 
-# %% varies=true claim="one_line" effect="ratio"
+# %% varies=true
 line = np.linspace(-RADIUS, RADIUS, 41)
 few, labels = x_train[:128], y_train[:128]
 slices = {
@@ -821,8 +821,6 @@ slices = {
 highest = {name: values.max(1) for name, values in slices.items()}
 for name, values in highest.items():
     print(f"{name:8} highest loss on the slice: {values.mean():5.1f} ± {values.std(ddof=1):.1f} nats")
-ratio = highest["plain"] / highest["residual"]
-assert interval(np.log(ratio)).low > 0
 
 # %%
 fig, axes = figures.panels(
@@ -841,6 +839,9 @@ figures.show(
 )
 
 # %% [markdown]
+# One line tells little. Which kind rises higher along it hangs on the networks and on the direction: with other
+# seeds the order may turn round. So we assert nothing here.
+#
 # Now two directions, a grid of 21 × 21 points, and a number beside the picture. At every inner point we take
 # the Hessian of the slice by central differences; its eigenvalues are the **principal curvatures**. Where the
 # smaller one is negative, the surface is **not convex**.
@@ -919,7 +920,7 @@ assert still_rougher.min() > 0.03
 
 # %%
 fig, ax = figures.canvas(
-    f"Stopped at a higher loss, residual nets are at most {rough['residual, stopped early'].max():.0%} not convex,\nplain nets trained further at least {rough['plain, trained further'].min():.0%}",
+    f"Stopped at a higher loss, residual nets are at most {rough['residual, stopped early'].max():.1%} not convex,\nplain nets trained further at least {rough['plain, trained further'].min():.0%}",
     "training loss / nats",
     "share of points that are not convex",
     xscale="log",
