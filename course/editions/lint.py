@@ -33,7 +33,11 @@ def lint(course: Course, lesson: Lesson, notebook: NotebookNode) -> list[str]:
     Returns:
         One sentence a problem, naming the cell; empty if all is well.
     """
-    problems = [*_notebook_problems(course, lesson, notebook), *_claim_problems(notebook)]
+    problems = [
+        *_notebook_problems(course, lesson, notebook),
+        *_claim_problems(notebook),
+        *_nameless_claims(notebook),
+    ]
     for cell in notebook.cells:
         problems += [f"cell {cell.id!r}: {problem}" for problem in _cell_problems(cell)]
     return problems

@@ -299,7 +299,7 @@ assert math.ceil(naive) == 368
 # miss. Something kills the image early. Here are its last moments in units (the upper left quarter; the rest
 # is its mirror image).
 
-# %%
+# %% claim="last_units"
 image = np.ones((8, 8), np.float32)
 for i in range(death + 1):
     image = blur(image)

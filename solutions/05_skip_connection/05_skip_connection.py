@@ -209,7 +209,7 @@ print("broadcasts:", *broadcasting)
 assert fitting == [(3, 3), (3, 4), (4, 3), (4, 4)]
 assert broadcasting == [(1, 1), (1, 3), (1, 4), (3, 1), (4, 1)]
 
-# %%
+# %% claim="sizes_that_fit"
 outcomes = {n: sizes[n, n] for n in range(1, 13)}
 assert [n for n in outcomes if outcomes[n] == "fits"] == [3, 4]
 figures.show(

@@ -89,7 +89,7 @@ POINTS = 21  # grid points per side of such a slice
 # $F_i(h) = W_i\,\mathrm{relu}(\mathrm{norm}(h))$ with batch norm; a plain block gives $F_i(h)$, a residual one
 # $h + F_i(h)$. Nothing else differs, not even the initial weights.
 
-# %%
+# %% claim="same_start"
 SEEDS = range(SEED, SEED + NETWORKS)
 data = datasets.digits()
 x_train, x_test = (torch.from_numpy(part).double() for part in (data.x_train, data.x_test))
