@@ -143,8 +143,6 @@ def all_command(
 
     course = load_course()
     went = way(course, paths, roster, Local(jobs), told)
-    went.triage.write_csv(course.classroom / "triage.csv")
-    went.triage.write_html(course.classroom / "triage.html")
     console.print(went.triage.on_screen())
     console.print(report.grade_table(scores(course)))
     say(f"{len(went.pages)} pages of feedback in {course.classroom / 'feedback'}")

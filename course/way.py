@@ -5,7 +5,7 @@
 | Download -> Claim | `intake.whose.identify`: whose file it is, by the platform that packed it |
 | Claim -> Sheet | `intake.decode.read_sheet`: its cells, however it was saved |
 | Sheet -> Submission | `intake.rebuild.rebuild`: the release with the student's answers in it |
-| Submission -> Job | `grading.job.job`: all that its grade depends on |
+| Submission -> Job | `grading.job.jobs`: all that its grade depends on |
 | Job -> Outcome | `grading.execute.run`: the verdicts |
 | Outcome -> Gradebook | `grading.gradebook.record` |
 | Gradebook -> Page | `reports.feedback.feedback` |
@@ -59,6 +59,7 @@ def way(
     lessons, store = list(course.written), Store(course.classroom)
     with store.writing():
         triage = collect(downloads, course.root / "notebooks", course.classroom, roster)
+        triage.write(course.classroom)
     results = grade(course, lessons, backend=backend, told=told)
     with store.writing():
         pages = list(feedback(course, lessons))

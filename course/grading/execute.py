@@ -64,6 +64,12 @@ def is_setup(cell: NotebookNode) -> bool:
     return cell.cell_type == "code" and is_locked(cell) and not is_grade(cell) and "setup" in _tags(cell)
 
 
+def twice(job: Job, stop: threading.Event | None = None) -> Outcome:
+    """Execute a job; where this machine fails, once more. Arguments and errors are those of `run`."""
+    outcome = run(job, stop)
+    return run(job, stop) if outcome.machine_fault else outcome
+
+
 class _Execution:
     """One job on its way through kernel and checks."""
 

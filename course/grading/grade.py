@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from course.grading import gradebook
 from course.grading.backends import Backend
 from course.grading.backends.local import Local
-from course.grading.job import job
+from course.grading.job import jobs as jobs_of
 from course.grading.sandboxes.places import keep_out_of_sight
 from course.grading.sandboxes.unsafe import Unsafe
 from course.intake.roster import read_roster
@@ -69,7 +69,7 @@ def grade(
     with store.writing():
         known = gradebook.recorded(course)  # first: a damaged gradebook must not replace a good backup
         store.back_up()
-        jobs = [job(course, lesson, s) for lesson in lessons for s in store.submissions(lesson, students)]
+        jobs = [j for x in lessons for j in jobs_of(course, x, store.submissions(x, students))]
         for lesson in lessons:
             if any(j.submission.lesson == lesson.name for j in jobs):
                 gradebook.register(course, lesson)

@@ -8,7 +8,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from traitlets import Dict, Unicode
 
 from course.config import grader_config, run_quietly
 from course.editions.build import generate
-from course.grading.execute import grade_id, is_check, run
+from course.grading.execute import grade_id, is_check, twice
 from course.grading.job import allowed, checker_version, key_and_files
 from course.grading.outputs import error_output
 from course.grading.sandboxes.choose import confinement
@@ -102,8 +102,8 @@ class TrustedExecute(NbGraderPreprocessor):
             Path(coursedir.format_path(coursedir.release_directory, ".", names["assignment"])),
         )
         submission = Submission(names["student"], names["assignment"], notebook_text(nb).encode())
-        limits = allowed(Limits(**{f.name: self.limits.get(f.name, f.default) for f in fields(Limits)}))
-        outcome = run(Job(submission, key, files, limits, confinement(self.sandbox), checker_version()))
+        limits = allowed(Limits(**self.limits))
+        outcome = twice(Job(submission, key, files, limits, confinement(self.sandbox), checker_version()))
         if outcome.machine_fault:
             raise CourseError(
                 f"{names['student']}, {names['assignment']}: {outcome.machine_fault}; nothing was recorded"

@@ -6,6 +6,7 @@ import functools
 import hashlib
 import importlib.metadata
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import course.grading
@@ -16,22 +17,26 @@ from course.model import Course, CourseError, Job, Lesson, Limits, Submission
 JUDGES = ("numpy", "scipy", "torch", "ipykernel")  # packages whose version may change a verdict
 
 
-def job(course: Course, lesson: Lesson, submission: Submission) -> Job:
-    """Put together what a submission is graded with.
+def jobs(course: Course, lesson: Lesson, submissions: Iterable[Submission]) -> list[Job]:
+    """Put together what a lesson's submissions are graded with; what they share is read once and held once.
 
     Args:
         course: the checkout and how it is used.
-        lesson: of the submission.
-        submission: what was placed for grading.
+        lesson: of the submissions.
+        submissions: what was placed for grading.
 
     Returns:
-        The job.
+        Their jobs; none where there is no submission.
 
     Raises:
         CourseError: if the lesson is not built, the machine allows less than the limits ask for, or no sandbox stands.
     """
+    submissions = list(submissions)
+    if not submissions:
+        return []
     key, files = key_and_files(course.solution(lesson).parent, course.release(lesson).parent)
-    return Job(submission, key, files, allowed(course.limits), confinement(course.sandbox), checker_version())
+    shared = key, files, allowed(course.limits), confinement(course.sandbox), checker_version()
+    return [Job(submission, *shared) for submission in submissions]
 
 
 def key_and_files(solution: Path, release: Path) -> tuple[bytes, tuple[tuple[str, bytes], ...]]:

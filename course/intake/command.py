@@ -50,8 +50,7 @@ def collect_command(
             confirm_zero=confirm_zero or (),
             forget=forget or (),
         )
-        triage.write_csv(classroom / "triage.csv")
-        triage.write_html(classroom / "triage.html")
+        triage.write(classroom)
     console.print(triage.on_screen())
     for name in forget or ():
         console.print(

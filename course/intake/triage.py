@@ -210,6 +210,11 @@ class Triage:
         }
         return [printable(f"{lesson}: nothing from {names}") for lesson, names in people.items()]
 
+    def write(self, classroom: Path) -> None:
+        """Write `triage.csv` and `triage.html` into the classroom."""
+        self.write_csv(classroom / "triage.csv")
+        self.write_html(classroom / "triage.html")
+
     def write_csv(self, path: Path) -> None:
         """Write one line a file, and one for each student on the roster who handed in nothing."""
         rows = [row.fields() for row in self.rows]

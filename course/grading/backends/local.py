@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 
-from course.grading.execute import Stopped, run
+from course.grading.execute import Stopped, twice
 from course.grading.sandboxes.choose import sweep
 from course.model import CourseError, Job, Outcome
 
@@ -35,7 +35,7 @@ class Local:
         sweep()
         stop = threading.Event()
         with ThreadPoolExecutor(self._workers) as pool:
-            waiting = [pool.submit(_twice, job, stop) for job in jobs]
+            waiting = [pool.submit(_guarded, job, stop) for job in jobs]
             try:
                 for done in as_completed(waiting):
                     yield done.result()
@@ -45,11 +45,10 @@ class Local:
                     future.cancel()
 
 
-def _twice(job: Job, stop: threading.Event) -> Outcome:
-    """Execute a job; where this machine fails, once more."""
+def _guarded(job: Job, stop: threading.Event) -> Outcome:
+    """Execute a job; whatever goes wrong becomes its outcome."""
     try:
-        outcome = run(job, stop)
-        return run(job, stop) if outcome.machine_fault else outcome
+        return twice(job, stop)
     except Stopped:
         raise
     except Exception as error:  # whatever it is, it is no fault of the student's and does not stop the class
