@@ -66,17 +66,18 @@ def build_command(
     force: Annotated[bool, typer.Option("--force", help="execute even where nothing has changed")] = False,
 ) -> None:
     """Make both editions of the notebooks from the lessons' texts."""
-    from course.editions import build, overview
+    from course.editions import build, exercises, overview
 
     course = load_course()
     drifted = []
     for lesson in chosen(course, lessons):
         if check:
-            found = build.check(course, lesson)
+            found = exercises.drifted(course, lesson) + build.check(course, lesson)
             drifted += found
             say(f"{lesson.name}: {'drifted' if found else 'up to date'}", "red" if found else "")
             continue
         with console.status(f"{lesson.name}: building"):
+            exercises.record(course, lesson)
             built = build.build(course, lesson, force=force)
         over = built.cpu_seconds > lesson.cpu_seconds
         state = "written" if built.changed else "unchanged"
@@ -91,6 +92,24 @@ def build_command(
         say(sentence, "red")
     if drifted:
         say("`course build` makes them anew from the texts in solutions/.")
+        raise typer.Exit(1)
+
+
+@app.command("exercises")
+def exercises_command(lessons: Lessons = None) -> None:
+    """Put every declared answer to its check: right ones have to pass, wrong ones to get their own hint."""
+    from course.editions.trial import trials
+
+    course = load_course()
+    problems = []
+    for lesson in chosen(course, lessons):
+        for trial in trials(course, lesson):
+            wrong = len(trial.exercise.mistakes)
+            say(f"{lesson.name} {trial.exercise.name}: {len(trial.exercise.right)} right, {wrong} wrong", "")
+            problems += [f"{lesson.name}: {problem}" for problem in trial.problems]
+    for sentence in problems:
+        say(sentence, "red")
+    if problems:
         raise typer.Exit(1)
 
 

@@ -1,4 +1,4 @@
-"""Run the wrong-answer bank: put an answer in a solved lesson's place of the exercise and let its check judge.
+"""Run the bank of declared answers: put an answer in a solved lesson's place of the exercise and let its check judge.
 
 `python -m tests.bank` prints the table of the course: exercises, points, CPU seconds, and how the bank fares.
 """
@@ -7,26 +7,34 @@ from __future__ import annotations
 
 import contextlib
 import io
-import runpy
 import warnings
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from course.config import load_course
 from course.editions.build import cpu_seconds
+from course.editions.exercises import Solved
 from course.editions.source import is_role, points, read_lesson
+from course.exercises import Mistake
+from course.exercises import exercises as declared
 from course.grading.bridge import studentside
 from course.grading.checker.trusted import check
 from course.model import Lesson
 from helpers.checks import CheckFailed
-from tests.wrong_answers import Answer
 
 COURSE = load_course()
-FOLDER = Path(__file__).parent / "wrong_answers"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer to one exercise, written out, with the hint that it has to get."""
+
+    title: str
+    source: str
+    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -39,11 +47,17 @@ class Bank:
 
 @cache
 def bank(lesson: Lesson) -> Bank:
-    """Read a lesson's bank; empty where there is none yet (a test then misses the answers)."""
-    if not (FOLDER / f"{lesson.name}.py").is_file():
-        return Bank({}, {})
-    names = runpy.run_path(str(FOLDER / f"{lesson.name}.py"))
-    return Bank(names["WRONG"], names["RIGHT"])
+    """Write out the declared answers of a lesson; those that only the hidden cases find out have no hint of their own."""
+    solutions = Solved(COURSE, lesson).solutions
+    found = declared(lesson.topic)
+
+    def written(name: str, answer: Mistake) -> Answer:
+        return Answer(answer.title, answer.source(name, solutions[name]), getattr(answer, "hint", ""))
+
+    return Bank(
+        {name: [written(name, a) for a in exercise.mistakes] for name, exercise in found.items()},
+        {name: [written(name, a) for a in exercise.right] for name, exercise in found.items()},
+    )
 
 
 @cache

@@ -5,31 +5,39 @@ Each is judged once in the notebook's own process and once from afar, as grading
 
 import pytest
 
+from course.exercises import exercises as declared
 from tests.bank import COURSE, bank, cells, exercises, judge, judge_from_afar
 
 WRONG = [
-    (lesson, e, a) for lesson in COURSE.written for e, answers in bank(lesson).wrong.items() for a in answers
+    (lesson, name, number)
+    for lesson in COURSE.written
+    for name, exercise in declared(lesson.topic).items()
+    for number in range(len(exercise.mistakes))
 ]
 RIGHT = [
-    (lesson, e, a) for lesson in COURSE.written for e, answers in bank(lesson).right.items() for a in answers
+    (lesson, name, number)
+    for lesson in COURSE.written
+    for name, exercise in declared(lesson.topic).items()
+    for number in range(len(exercise.right))
 ]
 
 
 def _name(value):
-    return value if isinstance(value, str) else getattr(value, "topic", None) or value.title
+    return getattr(value, "topic", None) or str(value)
 
 
-@pytest.mark.parametrize(("lesson", "exercise", "answer"), WRONG, ids=_name)
-def test_wrong_answer_gets_its_hint(lesson, exercise, answer):
+@pytest.mark.parametrize(("lesson", "exercise", "number"), WRONG, ids=_name)
+def test_wrong_answer_gets_its_hint(lesson, exercise, number):
+    answer = bank(lesson).wrong[exercise][number]
     hint = judge(lesson, exercise, answer.source)
     assert hint, "the check accepts it"
-    assert answer.hint
-    assert answer.hint in hint
+    assert hint.startswith(answer.hint)
     assert judge_from_afar(lesson, exercise, answer.source) == hint
 
 
-@pytest.mark.parametrize(("lesson", "exercise", "answer"), RIGHT, ids=_name)
-def test_right_answer_passes(lesson, exercise, answer):
+@pytest.mark.parametrize(("lesson", "exercise", "number"), RIGHT, ids=_name)
+def test_right_answer_passes(lesson, exercise, number):
+    answer = bank(lesson).right[exercise][number]
     assert judge(lesson, exercise, answer.source) == ""
     assert judge_from_afar(lesson, exercise, answer.source) == ""
 

@@ -38,6 +38,14 @@ except ModuleNotFoundError:
     subprocess.run([*pip, course, "mnist1d"], check=True)
     import helpers"""
 
+# What follows the visible call of every check, unless its text brings hidden tests of its own.
+HIDDEN = """
+### BEGIN HIDDEN TESTS
+from course.exercises import hidden
+
+hidden(check.{name}, {name})
+### END HIDDEN TESTS"""
+
 
 def read_lesson(course: Course, lesson: Lesson) -> NotebookNode:
     """Read a lesson's text and give every cell its id, tags and nbgrader metadata.
@@ -105,6 +113,8 @@ def _dress(course: Course, lesson: Lesson, cell: NotebookNode, position: int) ->
     }
     if role in tags:
         cell.metadata.tags = tags[role]
+    if role == "check" and "### BEGIN HIDDEN TESTS" not in cell.source:
+        cell.source += HIDDEN.format(name=words[role])
     if "claim" in words:
         name = words["claim"]
         cell.metadata.claim = NotebookNode({word: words[word] for word in CLAIM if word in words})

@@ -1,8 +1,12 @@
-"""Checks: one module a lesson, each function named after the exercise it checks.
+"""Checks: what each lesson's exercises are asked, and what is said where an answer is not right yet.
 
 A notebook says `from helpers.checks import iterated_convolution as check`, then
-`check.spectral_radius(spectral_radius)`. The words the checks are written with are in `core`.
+`check.spectral_radius(spectral_radius)`. What is asked stands in `recorded/`, one file a lesson.
 """
+
+from functools import cache
+from importlib.resources import files
+from typing import Any
 
 from helpers.checks.core import (
     CheckFailed,
@@ -11,7 +15,6 @@ from helpers.checks.core import (
     call,
     close,
     equal,
-    exercise,
     expect,
     gradient,
     progress,
@@ -26,10 +29,27 @@ __all__ = [
     "call",
     "close",
     "equal",
-    "exercise",
     "expect",
     "gradient",
     "progress",
     "raises",
     "shown",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Give the checks of a lesson by its topic; they are read when they are first asked for."""
+    recorded = files(__name__).joinpath("recorded", f"{name}.json")
+    if name.startswith("_") or not recorded.is_file():
+        raise AttributeError(f"there are no checks for a lesson with the topic {name!r}")
+    return _checks(name, recorded.read_text(encoding="utf-8"))
+
+
+@cache
+def _checks(topic: str, recorded: str) -> Any:
+    from helpers.checks.exercise import Checks
+    from helpers.checks.notebook import explain_missing_names
+
+    checks = Checks(topic, recorded)
+    explain_missing_names(checks.exercises)
+    return checks

@@ -1,8 +1,7 @@
-"""The few words every check is written with.
+"""The few words that checks are written with.
 
-A check is a function named after its exercise. It takes the learner's object and
-returns nothing; when something is wrong it raises `CheckFailed`, whose message is a
-hint: the likely mistake, then the idea, never the solution.
+Where something is wrong they raise `CheckFailed`, whose message is a hint: the likely mistake, then the idea, never
+the solution.
 
 The learner's object may live in another process (grading runs it in a sandbox), so a
 check only calls it, reads its attributes and compares plain values and arrays. What
@@ -12,17 +11,14 @@ through `beside`, `gradient` and `after_call`.
 
 from __future__ import annotations
 
-import functools
 import html
 import math
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-Mistakes = Sequence[tuple[Any, str]]
 LINE = 80  # characters; JupyterLab breaks longer lines in the middle of a word
 
 
@@ -34,31 +30,7 @@ class CheckFailed(AssertionError):
         return _lines(f"Not yet. {self}")
 
 
-def exercise(check: Callable[[Any], None]) -> Callable[[Any], None]:
-    """Turn a function into the visible check of the exercise it is named after.
-
-    Args:
-        check: takes the learner's object; raises `CheckFailed` where it is wrong.
-
-    Returns:
-        The check, which now also says so when everything is right.
-    """
-
-    @functools.wraps(check)
-    def checked(answer: Any) -> None:
-        expect(
-            callable(answer),
-            f"`{check.__name__}` should be something to call, but it is {shown(answer)}. "
-            "Was the name assigned again further up?",
-        )
-        check(answer)
-        _say(f"✓ {check.__name__}: every visible check passes.")
-
-    checked.is_exercise = True
-    return checked
-
-
-def _say(text: str) -> None:
+def say(text: str) -> None:
     """Show one line in the notebook (never as a cell's value: nbgrader reads that as a score)."""
     from IPython.display import display
 
@@ -153,7 +125,6 @@ def close(
     rtol: float = 1e-7,
     atol: float = 0.0,
     dtype: Any = None,
-    mistakes: Mistakes = (),
 ) -> None:
     """Compare numbers: kind, shape, dtype and finiteness first, closeness last.
 
@@ -163,16 +134,13 @@ def close(
         what: names the value in the hint, for example "spectral_radius(8)".
         rtol, atol: |actual - expected| <= atol + rtol * |expected|, as in numpy.
         dtype: if given, the dtype that `actual` must have ("float32", np.float32, torch.float32).
-        mistakes: pairs (value that a known mistake would give, hint for it), tried in order
-            where the value is wrong.
 
     Raises:
-        CheckFailed: with the hint of the mistake that fits, else naming value and expectation.
+        CheckFailed: naming value and expectation.
     """
     truth = _array(expected, "the expected value")
     value = _array(actual, what)
     if value.shape != truth.shape:
-        _known_mistake(value, mistakes, rtol, atol)
         kind = f"shape {truth.shape}" if truth.shape else "a single number"
         raise CheckFailed(f"{what} should have {kind}, but yours has shape {value.shape}.")
     if dtype is not None and str(
@@ -186,7 +154,6 @@ def close(
         )
     if _near(value, truth, rtol, atol):
         return
-    _known_mistake(value, mistakes, rtol, atol)
     if not np.isfinite(value).all() and np.isfinite(truth).all():
         raise CheckFailed(f"{what} holds values that are not finite (NaN or infinity): {shown(actual)}.")
     if truth.shape:
@@ -201,23 +168,19 @@ def close(
     )
 
 
-def equal(actual: Any, expected: Any, what: str, *, mistakes: Mistakes = ()) -> None:
+def equal(actual: Any, expected: Any, what: str) -> None:
     """Compare exactly: whole numbers, None, booleans, text, tuples and lists.
 
     Args:
         actual: the learner's value. A whole number may be a numpy integer; True is no number.
         expected: the truth.
         what: names the value in the hint.
-        mistakes: pairs (value that a known mistake would give, hint for it).
 
     Raises:
-        CheckFailed: with the hint of the mistake that fits, else naming value and expectation.
+        CheckFailed: naming value and expectation.
     """
     if _same(actual, expected):
         return
-    for wrong, hint in mistakes:
-        if _same(actual, wrong):
-            raise CheckFailed(hint)
     raise CheckFailed(f"{what} should be {shown(expected)}, but yours is {shown(actual)}.")
 
 
@@ -249,13 +212,6 @@ def _by_how_little(value: np.ndarray, truth: np.ndarray) -> str:
 def _near(value: np.ndarray, truth: np.ndarray, rtol: float, atol: float) -> bool:
     """Closeness for equal shapes; infinities must match in place and sign, NaN never does."""
     return value.shape == truth.shape and bool(np.isclose(value, truth, rtol=rtol, atol=atol).all())
-
-
-def _known_mistake(value: np.ndarray, mistakes: Mistakes, rtol: float, atol: float) -> None:
-    """Raise the hint of the first known mistake whose value this is."""
-    for wrong, hint in mistakes:
-        if _near(value, _array(wrong, "a known mistake"), max(rtol, 1e-9), atol):
-            raise CheckFailed(hint)
 
 
 def _same(actual: Any, expected: Any) -> bool:
@@ -382,24 +338,20 @@ def _mark(hint: str) -> str:
     return "·" if hint else "✓"
 
 
-def progress(check: ModuleType, names: Mapping[str, Any]) -> Progress:
-    """Run every check of a lesson on the learner's names and collect the hints.
+def progress(check: Any, names: Mapping[str, Any]) -> Progress:
+    """Judge all exercises of a lesson by what the learner's names mean now, and collect the hints.
 
     Args:
-        check: the lesson's module of checks.
+        check: the lesson's checks.
         names: usually `globals()`.
 
     Returns:
         A table that a notebook shows: one line an exercise.
     """
-    results = {}
-    for name, test in vars(check).items():
-        if not getattr(test, "is_exercise", False):
-            continue
-        try:
-            expect(name in names, f"`{name}` is not defined: run the cell of the exercise first.")
-            test.__wrapped__(names[name])
-            results[name] = ""
-        except CheckFailed as failure:
-            results[name] = str(failure)
-    return Progress(results)
+    missing = "`{}` is not defined: run the cell of the exercise first."
+    return Progress(
+        {
+            name: exercise.hint(names[name]) if name in names else missing.format(name)
+            for name, exercise in check.exercises.items()
+        }
+    )

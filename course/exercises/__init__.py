@@ -1,0 +1,239 @@
+"""Exercises as data: one declaration each, in a module named after its lesson.
+
+A declaration says what an answer is asked (`Case`), what right looks like (`oracle`: a right answer that is independent
+of the lesson's solution), which wrong answers learners give and what each is told (`Mistake`), and which others are right
+(`Right`). From it come the visible check (recorded by `course build` as values, without any code that is right), the
+hidden tests, the bank of answers that the checks are tested with, the page of hints and the report of a class.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from helpers.checks import probes
+from helpers.checks.core import CheckFailed
+from helpers.checks.exercise import Case, ask, judge
+from helpers.checks.exercise import Exercise as Visible
+from helpers.checks.values import made
+
+__all__ = ["Case", "Exercise", "Mistake", "Right", "case", "conduct", "exercises", "hidden", "made"]
+
+SEED = 2015  # of the hidden cases: everybody is asked the same
+
+
+@dataclass(frozen=True)
+class Written:
+    """An answer as a learner would write it.
+
+    Args:
+        title: what is special about it, in a few words.
+        body: Python source: the whole definition, or the body alone, which is then put under the solution's header.
+        edits: instead of a body: (old, new) in the solution's source; each `old` must stand there exactly once.
+    """
+
+    title: str
+    body: str = ""
+    edits: Sequence[tuple[str, str]] = ()
+
+    def source(self, name: str, solution: str) -> str:
+        """Write it out.
+
+        Args:
+            name: of the exercise.
+            solution: source of the reference solution.
+
+        Returns:
+            Source that defines the exercise's name.
+
+        Raises:
+            ValueError: if an edit does not fit.
+        """
+        text = solution
+        for old, new in self.edits:
+            if text.count(old) != 1:
+                raise ValueError(
+                    f"{name}, {self.title!r}: {old!r} stands {text.count(old)} times in the solution, not once"
+                )
+            text = text.replace(old, new)
+        if self.edits:
+            return text
+        body = textwrap.dedent(self.body).strip("\n")
+        if any(line.startswith((f"def {name}", f"class {name}", f"{name} =")) for line in body.splitlines()):
+            return body + "\n"
+        return f"{_header(name, solution)}\n{textwrap.indent(body, '    ')}\n"
+
+
+@dataclass(frozen=True)
+class Mistake(Written):
+    """A wrong answer and what it is told.
+
+    Args:
+        hint: the likely mistake, then the idea, never the solution; empty where what the check says by itself is enough.
+        special: it looks at the visible cases only, and the hidden ones find it out.
+    """
+
+    hint: str = ""
+    special: bool = False
+
+
+@dataclass(frozen=True)
+class Right(Written):
+    """A right answer that is not the solution."""
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """The declaration of one exercise.
+
+    Args:
+        oracle: a right answer, independent of the solution: autograd, a dense operator, brute force, a paper's table.
+        cases: the visible questions.
+        hidden: draws further questions of the same kinds.
+        mistakes: wrong answers; the first whose values are seen gives the hint.
+        right: further right answers.
+        probe, rtol, atol, dtype, hints: of every case that says nothing else.
+        equivalent: mutants of the solution that are right: what was changed -> why it changes nothing.
+        name: filled in from where it stands.
+    """
+
+    oracle: Callable[..., Any]
+    cases: Sequence[Case]
+    hidden: Callable[[np.random.Generator], Sequence[Case]]
+    mistakes: Sequence[Mistake]
+    right: Sequence[Right]
+    probe: Callable[..., Any] = probes.output
+    rtol: float = 1e-9
+    atol: float = 0.0
+    dtype: bool = False
+    hints: Mapping[str, str] = field(default_factory=dict)
+    equivalent: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
+
+    def named(self, name: str) -> Exercise:
+        """The same under its name, all cases complete."""
+        return replace(self, name=name, cases=[self.completed(each, name) for each in self.cases])
+
+    def completed(self, case: Case, name: str = "") -> Case:
+        """Fill in what a case leaves to the exercise."""
+        defaults = {key: getattr(self, key) for key in ("probe", "rtol", "atol", "dtype", "hints")}
+        given = {key: value for key, value in vars(case).items() if key in defaults and value is not None}
+        full = replace(case, **{**defaults, **given})
+        return full if full.what else replace(full, what=_called(name or self.name, full.args))
+
+    def expected(self, cases: Sequence[Case]) -> list[Mapping[str, Any]]:
+        """What the oracle shows in these cases.
+
+        Raises:
+            ValueError: if the oracle fails.
+        """
+        seen = [ask(self.oracle, each) for each in cases]
+        for each, found in zip(cases, seen, strict=True):
+            if found.says:
+                raise ValueError(f"{self.name}: the oracle fails in {each.what}: {found.says}")
+        return [found.parts for found in seen]
+
+    def drawn(self, seed: int = SEED) -> list[Case]:
+        """The hidden cases of a seed."""
+        return [self.completed(each) for each in self.hidden(np.random.default_rng(seed))]
+
+    def hidden_hint(self, answer: Any, seed: int = SEED) -> str:
+        """Judge an answer by the hidden cases; gives the hint, empty if it passes."""
+        cases = self.drawn(seed)
+        return judge(answer, cases, self.expected(cases))
+
+
+def case(
+    *args: Any,
+    probe: Callable[..., Any] | None = None,
+    what: str = "",
+    rtol: float | None = None,
+    atol: float | None = None,
+    dtype: bool | None = None,
+    hints: Mapping[str, str] | None = None,
+) -> Case:
+    """Put a question: the arguments of a call, or of another probe; what is left out is the exercise's.
+
+    Args:
+        *args: plain values, arrays, tensors, importable functions, and what is `made` beside the answer.
+        probe: what is done with the answer.
+        what: how a hint names it; the call itself if left out.
+        rtol, atol: how closely numbers have to agree.
+        dtype: whether the dtype has to agree.
+        hints: part -> what to say where it differs and no known mistake fits.
+
+    Returns:
+        The case.
+    """
+    options: dict[str, Any] = {"probe": probe, "rtol": rtol, "atol": atol, "dtype": dtype, "hints": hints}
+    return Case(args, what=what, **options)
+
+
+def conduct(*args: Any, what: str = "the answer", **options: Any) -> Case:
+    """Ask how a function behaves beside its result: arguments kept, no marks of autograd, nothing printed, no memory."""
+    return case(*args, probe=probes.conduct, what=what, **options)
+
+
+def _called(name: str, args: Sequence[Any]) -> str:
+    """Write a call for a hint, a large argument by its kind."""
+    words = []
+    for each in args:
+        text = " ".join(repr(each).split())
+        if hasattr(each, "shape") and (np.ndim(each) > 0 or len(text) > 20):
+            text = f"<{'x'.join(map(str, each.shape))} {'tensor' if hasattr(each, 'detach') else 'array'}>"
+        elif callable(each) and hasattr(each, "__name__"):
+            text = each.__name__
+        words.append(text if len(text) <= 40 else f"{text[:39]}…")
+    return f"{name}({', '.join(words)})"
+
+
+def _header(name: str, solution: str) -> str:
+    """The `def` line of the solution."""
+    for node in ast.parse(solution).body:
+        if isinstance(node, ast.FunctionDef) and node.name == name:
+            return f"def {name}({ast.unparse(node.args)}):"
+    raise ValueError(f"the solution of {name} is no function: write the whole definition")
+
+
+@cache
+def exercises(topic: str) -> dict[str, Exercise]:
+    """Read the declarations of a lesson.
+
+    Args:
+        topic: the lesson's name without its number.
+
+    Returns:
+        Name -> exercise, in the order of the module.
+
+    Raises:
+        LookupError: if there is no such module.
+    """
+    try:
+        module: ModuleType = importlib.import_module(f"{__name__}.{topic}")
+    except ModuleNotFoundError as error:
+        raise LookupError(
+            f"no exercises are declared for {topic!r}: course/exercises/{topic}.py is missing"
+        ) from error
+    return {name: each.named(name) for name, each in vars(module).items() if isinstance(each, Exercise)}
+
+
+def hidden(visible: Visible, answer: Any) -> None:
+    """Put the hidden cases to an answer: the second half of every check cell.
+
+    Args:
+        visible: the exercise's visible check.
+        answer: the learner's function or class.
+
+    Raises:
+        CheckFailed: with a hint, if it fails.
+    """
+    if hint := exercises(visible.topic)[visible.name].hidden_hint(answer):
+        raise CheckFailed(hint)

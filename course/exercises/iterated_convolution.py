@@ -1,0 +1,582 @@
+"""Exercises of lesson 1."""
+
+import math
+
+import numpy as np
+
+from course.exercises import Exercise, Mistake, Right, case, conduct
+from helpers import convolution
+
+KERNEL = convolution.binomial_kernel()
+ONES = np.ones((8, 8))
+RHO = "0.8 * math.cos(math.pi / (2 * (n + 1))) ** 4"
+
+# spectral_radius -----------------------------------------------------------------------------------------------------
+
+
+def _by_eigenvalues(n):
+    return np.abs(np.linalg.eigvalsh(convolution.operator_matrix(KERNEL, n))).max()
+
+
+SUM = "0.8 is the sum of the kernel: the factor far away from every edge. What do the zeros around the image take away?"
+SLOW = (
+    "Nearly. Is it a ratio of two images after some steps? In a large image the second slowest pattern fades slowly too: "
+    "the ratio is not there yet, and no fixed number of steps is enough for each n."
+)
+
+spectral_radius = Exercise(
+    oracle=_by_eigenvalues,
+    cases=[
+        case(8),
+        case(3),
+        case(1),
+        case(20, hints={"": f"spectral_radius(20) is not right. {SLOW}"}),
+        conduct(5),
+    ],
+    hidden=lambda rng: [case(n) for n in rng.integers(2, 25, 4).tolist()],
+    mistakes=[
+        Mistake("the sum of the kernel", "return 0.8", hint=SUM),
+        Mistake(
+            "closed edges",
+            'return float(np.linalg.eigvalsh(convolution.operator_matrix(KERNEL, n, "symm")).max())',
+            hint=SUM,
+        ),
+        Mistake(
+            "a row of pixels instead of an image",
+            edits=[("** 4", "** 2")],
+            hint="This is right for a row of pixels. The image is blurred along its columns as well: A is a Kronecker product.",
+        ),
+        Mistake(
+            "sines that vanish at n instead of n + 1",
+            edits=[("(2 * (n + 1))", "(2 * n)")],
+            hint="Nearly: the sines vanish at the positions 0 and n + 1, just outside of the image. How far apart are these?",
+        ),
+        Mistake(
+            "the half in the cosine forgotten",
+            edits=[("(2 * (n + 1))", "(n + 1)")],
+            hint="Nearly: the eigenvalue of T is 2 + 2 cos of an angle. Written as a square, it is the cosine of which angle?",
+        ),
+        Mistake(
+            "the factor of the kernel forgotten",
+            "return (2 + 2 * math.cos(math.pi / (n + 1))) ** 2",
+            hint="The factor 0.05 of the kernel is missing.",
+        ),
+        Mistake(
+            "a matrix norm that is not the spectral one",
+            "return float(np.linalg.norm(convolution.operator_matrix(KERNEL, n)))",
+            hint="That is the Frobenius norm. The spectral radius is the largest |eigenvalue|.",
+        ),
+        Mistake(
+            "the first of the sorted eigenvalues",
+            "return float(np.linalg.eigvalsh(convolution.operator_matrix(KERNEL, n))[0])",
+            hint="That is the smallest eigenvalue. Which one wins when the matrix is applied many times?",
+        ),
+        Mistake(
+            "the measured ratio after 200 steps",
+            """
+            peaks = convolution.peak_history(lambda x: convolve2d(x, KERNEL, mode="same"), np.ones((n, n)), 200)
+            return peaks[200] / peaks[199]
+            """,
+            hint=SLOW,
+        ),
+        Mistake(
+            "a hundred power steps and a Rayleigh quotient",
+            """
+            A, v = convolution.operator_matrix(KERNEL, n), np.ones(n * n)
+            for _ in range(100):
+                v = A @ v
+                v = v / np.linalg.norm(v)
+            return float(v @ A @ v)
+            """,
+            hint=SLOW,
+        ),
+        Mistake(
+            "the ratio of two early steps",
+            """
+            peaks = convolution.peak_history(lambda x: convolve2d(x, KERNEL, mode="same"), np.ones((n, n)), 12)
+            return peaks[12] / peaks[11]
+            """,
+            hint="Close, and not there: a ratio of two images still holds patterns that fade faster. Which number does it tend to?",
+        ),
+        Mistake("forgets to return", f"rho = {RHO}"),
+        Mistake(
+            "right up to n = 8, and at 20",
+            f"n = n if n == 20 else min(n, 8)\nreturn {RHO}",
+            special=True,
+        ),
+    ],
+    right=[
+        Right(
+            "eigenvalues of the dense operator",
+            "return float(np.abs(np.linalg.eigvalsh(convolution.operator_matrix(KERNEL, n))).max())",
+        ),
+        Right(
+            "the square of the one-dimensional eigenvalue",
+            """
+            line = 2 * np.eye(n) + np.eye(n, k=1) + np.eye(n, k=-1)
+            return 0.05 * np.linalg.eigvalsh(line)[-1] ** 2
+            """,
+        ),
+        Right(
+            "the Rayleigh quotient of the sine",
+            """
+            v = np.sin(np.pi * np.arange(1, n + 1) / (n + 1))
+            mode = np.outer(v, v)
+            return (mode * convolve2d(mode, KERNEL, mode="same")).sum() / (mode * mode).sum()
+            """,
+        ),
+        Right(
+            "a tensor of no dimension",
+            "return 0.8 * torch.cos(torch.tensor(math.pi / (2 * (n + 1)), dtype=torch.float64)) ** 4",
+        ),
+    ],
+)
+
+# predict_death -------------------------------------------------------------------------------------------------------
+
+
+def _counted(n, exponent):
+    values, vectors = np.linalg.eigh(convolution.operator_matrix(KERNEL, n))
+    slowest = np.abs(vectors[:, -1])
+    log2_peak = math.log2(slowest.sum() * slowest.max())
+    index = 0
+    while log2_peak + index * math.log2(values[-1]) >= math.log2(2.5) - exponent:
+        index += 1
+    return index
+
+
+def _line(units="2.5", bits="exponent", rho=RHO, c="convolution.peak_amplitude(n)", after=""):
+    """The rule, with one thing in it changed."""
+    return f"""
+    rho, c = {rho}, {c}
+    return math.ceil((math.log({units} / c) - {bits} * math.log(2)) / math.log(rho)){after}
+    """
+
+
+def _units(number, hint):
+    """Another threshold than 2.5 units, with the index counted right, one later and one earlier."""
+    for after, how in (("", ""), (" - 1", ", counted one earlier"), (" + 1", ", counted one later")):
+        yield Mistake(f"{number} units{how}", _line(number, after=after), hint=hint)
+
+
+LOGARITHMS = "Take logarithms before you multiply, not after."
+
+predict_death = Exercise(
+    oracle=_counted,
+    cases=[case(8, 149), case(4, 149), case(8, 24), case(8, 1074), case(4, 1074), conduct(6, 133)],
+    hidden=lambda rng: [
+        case(n, int(exponent))
+        for n, exponent in zip(
+            rng.permutation(np.arange(3, 13))[:5].tolist(),
+            (133, 24, 149, 1074, rng.integers(200, 900)),
+            strict=True,
+        )
+    ],
+    mistakes=[
+        Mistake(
+            "one too early",
+            _line(after=" - 1"),
+            hint="One too early: the loop counts from 0: after k convolutions the next one has index k.",
+        ),
+        Mistake(
+            "counts convolutions, not indices",
+            _line(after=" + 1"),
+            hint="One too late: the loop counts from 0: after k convolutions the next one has index k.",
+        ),
+        Mistake(
+            "a float",
+            _line(after="* 1.0"),
+            hint="The index is a whole number: math.ceil gives an int, np.ceil a float.",
+        ),
+        *_units(
+            "0.5",
+            "Below half a unit is too late. Which is the largest product that a pixel of m units hands on, and when does "
+            "*that* round to zero?",
+        ),
+        *_units(
+            "1",
+            "One unit is not the threshold: a pixel of 2 units dies as well. Look at the table of products.",
+        ),
+        *_units(
+            "2",
+            "Below 2 units is a little too late. The rule compares the line with a number of units that no pixel has: an "
+            "image just below it still rounds to which whole number?",
+        ),
+        *_units(
+            "3",
+            "Below 3 units is a little too early: where the line is at 2.7 units, the largest pixel is 3, and the table of "
+            "products says that 3 units hand something on.",
+        ),
+        *_units(
+            "5",
+            "Below 5 units is too early: a pixel of 3 or 4 units still hands something on to itself. Look at the table.",
+        ),
+        Mistake(
+            "the smallest normal number",
+            _line("1", "126"),
+            hint="2**-126 is the smallest *normal* number of float32. Below it there are the subnormal ones, down to 2**-exponent.",
+        ),
+        Mistake(
+            "rho = 0.8",
+            _line(rho="0.8"),
+            hint="This is what the factor 0.8 would give. Use the spectral radius for this n.",
+        ),
+        Mistake(
+            "a line that starts at 1",
+            _line(c="1"),
+            hint="The line starts at c(n), not at 1: see convolution.peak_amplitude.",
+        ),
+        Mistake(
+            "the line of an 8 x 8 image",
+            _line(rho=RHO.replace("n", "8").replace("mat8", "math"), c="convolution.peak_amplitude(8)"),
+            hint="n = 4 gives the same index as n = 8. The amplitude and the spectral radius depend on n.",
+        ),
+        Mistake(
+            "hard-coded",
+            "return 362",
+            hint="n = 4 gives the same index as n = 8. The amplitude and the spectral radius depend on n.",
+        ),
+        Mistake(
+            "the threshold of float32",
+            _line(bits="149"),
+            hint="float64 (exponent = 1074) gives the same index as float32. The threshold depends on the exponent.",
+        ),
+        Mistake(
+            "runs the float32 loop for every format",
+            """
+            x, k, index = np.ones((n, n), np.float32), KERNEL.astype(np.float32), -1
+            while x.any():
+                x, index = convolve2d(x, k, mode="same"), index + 1
+            return index
+            """,
+            hint="float64 (exponent = 1074) gives the same index as float32. The threshold depends on the exponent.",
+        ),
+        Mistake(
+            "2.5 units as a float64, over c",
+            f"rho, c = {RHO}, convolution.peak_amplitude(n)\nreturn math.ceil(math.log(2.5 * 2.0**-exponent / c) / math.log(rho))",
+            hint="Right, except where exponent = 1074: float64 cannot hold 2.5 times its own smallest number, nor a part of "
+            f"it. {LOGARITHMS}",
+        ),
+        Mistake(
+            "2.5 units as a float64",
+            f"rho, c = {RHO}, convolution.peak_amplitude(n)\n"
+            "return math.ceil((math.log(2.5 * 2.0**-exponent) - math.log(c)) / math.log(rho))",
+            hint="Right, except for one of the two cases with exponent = 1074: float64 cannot hold 2.5 times its own smallest "
+            f"number, it makes 2 of it. {LOGARITHMS}",
+        ),
+        Mistake(
+            "powers that underflow in float64",
+            """
+            rho, c, index = spectral_radius(n), convolution.peak_amplitude(n), 0
+            while c * rho**index >= 2.5 * 2.0**-exponent:
+                index += 1
+            return index
+            """,
+            hint=f"Right, except where exponent = 1074: there the powers end in float64's last few numbers. {LOGARITHMS}",
+        ),
+    ],
+    right=[
+        Right(
+            "counts steps in base 2",
+            """
+            height, loss, index = math.log2(convolution.peak_amplitude(n)), math.log2(spectral_radius(n)), 0
+            while height >= math.log2(2.5) - exponent:
+                height += loss
+                index += 1
+            return index
+            """,
+        ),
+        Right(
+            "dense eigenvectors and numpy's ceil",
+            """
+            values, vectors = np.linalg.eigh(convolution.operator_matrix(KERNEL, n))
+            v = np.abs(vectors[:, -1])
+            return int(np.ceil((np.log2(2.5 / (v.max() * v.sum())) - exponent) / np.log2(values[-1])))
+            """,
+        ),
+        Right(
+            "numpy's logarithms and an integer of numpy",
+            """
+            steps = (np.log(2.5) - np.log(convolution.peak_amplitude(n)) - exponent * np.log(2)) / np.log(spectral_radius(n))
+            return np.int64(np.ceil(steps))
+            """,
+        ),
+        Right(
+            "floor and one",
+            """
+            rho, c = spectral_radius(n), convolution.peak_amplitude(n)
+            return math.floor((exponent * math.log(2) + math.log(c) - math.log(2.5)) / -math.log(rho)) + 1
+            """,
+        ),
+    ],
+)
+
+# iterate -------------------------------------------------------------------------------------------------------------
+
+
+def _by_slices(image, kernel, dtype, boundary="fill", limit=3000):
+    mode = {"fill": "constant", "wrap": "wrap", "symm": "symmetric"}[boundary]
+    x, k = np.asarray(image).astype(dtype), np.asarray(kernel).astype(dtype)
+    rows, columns = x.shape
+    for index in range(limit):
+        p = np.pad(x, 1, mode=mode)
+        x = np.zeros_like(x)
+        for i in range(3):
+            for j in range(3):
+                x = x + k[i, j] * p[2 - i : 2 - i + rows, 2 - j : 2 - j + columns]
+        if (x == 0).all():
+            return index
+    return None
+
+
+OPPOSED = np.repeat([[1.0, -1.0]], 2, axis=1) * np.ones((4, 1))
+NEVER = (
+    "With boundary='wrap' nothing dies: return None when no image was all zero within `limit` convolutions."
+)
+LIMIT = "`limit` is the number of convolutions to try, and 10 are not enough to kill the image."
+NEGATIVE = "Negative pixels are not zero pixels: ask whether *any* pixel differs from zero."
+
+
+def _draw_images(rng):
+    for dtype, boundary, scale in (
+        ("float32", "fill", -0.4),
+        ("float64", "symm", 0.03),
+        ("float32", "wrap", 0.2),
+    ):
+        what = f"iterate(6 x 6 noise, {scale} * KERNEL, {dtype!r}, {boundary!r})"
+        yield case(rng.normal(size=(6, 6)), scale * KERNEL, dtype, boundary, what=what)
+
+
+iterate = Exercise(
+    oracle=_by_slices,
+    cases=[
+        case(ONES, KERNEL, "float32", what="iterate(ones, KERNEL, 'float32')"),
+        case(ONES, KERNEL, "float16", what="iterate(ones, KERNEL, 'float16')"),
+        case(ONES, KERNEL, "float32", "wrap", 500, what="iterate(..., boundary='wrap', limit=500)"),
+        case(ONES, KERNEL, "float32", "fill", 10, what="iterate(..., limit=10)"),
+        case(ONES, -KERNEL, "float32", what="iterate(ones, -KERNEL, 'float32')"),
+        case(
+            OPPOSED,
+            1.25 * KERNEL,
+            "float32",
+            what="iterate(+1 in the left half and -1 in the right half of a 4 x 4 image, 1.25 * KERNEL, 'float32')",
+        ),
+        conduct(ONES.astype("float32"), KERNEL.astype("float32"), "float32", "fill", 12),
+    ],
+    hidden=lambda rng: list(_draw_images(rng)),
+    mistakes=[
+        Mistake(
+            "silent float64",
+            edits=[("image.astype(dtype), kernel.astype(dtype)", "image.astype(dtype), kernel")],
+            hint="2616 is the index for float64: image and kernel are float64, and float64 wins every product. Cast both of them.",
+        ),
+        Mistake(
+            "counts from 1",
+            edits=[("range(limit)", "range(1, limit + 1)")],
+            hint="One too many: the loop counts from 0.",
+        ),
+        Mistake(
+            "the last living index",
+            edits=[("return index", "return index - 1")],
+            hint="One too few: the index is that of the convolution which *gives* the zeros.",
+        ),
+        Mistake(
+            "hard-coded",
+            "return 362",
+            hint="float16 should die sooner than float32. Is dtype used for image and kernel?",
+        ),
+        Mistake(
+            "the boundary is ignored",
+            edits=[("kernel, boundary)", "kernel)")],
+            hint="boundary='wrap' changes nothing here. Is the boundary handed on to the convolution?",
+        ),
+        Mistake("gives the limit where nothing dies", edits=[("return None", "return limit")], hint=NEVER),
+        Mistake(
+            "gives the last index where nothing dies", edits=[("return None", "return limit - 1")], hint=NEVER
+        ),
+        Mistake(
+            "the original's test for zero",
+            edits=[("not image.any()", "(image > 0).sum() == 0")],
+            hint=NEGATIVE,
+        ),
+        Mistake(
+            "the largest pixel for the test", edits=[("not image.any()", "image.max() <= 0")], hint=NEGATIVE
+        ),
+        Mistake(
+            "scipy's convolution, which refuses float16",
+            edits=[
+                (
+                    "convolution.convolve_same(image, kernel, boundary)",
+                    'convolve2d(image, kernel, mode="same", boundary=boundary)',
+                )
+            ],
+            hint="Something on the way does not take float16. The text above names a convolution that does.",
+        ),
+        Mistake(
+            "float16 added up in float32",
+            """
+            wide = "float32" if dtype == "float16" else dtype
+            image, kernel = image.astype(dtype), kernel.astype(dtype).astype(wide)
+            for index in range(limit):
+                image = convolution.convolve_same(image.astype(wide), kernel, boundary).astype(dtype)
+                if not image.any():
+                    return index
+            """,
+            hint="64 comes of adding up in a wider format and rounding once a pixel. Let every product be float16.",
+        ),
+        Mistake(
+            "a float64 kernel, cast back",
+            """
+            image = image.astype(dtype)
+            for index in range(limit):
+                image = convolution.convolve_same(image.astype(float), kernel, boundary).astype(dtype)
+                if not image.any():
+                    return index
+            """,
+            hint="370 comes of computing in float64 and rounding each pixel once, at the end. Round the kernel to dtype as well: "
+            "then each product is rounded.",
+        ),
+        Mistake(
+            "convolves the first image again and again",
+            edits=[
+                ("image = convolution.convolve_same(image", "result = convolution.convolve_same(image"),
+                ("not image.any()", "not result.any()"),
+            ],
+            hint="The image does die in float32. Does the loop convolve the image that the last round gave, and look at it each time?",
+        ),
+        Mistake("ignores the limit", edits=[("range(limit)", "range(3000)")], hint=LIMIT),
+        Mistake(
+            "changes the image that it was given",
+            edits=[
+                ("image.astype(dtype), k", "image.astype(dtype, copy=False), k"),
+                ("image = convolution", "image[...] = convolution"),
+            ],
+            hint="The image that was handed in has changed. Work on a copy.",
+        ),
+        Mistake(
+            "a sum for the test",
+            edits=[("not image.any()", "image.sum() == 0")],
+            hint="Here positive and negative pixels cancel in a sum, and the image is not zero. Ask whether *any* pixel differs from zero.",
+        ),
+        Mistake(
+            "makes each image positive",
+            edits=[
+                (
+                    "image = convolution.convolve_same(image, kernel, boundary)",
+                    "image = abs(convolution.convolve_same(image, kernel, boundary))",
+                )
+            ],
+            hint="This is the index if pixels lose their sign on the way. Take abs for the test at most, not for the image.",
+        ),
+        Mistake(
+            "takes small for zero",
+            edits=[("not image.any()", "np.allclose(image, 0)")],
+            hint="Too early: a pixel of 1e-9 is small, and it is not zero. Which test asks for zero itself?",
+        ),
+    ],
+    right=[
+        Right(
+            "a while loop that counts non-zero pixels",
+            """
+            x, k, done = np.array(image, dtype=dtype), np.array(kernel, dtype=dtype), 0
+            while done < limit:
+                x = convolution.convolve_same(x, k, boundary=boundary)
+                if np.count_nonzero(x) == 0:
+                    return done
+                done += 1
+            """,
+        ),
+        Right(
+            "own convolution by shifted slices",
+            """
+            mode = {"fill": "constant", "wrap": "wrap", "symm": "symmetric"}[boundary]
+            x, k = image.astype(dtype), kernel.astype(dtype)
+            for index in range(limit):
+                p = np.pad(x, 1, mode=mode)
+                x = sum(k[i, j] * p[2 - i : len(p) - i, 2 - j : p.shape[1] - j] for i in range(3) for j in range(3))
+                if (x == 0).all():
+                    return np.int64(index)
+            """,
+        ),
+        Right(
+            "the peak history, searched",
+            """
+            k = kernel.astype(dtype)
+            peaks = convolution.peak_history(lambda x: convolution.convolve_same(x, k, boundary), image.astype(dtype), limit)
+            zeros = np.flatnonzero(peaks[1:] == 0)
+            return int(zeros[0]) if len(zeros) else None
+            """,
+        ),
+    ],
+)
+
+# overflow_iteration --------------------------------------------------------------------------------------------------
+
+
+def _by_growth(n, dtype):
+    growth = 1 + np.linalg.eigvalsh(convolution.operator_matrix(KERNEL, n)).max()
+    steps = math.log(np.finfo(dtype).max / convolution.peak_amplitude(n)) / math.log(growth)
+    return math.ceil(steps) - 1
+
+
+overflow_iteration = Exercise(
+    oracle=_by_growth,
+    cases=[case(8, "float32"), case(8, "float64"), case(4, "float32"), conduct(5, "float32")],
+    hidden=lambda rng: [
+        case(n, dtype)
+        for n, dtype in zip(
+            rng.permutation(np.arange(2, 13))[:4].tolist(), ["float32"] * 3 + ["float64"], strict=True
+        )
+    ],
+    mistakes=[
+        Mistake(
+            "silent float64",
+            edits=[("KERNEL.astype(dtype)", "KERNEL")],
+            hint="1264 is the index for float64: the kernel is float64 and makes the image so. Cast both of them.",
+        ),
+        Mistake(
+            "counts from 1", edits=[("index = -1", "index = 0")], hint="One too many: the loop counts from 0."
+        ),
+        Mistake(
+            "the last finite index",
+            edits=[("index = -1", "index = -2")],
+            hint="One too few: the index is that of the step whose *result* is not finite.",
+        ),
+        Mistake(
+            "growth 1.8",
+            "return math.ceil(math.log(np.finfo(dtype).max) / math.log(1.8)) - 1",
+            hint="This is what the growth 1 + 0.8 would give. The zeros around the image slow it down: use the spectral radius.",
+        ),
+        Mistake("hard-coded", "return 157", hint="float64 gives the same index as float32. Is dtype used?"),
+        Mistake(
+            "always the 8 x 8 image",
+            edits=[("np.ones((n, n), dtype)", "np.ones((8, 8), dtype)")],
+            hint="n = 4 gives the same index as n = 8. Is n used?",
+        ),
+        Mistake(
+            "waits until every pixel is infinite",
+            edits=[(".all()", ".any()")],
+            hint="A little late: the first pixel overflows before the last one does. Which of them does the exercise ask for?",
+        ),
+    ],
+    right=[
+        Right(
+            "the formula",
+            """
+            growth = 1 + spectral_radius(n)
+            return math.ceil(math.log(np.finfo(dtype).max / convolution.peak_amplitude(n)) / math.log(growth)) - 1
+            """,
+        ),
+        Right(
+            "one convolution with the kernel plus one in its centre",
+            """
+            kernel = KERNEL.copy()
+            kernel[1, 1] += 1
+            kernel = kernel.astype(dtype)
+            with np.errstate(over="ignore", invalid="ignore"):
+                peaks = convolution.peak_history(lambda x: convolution.convolve_same(x, kernel), np.ones((n, n), dtype), 2000)
+            return int(np.flatnonzero(~np.isfinite(peaks))[0]) - 1
+            """,
+        ),
+    ],
+)
