@@ -95,18 +95,24 @@ def build_command(
         raise typer.Exit(1)
 
 
-@app.command("exercises")
-def exercises_command(lessons: Lessons = None) -> None:
-    """Put every declared answer to its check: right ones have to pass, wrong ones to get their own hint."""
-    from course.editions.trial import trials
+@app.command("mutate")
+def mutate_command(
+    lessons: Lessons = None,
+    seeds: Annotated[
+        int, typer.Option(min=0, help="fresh draws of the hidden cases for every right answer")
+    ] = 200,
+) -> None:
+    """Measure the checks: every declared answer, every small change to a solution, and fresh hidden cases."""
+    from course.editions import mutation
 
     course = load_course()
-    problems = []
+    found = []
     for lesson in chosen(course, lessons):
-        for trial in trials(course, lesson):
-            wrong = len(trial.exercise.mistakes)
-            say(f"{lesson.name} {trial.exercise.name}: {len(trial.exercise.right)} right, {wrong} wrong", "")
-            problems += [f"{lesson.name}: {problem}" for problem in trial.problems]
+        for score in mutation.scores(course, lesson, seeds):
+            found.append(score)
+            say(f"{lesson.name} {score.exercise}: {score.mutants} mutants, {len(score.survivors)} unnoticed")
+    console.print(mutation.table(found))
+    problems = [problem for score in found for problem in score.problems]
     for sentence in problems:
         say(sentence, "red")
     if problems:

@@ -62,9 +62,13 @@ class Solved:
 
     def defined(self, exercise: str, source: str) -> Any:
         """What an answer's source defines under the exercise's name, in place of the solution."""
+        return self.made(exercise, source)[0]
+
+    def made(self, exercise: str, source: str) -> tuple[Any, dict[str, Any]]:
+        """The same, and all names as they are then."""
         names = dict(self._before[exercise])
         _execute(source, names)
-        return names[exercise]
+        return names[exercise], names
 
 
 def _execute(source: str, names: dict[str, Any]) -> None:

@@ -559,6 +559,10 @@ overflow_iteration = Exercise(
             hint="A little late: the first pixel overflows before the last one does. Which of them does the exercise ask for?",
         ),
     ],
+    equivalent={
+        f"with np.errstate(over='ignore', invalid='ignore'):  ->  with np.errstate({left}='ignore'):": "a warning more"
+        for left in ("over", "invalid")
+    },
     right=[
         Right(
             "the formula",
