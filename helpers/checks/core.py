@@ -81,6 +81,8 @@ def call(function: Callable, *args: Any, **kwargs: Any) -> Any:
             "run that cell, then this one."
         ) from error
     except Exception as error:
+        if function is beside:  # a hint names the answer and what it was given, not the way there
+            function, args = args[0], args[3:]
         words = [*map(_argument, args), *(f"{k}={_argument(v)}" for k, v in kwargs.items())]
         name = getattr(function, "__name__", type(function).__name__)
         raise CheckFailed(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -89,3 +90,25 @@ def refusal_beside(answer: Callable[..., Any], args: Sequence[Any]) -> tuple[str
     except Exception as error:
         return type(error).__name__, str(error)
     return "nothing", ""
+
+
+def refused(answer: Any, *args: Any) -> str:
+    """The exception that ends a call which should be refused, "ValueError" for each kind of it; "nothing" if it returns."""
+    return call(beside, answer, refused_beside, answer, args)
+
+
+def refused_beside(answer: Callable[..., Any], args: Sequence[Any]) -> str:
+    """What a call raises, without its text."""
+    try:
+        answer(*args)
+    except NotImplementedError:
+        raise
+    except Exception as error:
+        return "ValueError" if isinstance(error, ValueError) else type(error).__name__
+    return "nothing"
+
+
+def drawn(seed: int, *shape: int, dtype: str = "float64") -> np.ndarray:
+    """Numbers between -2 and 2 without a pattern: the same on every machine and for every version of numpy."""
+    places = np.arange(1.0, math.prod(shape) + 1)
+    return (2 * np.sin(places * (places + seed))).reshape(shape).astype(dtype)
