@@ -16,7 +16,7 @@ from rich.table import Table
 
 from course.config import load_course
 from course.editions.build import cpu_seconds
-from course.editions.exercises import Solved
+from course.editions.solved import Solved
 from course.editions.source import is_role, points, read_lesson
 from course.exercises import Mistake
 from course.exercises import exercises as declared

@@ -1,31 +1,29 @@
-"""From declarations to what a learner's copy holds: the visible cases as values, `helpers/checks/recorded/<topic>.json`.
+"""From declarations to what a learner's copy holds, and to the page of hints that an instructor reads.
 
-Recorded are the questions, what belongs there (from the oracle), and of every known mistake what it shows: it is run
-here, in the names of the solved lesson. The learner's side compares values; it holds no code that gives a right answer.
+`helpers/checks/recorded/<topic>.json` holds the visible cases as values: the questions, what belongs there (from the
+oracle), and of every known mistake what it shows. The learner's side compares; it holds no code that gives a right
+answer. `docs/hints/<topic>.md` lists what is said to whom.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import io
 import json
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 
-import helpers.checks
 from course.editions.build import helpers_imported
 from course.editions.source import is_role, read_lesson
-from course.exercises import Exercise, exercises
+from course.editions.trial import Trial, trials
+from course.exercises import Mistake, exercises
 from course.model import Course, CourseError, Lesson
 from course.store import write_text
-from helpers.checks.exercise import Case, Checks, Known, ask, sketch
+from helpers.checks import probes
+from helpers.checks.exercise import Case
 from helpers.checks.exercise import Exercise as Visible
 from helpers.checks.values import encode
 
@@ -37,119 +35,74 @@ def recorded_path(course: Course, lesson: Lesson) -> Path:
     return course.root / "helpers" / "checks" / "recorded" / f"{lesson.topic}.json"
 
 
-class Solved:
-    """A lesson's names as they are where each exercise stands, and the sources of its solutions."""
-
-    def __init__(self, course: Course, lesson: Lesson):
-        self.lesson = lesson
-        self.solutions: dict[str, str] = {}
-        self._before: dict[str, dict[str, Any]] = {}
-        names: dict[str, Any] = {"__name__": "__main__"}
-        nothing_yet = {
-            lesson.topic: Checks(lesson.topic, '{"exercises": {}}')
-        }  # the setup imports what is made here
-        for cell in read_lesson(course, lesson).cells:
-            if cell.cell_type != "code":
-                continue
-            if is_role(cell, "setup"):
-                with patch.dict(vars(helpers.checks), nothing_yet):
-                    _execute(cell.source, names)
-            elif is_role(cell, "answer"):
-                name = cell.metadata.nbgrader.grade_id
-                self.solutions[name] = _without_markers(cell.source)
-                self._before[name] = dict(names)
-                _execute(cell.source, names)
-
-    def defined(self, exercise: str, source: str) -> Any:
-        """What an answer's source defines under the exercise's name, in place of the solution."""
-        return self.made(exercise, source)[0]
-
-    def made(self, exercise: str, source: str) -> tuple[Any, dict[str, Any]]:
-        """The same, and all names as they are then."""
-        names = dict(self._before[exercise])
-        _execute(source, names)
-        return names[exercise], names
-
-
-def _execute(source: str, names: dict[str, Any]) -> None:
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        exec(compile(source, "<lesson>", "exec"), names)
-
-
-def _without_markers(source: str) -> str:
-    return "\n".join(line for line in source.splitlines() if not line.strip().startswith("### ")) + "\n"
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Run answers as a notebook of finished figures would: no warnings, nothing printed."""
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        yield
-
-
-def visible(exercise: Exercise, topic: str, solved: Solved) -> Visible:
-    """Make the visible check of an exercise: ask its oracle and its mistakes.
-
-    Args:
-        exercise: the declaration.
-        topic: of its lesson.
-        solved: the lesson's names.
-
-    Returns:
-        The check, as it will be read back from the recorded file.
-    """
-    with quiet():
-        expected = exercise.expected(exercise.cases)
-        known = []
-        for mistake in exercise.mistakes:
-            if mistake.hint and not mistake.special:
-                answer = solved.defined(
-                    exercise.name, mistake.source(exercise.name, solved.solutions[exercise.name])
-                )
-                seen = [ask(answer, case) for case in exercise.cases]
-                known.append(
-                    Known(
-                        mistake.hint,
-                        [sketch(*each) for each in zip(exercise.cases, seen, expected, strict=True)],
-                    )
-                )
-    return Visible(topic, exercise.name, exercise.cases, expected, known)
+def hints_path(course: Course, lesson: Lesson) -> Path:
+    """Where the page of a lesson's hints lies."""
+    return course.root / "docs" / "hints" / f"{lesson.topic}.md"
 
 
 def record(course: Course, lesson: Lesson) -> bool:
-    """Write a lesson's recorded checks, if what they are made from has changed.
+    """Write a lesson's recorded checks and its page of hints, if what they are made from has changed.
 
     Args:
         course: the checkout.
-        lesson: which lesson.
+        lesson: which lesson; one whose checks bring all their tests in the text has nothing to record.
 
     Returns:
-        Whether the file was written.
+        Whether a file was written.
 
     Raises:
-        CourseError: if a declaration does not fit the lesson.
+        CourseError: if a declaration is missing or not finished, or an answer is not judged as it says.
     """
-    path, made_from = recorded_path(course, lesson), _made_from(course, lesson)
-    old = _read(path)
-    if old.get("made_from") == made_from and old.get("digest") == _digest(old.get("exercises")):
+    if not declared(course, lesson) or not drifted(course, lesson):
         return False
-    solved = Solved(course, lesson)
-    declared = exercises(lesson.topic)
-    if set(declared) != set(solved.solutions):
-        missing = sorted(set(declared) ^ set(solved.solutions))
-        raise CourseError(
-            f"lesson {lesson.name} and course/exercises/{lesson.topic}.py do not have the same exercises: {missing}"
-        )
-    try:
-        data = {name: _data(visible(exercise, lesson.topic, solved)) for name, exercise in declared.items()}
-    except ValueError as error:
-        raise CourseError(f"course/exercises/{lesson.topic}.py: {error}") from error
+    found = _judged(course, lesson)
+    path = recorded_path(course, lesson)
+    old, data = _read(path), {trial.exercise.name: _data(trial.visible) for trial in found}
     if _nearly(old.get("exercises"), data):
         data = old["exercises"]  # the same but for the processor's last digits
-    path.parent.mkdir(exist_ok=True)
-    return write_text(path, _text({"made_from": made_from, "digest": _digest(data), "exercises": data}))
+    page = _page(lesson, found)
+    stamps = {"made_from": _made_from(course, lesson), "digest": _digest(data), "page": _digest(page)}
+    written = [write_text(hints_path(course, lesson), page), write_text(path, _text(stamps, data))]
+    return any(written)
+
+
+def declared(course: Course, lesson: Lesson) -> list[str]:
+    """Names of a lesson's exercises whose cases stand in a declaration."""
+    return [
+        cell.metadata.nbgrader.grade_id.removesuffix("_check")
+        for cell in read_lesson(course, lesson).cells
+        if cell.cell_type == "code"
+        and is_role(cell, "check")
+        and "from course.exercises import hidden" in cell.source
+    ]
+
+
+def _judged(course: Course, lesson: Lesson) -> list[Trial]:
+    """Judge all declared answers; refuse what is not finished, in one sentence a problem."""
+    file = f"course/exercises/{lesson.topic}.py"
+    wanted = declared(course, lesson)
+    try:
+        found = exercises(lesson.topic)
+        problems = [
+            *(
+                f"{name} is checked in lesson {lesson.name}, and not declared"
+                for name in wanted
+                if name not in found
+            ),
+            *(
+                f"{name} is declared, and not checked in lesson {lesson.name}"
+                for name in found
+                if name not in wanted
+            ),
+            *(problem for exercise in found.values() for problem in exercise.unfinished()),
+        ]
+        judged = [] if problems else list(trials(course, lesson))
+        problems += [problem for trial in judged for problem in trial.problems]
+    except (LookupError, ValueError) as error:
+        problems, judged = [str(error)], []
+    if problems:
+        raise CourseError(f"{file}:\n  " + "\n  ".join(problems))
+    return judged
 
 
 def drifted(course: Course, lesson: Lesson) -> list[str]:
@@ -158,12 +111,16 @@ def drifted(course: Course, lesson: Lesson) -> list[str]:
     Returns:
         One sentence, or nothing.
     """
-    path = recorded_path(course, lesson)
+    if not declared(course, lesson):
+        return []
+    path, page = recorded_path(course, lesson), hints_path(course, lesson)
     old = _read(path)
     if old.get("made_from") != _made_from(course, lesson):
         return [f"{path} was recorded from other declarations: run `course build {lesson.name}`"]
     if old.get("digest") != _digest(old.get("exercises")):
         return [f"{path} was changed after it was recorded: run `course build {lesson.name}`"]
+    if not page.is_file() or old.get("page") != _digest(page.read_text(encoding="utf-8")):
+        return [f"{page} is not what the declarations say: run `course build {lesson.name}`"]
     return []
 
 
@@ -206,19 +163,18 @@ def _plain(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else value
 
 
-def _text(data: Any) -> str:
+def _text(stamps: Mapping[str, str], data: Any) -> str:
     """JSON with a line for each case, value and mistake."""
     lines = [
         "{",
-        f'"made_from": {json.dumps(data["made_from"])},',
-        f'"digest": {json.dumps(data["digest"])},',
+        *(f"{json.dumps(key)}: {json.dumps(value)}," for key, value in stamps.items()),
         '"exercises": {',
     ]
-    names = list(data["exercises"])
+    names = list(data)
     for name in names:
         lines.append(f"{json.dumps(name)}: {{")
         for key in ("cases", "expected", "known"):
-            items = [json.dumps(item, ensure_ascii=False) for item in data["exercises"][name][key]]
+            items = [json.dumps(item, ensure_ascii=False) for item in data[name][key]]
             lines += [f'"{key}": [', ",\n".join(items), "]" + ("," if key != "known" else "")]
         lines.append("}" + ("," if name != names[-1] else ""))
     return "\n".join([*lines, "}", "}", ""])
@@ -245,3 +201,35 @@ def _nearly(old: Any, new: Any) -> bool:
     if isinstance(old, float) and isinstance(new, float):
         return bool(np.isclose(old, new, rtol=CLOSE, atol=1e-12))
     return type(old) is type(new) and bool(old == new)
+
+
+def _page(lesson: Lesson, found: Iterable[Trial]) -> str:
+    """What is said to whom, exercise by exercise."""
+    lines = [
+        f"# Hints of lesson {lesson.number}, {lesson.title}",
+        "",
+        "Made by `course build` from the declarations: every mistake that is known, and what its check says. Where no known",
+        "mistake fits, a check names the first value that differs, or the call and what it raised.",
+    ]
+    for trial in found:
+        lines += ["", f"## `{trial.exercise.name}`", "", "| mistake | what is said |", "|---|---|"]
+        for judged in trial.judged:
+            if isinstance(judged.answer, Mistake):
+                late = "" if judged.hint else " (by the hidden cases)"
+                lines.append(
+                    f"| {_cell(judged.answer.title)}{late} | {_cell(judged.hint or judged.hidden_hint)} |"
+                )
+        lines += [
+            f"| {part} | {_cell(hint)} |"
+            for case in trial.exercise.cases
+            for part, hint in case.hints.items()
+            if part
+        ]
+    lines += ["", "## Any exercise", "", "| what is looked at | what is said |", "|---|---|"]
+    lines += [f"| {part} | {_cell(hint)} |" for part, hint in probes.CONDUCT.items()]
+    return "\n".join([*lines, ""])
+
+
+def _cell(text: str) -> str:
+    """Text for a cell of a Markdown table."""
+    return " ".join(text.replace("|", "\\|").split())

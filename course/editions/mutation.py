@@ -11,8 +11,8 @@ from typing import NoReturn
 
 from rich.table import Table
 
-from course.editions.exercises import Solved, quiet
 from course.editions.mutants import CONDITIONAL, mutants
+from course.editions.solved import Solved, quiet
 from course.editions.trial import Judged, Trial, judge, trials
 from course.exercises import Mistake, Right
 from course.model import Course, Lesson

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from course.editions.exercises import Solved, quiet, visible
+from course.editions.solved import Solved, quiet, visible
 from course.exercises import Exercise, Mistake, Right, Written, exercises
 from course.model import Course, Lesson
 from helpers.checks.exercise import Exercise as Visible

@@ -27,6 +27,7 @@ from helpers.checks.values import made
 
 __all__ = ["Case", "Exercise", "Mistake", "Right", "case", "conduct", "exercises", "hidden", "made"]
 
+ENOUGH_MISTAKES, ENOUGH_RIGHT = 3, 2
 SEED = 2015  # of the hidden cases: everybody is asked the same
 
 
@@ -128,6 +129,23 @@ class Exercise:
         given = {key: value for key, value in vars(case).items() if key in defaults and value is not None}
         full = replace(case, **{**defaults, **given})
         return full if full.what else replace(full, what=_called(name or self.name, full.args))
+
+    def unfinished(self) -> list[str]:
+        """What is still missing, one sentence each."""
+        texts = [each.title + each.body + getattr(each, "hint", "") for each in (*self.mistakes, *self.right)]
+        hinted = [each for each in self.mistakes if each.hint]
+        found = []
+        if any("TODO" in text for text in texts):
+            found.append(f"{self.name}: a title, an answer or a hint still says TODO")
+        if len(hinted) < ENOUGH_MISTAKES:
+            found.append(
+                f"{self.name}: {len(hinted)} mistakes have a hint of their own; {ENOUGH_MISTAKES} are the least"
+            )
+        if len(self.right) < ENOUGH_RIGHT:
+            found.append(
+                f"{self.name}: {len(self.right)} right answers beside the solution; {ENOUGH_RIGHT} are the least"
+            )
+        return found
 
     def expected(self, cases: Sequence[Case]) -> list[Mapping[str, Any]]:
         """What the oracle shows in these cases.

@@ -354,6 +354,8 @@ iterate = Exercise(
         case(ONES, KERNEL, "float16", what="iterate(ones, KERNEL, 'float16')"),
         case(ONES, KERNEL, "float32", "wrap", 500, what="iterate(..., boundary='wrap', limit=500)"),
         case(ONES, KERNEL, "float32", "fill", 10, what="iterate(..., limit=10)"),
+        case(ONES, KERNEL, "float16", "fill", 56, what="iterate(ones, KERNEL, 'float16', limit=56)"),
+        case(ONES, KERNEL, "float16", "fill", 55, what="iterate(ones, KERNEL, 'float16', limit=55)"),
         case(ONES, -KERNEL, "float32", what="iterate(ones, -KERNEL, 'float32')"),
         case(
             OPPOSED,
@@ -443,6 +445,16 @@ iterate = Exercise(
                 ("not image.any()", "not result.any()"),
             ],
             hint="The image does die in float32. Does the loop convolve the image that the last round gave, and look at it each time?",
+        ),
+        Mistake(
+            "one round too many",
+            edits=[("range(limit)", "range(limit + 1)")],
+            hint="Within 55 convolutions this image does not die: the one that gives the zeros is the 56th, of index 55.",
+        ),
+        Mistake(
+            "one round too few",
+            edits=[("range(limit)", "range(limit - 1)")],
+            hint="The last of the `limit` convolutions is not tried: the image dies in the 56th of 56.",
         ),
         Mistake("ignores the limit", edits=[("range(limit)", "range(3000)")], hint=LIMIT),
         Mistake(
