@@ -95,6 +95,22 @@ def build_command(
         raise typer.Exit(1)
 
 
+@app.command("new-exercise")
+def new_exercise_command(
+    lesson: Annotated[str, typer.Argument(help="name or number of the lesson")],
+    name: Annotated[str, typer.Argument(help="name of the function that learners are to write")],
+) -> None:
+    """Write the skeleton of an exercise: a section of the lesson's text, and its declaration."""
+    from course.editions.skeleton import new_exercise
+
+    course = load_course()
+    for place in new_exercise(course, course.lesson(lesson), name):
+        say(place)
+    say(
+        f"Fill in what says TODO, then `course build {course.lesson(lesson).number}`; it says what is still missing."
+    )
+
+
 @app.command("mutate")
 def mutate_command(
     lessons: Lessons = None,

@@ -17,6 +17,10 @@ MARKERS = {
     "### BEGIN HIDDEN TESTS": "### END HIDDEN TESTS",
     "=== BEGIN MARK SCHEME ===": "=== END MARK SCHEME ===",
 }
+HEADING = re.compile(
+    r"^### Exercise \d+ · .+ \((\d+) points?, (?:easy|medium|hard), about \d+ minutes\)$", re.MULTILINE
+)
+LADDER = ("Hint 1: a nudge", "Hint 2: the idea", "Hint 3: a skeleton")
 LOOKS_LIKE_A_MARKER = re.compile(
     r"\b(begin|end)\b[\s_-]*\b(solutions?|hidden|marks?|marking)\b", re.IGNORECASE
 )
@@ -37,6 +41,7 @@ def lint(course: Course, lesson: Lesson, notebook: NotebookNode) -> list[str]:
         *_notebook_problems(course, lesson, notebook),
         *_claim_problems(notebook),
         *_nameless_claims(notebook),
+        *_exercise_problems(notebook),
     ]
     for cell in notebook.cells:
         problems += [f"cell {cell.id!r}: {problem}" for problem in _cell_problems(cell)]
@@ -131,6 +136,26 @@ def _nameless_claims(notebook: NotebookNode) -> Iterator[str]:
             continue
         if any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(cell.source))):
             yield f"cell {cell.id!r}: an assert is a claim, and needs a name: " + '`# %% claim="name"`'
+
+
+def _exercise_problems(notebook: NotebookNode) -> Iterator[str]:
+    """A declared exercise has a heading that says what it is worth and how hard it is, and a ladder of three hints."""
+    task = ""
+    for cell in notebook.cells:
+        name = cell.metadata.get("nbgrader", {}).get("grade_id", "").removesuffix("_check")
+        if cell.cell_type == "markdown" and "### Exercise " in cell.source:
+            task = cell.source
+        elif cell.cell_type == "code" and is_role(cell, "check") and "import hidden" in cell.source:
+            heading = HEADING.search(task)
+            if not heading or float(heading[1]) != cell.metadata.nbgrader.get("points"):
+                points = cell.metadata.nbgrader.get("points")
+                yield f"exercise {name!r}: its heading should end in ({points:g} points, easy or medium or hard, about N minutes)"
+            if tuple(re.findall(r"<details><summary>(.*?)</summary>", task)) != LADDER:
+                yield f"exercise {name!r}: its text should end in three folded hints, {', '.join(LADDER)}"
+            if "TODO" in task:
+                yield f"exercise {name!r}: its text still says TODO"
+        elif cell.cell_type == "code" and is_role(cell, "answer") and "TODO" in cell.source:
+            yield f"exercise {name!r}: its answer cell still says TODO"
 
 
 def _cell_problems(cell: NotebookNode) -> Iterator[str]:
