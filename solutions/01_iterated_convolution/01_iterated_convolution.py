@@ -203,11 +203,34 @@ print("0.05 times it is A:", np.allclose(0.05 * np.kron(T, T), convolution.opera
 #
 # Apply $T$ to $v^{(i)}$ and use $\sin(a - b) + \sin(a + b) = 2 \sin a \cos b$: the eigenvalue drops out.
 #
-# ### Exercise 1 · The spectral radius (4 points, about 12 minutes)
+# ### Exercise 1 · The spectral radius (4 points, medium, about 12 minutes)
 #
 # Write `spectral_radius(n)` for the zero-padded convolution of $n \times n$ images with our kernel. Derive
 # the formula, or build the matrix: both are welcome. Should the answer be larger or smaller than 0.8? Decide
 # first.
+#
+# <details><summary>Hint 1: a nudge</summary>
+#
+# Some images keep their shape when they are blurred, and only lose size. The text above names them: the outer products
+# of sines. Which of them loses least?
+#
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# Two ways lead there. By hand: apply $T$ to the slowest sine ($i = 1$), read off its eigenvalue, square it for the two
+# directions, and do not forget the factor of the kernel. By machine: `convolution.operator_matrix` builds the matrix that
+# a convolution of $n \times n$ images is, and NumPy knows the eigenvalues of a symmetric matrix.
+#
+# </details>
+# <details><summary>Hint 3: a skeleton</summary>
+#
+# ```python
+# matrix = convolution.operator_matrix(KERNEL, n)  # (n * n, n * n), symmetric
+# eigenvalues = ...
+# return ...  # the one of the largest size
+# ```
+#
+# </details>
 
 
 # %% answer="spectral_radius"
@@ -318,12 +341,34 @@ assert survives[0] == 3
 # to zero, and the pixel leaves nothing behind, neither to itself nor to a neighbour. So an image whose
 # *largest* pixel is below **2.5 units** is wiped out by the next convolution, whatever its neighbours hold.
 #
-# ### Exercise 2 · Predict the death (4 points, about 15 minutes)
+# ### Exercise 2 · Predict the death (4 points, medium, about 15 minutes)
 #
 # Turn that rule into `predict_death(n, exponent)`: the loop index (from 0) of the convolution that returns an
 # image of zeros, in a format whose smallest positive number is $2^{-\text{exponent}}$. Let $k$ be the first
 # number of convolutions after which $c(n) \rho(n)^k$ is below 2.5 units: which index does the *next*
 # convolution have? Use logarithms: $2^{-1074}$ is the end of float64 itself.
+#
+# <details><summary>Hint 1: a nudge</summary>
+#
+# Write the line $c(n)\, \rho(n)^k$ and the threshold $2.5 \cdot 2^{-\text{exponent}}$ on one sheet. Where do they cross?
+#
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# Take the logarithm of both sides: $k$ times a negative number falls below a difference of logarithms. Dividing by a
+# negative number turns the sign round; the first *whole* $k$ is what you get by rounding up. Then count: after $k$
+# convolutions, which loop index does the next one have?
+#
+# </details>
+# <details><summary>Hint 3: a skeleton</summary>
+#
+# ```python
+# rho, c = ..., convolution.peak_amplitude(n)
+# log_threshold = ...  # a sum of two logarithms, no power of two
+# return math.ceil(...)  # how many convolutions until the line is below it
+# ```
+#
+# </details>
 
 
 # %% answer="predict_death"
@@ -417,13 +462,37 @@ figures.show(
 #
 # **Predict.** Which dies first, and is the death of float64 nearer to twice or to seven times 362?
 #
-# ### Exercise 3 · The loop, done properly (4 points, about 15 minutes)
+# ### Exercise 3 · The loop, done properly (4 points, hard, about 15 minutes)
 #
 # Write `iterate(image, kernel, dtype, boundary)`: the original's loop, but for any image, kernel, format and
 # boundary, with an honest test for zero, and `None` when nothing has died. Pixels may be negative.
 #
 # Two hints: `convolve2d` refuses float16, `convolution.convolve_same(image, kernel, boundary)` takes it. And mind
 # NumPy's promotion: a float32 image times a float64 kernel is a float64 image.
+#
+# <details><summary>Hint 1: a nudge</summary>
+#
+# Print `image.dtype` inside the loop. Is it what `dtype` says, in every round?
+#
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# Cast *both* image and kernel before the loop, convolve the image that the last round gave, and ask after each round
+# whether any pixel differs from zero: neither a sum nor a comparison with `> 0` asks that. What if the loop ends?
+#
+# </details>
+# <details><summary>Hint 3: a skeleton</summary>
+#
+# ```python
+# image, kernel = ...  # both in dtype
+# for index in range(limit):
+#     image = ...
+#     if ...:  # no pixel differs from zero
+#         return index
+# return ...
+# ```
+#
+# </details>
 
 
 # %% answer="iterate"
@@ -685,11 +754,36 @@ assert torch.allclose(y.detach(), gradient, rtol=1e-4, atol=0)
 # **Predict.** The largest float32 is about $3.4 \cdot 10^{38}$. After how many steps do we get there? More or
 # fewer than 362?
 #
-# ### Exercise 4 · Too much of a good thing (3 points, about 10 minutes)
+# ### Exercise 4 · Too much of a good thing (3 points, easy, about 10 minutes)
 #
 # Write `overflow_iteration(n, dtype)`: start from ones, repeat $x \leftarrow x + A x$ in the given format,
 # and return the first loop index (from 0) at which some pixel is not finite. Running the loop is fine, so is
 # a formula. (`with np.errstate(over="ignore"):` keeps NumPy from warning about what we are looking for.)
+#
+# <details><summary>Hint 1: a nudge</summary>
+#
+# It is the loop of Exercise 3 with another step and another question at its end.
+#
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# Start from ones in the given format, cast the kernel too, add what the convolution gives to the image, and stop at the
+# first round after which not every pixel is finite. Count from 0. The formula: which power of the growth passes the
+# largest number of the format, and how does $c(n)$ enter?
+#
+# </details>
+# <details><summary>Hint 3: a skeleton</summary>
+#
+# ```python
+# image, kernel, index = np.ones((n, n), dtype), ..., -1
+# with np.errstate(over="ignore", invalid="ignore"):
+#     while ...:  # all pixels are finite
+#         image = ...
+#         index += 1
+# return index
+# ```
+#
+# </details>
 
 
 # %% answer="overflow_iteration"
