@@ -25,7 +25,7 @@ from helpers.checks.exercise import Case, ask, judge
 from helpers.checks.exercise import Exercise as Visible
 from helpers.checks.values import made
 
-__all__ = ["Case", "Exercise", "Mistake", "Right", "case", "conduct", "exercises", "hidden", "made"]
+__all__ = ["Case", "Exercise", "Mistake", "Right", "case", "conduct", "edited", "exercises", "hidden", "made"]
 
 ENOUGH_MISTAKES, ENOUGH_RIGHT = 3, 2
 SEED = 2015  # of the hidden cases: everybody is asked the same
@@ -198,6 +198,21 @@ def case(
 def conduct(*args: Any, what: str = "the answer", **options: Any) -> Case:
     """Ask how a function behaves beside its result: arguments kept, no marks of autograd, nothing printed, no memory."""
     return case(*args, probe=probes.conduct, what=what, **options)
+
+
+def edited(*rows: Sequence[str]) -> list[Mistake]:
+    """Make mistakes from a table.
+
+    Args:
+        *rows: title, hint, then what is changed in the solution: old, new, and perhaps more such pairs.
+
+    Returns:
+        One mistake a row.
+    """
+    return [
+        Mistake(title, edits=list(zip(changes[::2], changes[1::2], strict=True)), hint=hint)
+        for title, hint, *changes in rows
+    ]
 
 
 def _called(name: str, args: Sequence[Any]) -> str:
