@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,7 +26,19 @@ from helpers.checks.exercise import Case, ask, judge
 from helpers.checks.exercise import Exercise as Visible
 from helpers.checks.values import made
 
-__all__ = ["Case", "Exercise", "Mistake", "Right", "case", "conduct", "edited", "exercises", "hidden", "made"]
+__all__ = [
+    "Case",
+    "Exercise",
+    "Mistake",
+    "Right",
+    "case",
+    "conduct",
+    "edited",
+    "exercises",
+    "hidden",
+    "listed",
+    "made",
+]
 
 ENOUGH_MISTAKES, ENOUGH_RIGHT = 3, 2
 SEED = 2015  # of the hidden cases: everybody is asked the same
@@ -213,6 +226,25 @@ def edited(*rows: Sequence[str]) -> list[Mistake]:
         Mistake(title, edits=list(zip(changes[::2], changes[1::2], strict=True)), hint=hint)
         for title, hint, *changes in rows
     ]
+
+
+def listed(table: str, old: str = "") -> list[Mistake]:
+    """Read mistakes from a table in plain text, where hints are long and changes short.
+
+    Args:
+        table: for each hint one line or more of "title | old | new", then the hint, indented.
+        old: what is changed where a line says "title | new" alone.
+
+    Returns:
+        One mistake a line, in order.
+    """
+    groups = re.findall(r"((?:^\S.*\n)+)((?:^ .*\n)+)", textwrap.dedent(table) + "\n", re.MULTILINE)
+    cells = [
+        (line.split(" | "), " ".join(hint.split())) for lines, hint in groups for line in lines.splitlines()
+    ]
+    return edited(
+        *((title, hint, *(change if change[1:] else (old, *change))) for (title, *change), hint in cells)
+    )
 
 
 def _called(name: str, args: Sequence[Any]) -> str:
