@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import linecache
 import re
 from collections.abc import Container
 from typing import Any
@@ -34,11 +35,11 @@ def outdated(name: str, answer: Any) -> str:
             ast.parse(shell.transform_cell(raw))
         except SyntaxError as error:
             return (
-                f"The cell of `{name}` was run last with a mistake of spelling in line {error.lineno} ({error.msg}), so "
+                f"The cell of `{name}` was run last with a SyntaxError in line {error.lineno} ({error.msg}), so "
                 "what it defined before still stands, and that is not judged. Mend the cell, run it, then this one."
             )
-        made_in, last = _file(answer), shell.compile.get_code_name(raw, shell.transform_cell(raw), number)
-        if made_in and re.search(r"ipykernel|ipython-input", made_in) and made_in != last:
+        cell = "".join(linecache.getlines(_file(answer))).strip()  # IPython keeps the text of every cell there
+        if cell and cell != shell.transform_cell(raw).strip():
             return (
                 f"The cell of `{name}` stopped when it was run last, before `{name}` was defined anew, so an older "
                 "definition still stands, and that is not judged. Mend the cell, run it, then this one."
@@ -80,9 +81,9 @@ def _shell() -> Any:
 
 
 def _file(answer: Any) -> str:
-    """The file name of an answer's code, as Python gave it to the cell; empty if there is none."""
+    """The file name of the code that a cell defined; empty for what comes from elsewhere."""
     found = answer
     if inspect.isclass(answer):
         found = next((each for each in vars(answer).values() if inspect.isfunction(each)), None)
     code = getattr(inspect.unwrap(found) if callable(found) else found, "__code__", None)
-    return code.co_filename if code else ""
+    return code.co_filename if code and re.search(r"ipykernel|ipython-input", code.co_filename) else ""

@@ -11,7 +11,7 @@ import contextlib
 import copy
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,9 +45,9 @@ def conduct(answer: Any, *args: Any) -> dict[str, Any]:
 
 def conduct_beside(answer: Callable[..., Any], args: Sequence[Any]) -> list[Any]:
     """Call an answer twice, and look at its arguments and at what everybody shares."""
-    handed = copy.deepcopy(list(args))
-    before, printed = _shared(), io.StringIO()
-    with contextlib.redirect_stdout(printed):
+    handed, printed = copy.deepcopy(list(args)), io.StringIO()
+    with _usual_settings(), contextlib.redirect_stdout(printed):
+        before = _shared()
         answer(*handed)
         after = _shared()
         again = answer(*copy.deepcopy(list(args)))
@@ -55,6 +55,23 @@ def conduct_beside(answer: Callable[..., Any], args: Sequence[Any]) -> list[Any]
     plain = [each.detach() if hasattr(each, "detach") else each for each in handed]
     kept = [each for each in plain if isinstance(each, (np.ndarray, list, dict)) or hasattr(each, "detach")]
     return [kept, marks, again, printed.getvalue(), before[0] == after[0], before[1] == after[1]]
+
+
+@contextlib.contextmanager
+def _usual_settings() -> Iterator[None]:
+    """Set what everybody shares to what it is at the start, and back: an earlier call may have changed it."""
+    import torch
+
+    found = torch.get_default_dtype(), torch.is_grad_enabled(), np.geterr()
+    torch.set_default_dtype(torch.float32)
+    torch.set_grad_enabled(True)
+    np.seterr(all="warn", under="ignore")
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(found[0])
+        torch.set_grad_enabled(found[1])
+        np.seterr(**found[2])
 
 
 def _marked(value: Any) -> bool:

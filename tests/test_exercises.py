@@ -1,0 +1,386 @@
+"""Exercises as data: what is recorded is what is declared, nothing importable is an answer, and the checks notice mutants."""
+
+import importlib
+import importlib.util
+import json
+import pkgutil
+import re
+import sys
+
+import numpy as np
+import pytest
+import torch
+from nbclient import NotebookClient
+from nbformat.v4 import new_code_cell, new_notebook
+
+import helpers
+import helpers.checks
+from course.config import load_course
+from course.editions import exercises as recording
+from course.editions import mutation
+from course.editions.lint import lint
+from course.editions.mutants import mutants
+from course.editions.skeleton import new_exercise
+from course.editions.solved import Solved, quiet, visible
+from course.editions.source import read_lesson
+from course.exercises import Exercise, Mistake, Right, case, conduct
+from course.exercises import exercises as declared
+from course.model import CourseError
+from helpers.checks import probes
+from helpers.checks.exercise import Checks, Known, ask, judge, sketch
+from helpers.checks.values import Made, decode, encode, made
+from tests.toy_course import toy_course
+
+COURSE = load_course()
+ALL = pytest.mark.parametrize("lesson", COURSE.written, ids=lambda lesson: lesson.topic)
+HEARD = 20  # letters that a hint has at least: no bare "wrong"
+
+
+# What is recorded ----------------------------------------------------------------------------------------------------
+
+
+@ALL
+def test_what_is_recorded_is_what_the_declarations_give_here(lesson):
+    solved = Solved(COURSE, lesson)
+    fresh = {
+        name: recording._data(visible(each, lesson.topic, solved))
+        for name, each in declared(lesson.topic).items()
+    }
+    kept = json.loads(recording.recorded_path(COURSE, lesson).read_text())["exercises"]
+    assert recording.drifted(COURSE, lesson) == []
+    assert recording._nearly(kept, json.loads(json.dumps(fresh)))
+
+
+@ALL
+def test_the_checks_notice_what_is_wrong_and_accept_what_is_right(lesson):
+    found = list(mutation.scores(COURSE, lesson, seeds=2))
+    assert [problem for score in found for problem in score.problems] == []
+    total = sum(score.mutants for score in found)
+    assert 100 * sum(score.visibly for score in found) >= mutation.VISIBLE * total
+    assert 100 * sum(score.visibly + score.hidden for score in found) >= mutation.HIDDEN * total
+
+
+def test_nothing_that_a_learner_can_import_is_an_answer():
+    things = {}
+    for module in pkgutil.walk_packages(helpers.__path__, "helpers."):
+        for name, thing in vars(importlib.import_module(module.name)).items():
+            if callable(thing) and getattr(thing, "__module__", "").startswith("helpers"):
+                things[f"{thing.__module__}.{name}"] = thing
+    right = []
+    for lesson in COURSE.written:
+        for name, check in getattr(helpers.checks, lesson.topic).exercises.items():
+            with quiet():
+                right += [(name, path) for path, thing in things.items() if not check.hint(thing)]
+    assert right == []
+
+
+def test_every_hint_says_something_and_gives_nothing_away():
+    for lesson in COURSE.written:
+        solutions = Solved(COURSE, lesson).solutions
+        for name, exercise in declared(lesson.topic).items():
+            lines = {line.strip() for line in solutions[name].splitlines() if len(line.strip()) > HEARD}
+            said = [each.hint for each in exercise.mistakes if each.hint]
+            said += [hint for each in exercise.cases for hint in each.hints.values()]
+            for hint in said:
+                assert len(hint) > HEARD and hint.rstrip()[-1] in ".?:)!*`'\"", (name, hint)
+                assert not any(line in hint for line in lines), (name, hint)
+
+
+# How an answer is judged ---------------------------------------------------------------------------------------------
+
+
+def toy(**changes):
+    """An exercise with two mistakes that differ in the second case only."""
+    words = {
+        "oracle": lambda x: x + 1,
+        "cases": [case(0.0), case(2.0), conduct(3.0)],
+        "hidden": lambda rng: [case(float(rng.normal()))],
+        "mistakes": [
+            Mistake("doubles", "return 2 * x + 2", hint="It doubles, and should add."),
+            Mistake("squares", "return x * x + 2", hint="It squares, and should add."),
+        ],
+        "right": [],
+    } | changes
+    return Exercise(**words).named("add_one")
+
+
+class Names:
+    """What `visible` needs of a solved lesson."""
+
+    solutions = {"add_one": "def add_one(x):\n    return x + 1\n"}  # noqa: RUF012
+
+    def defined(self, name, source):
+        names = {"np": np}
+        exec(source, names)
+        return names[name]
+
+
+def check(**changes):
+    return visible(toy(**changes), "toy", Names())
+
+
+def test_a_mistake_is_recognised_by_all_that_it_shows():
+    assert check().hint(lambda x: x + 1) == ""
+    assert check().hint(lambda x: 2 * x + 2) == "It doubles, and should add."
+    assert check().hint(lambda x: x**2 + 2) == "It squares, and should add."
+    assert check().hint(lambda x: x + 7) == "add_one(0.0) should be 1, but yours is 7."
+
+
+def test_what_is_raised_is_said_too():
+    wrong = Mistake("divides", "return 1 / x", hint="There is nothing to divide.")
+    hint = check(mistakes=[wrong]).hint(lambda x: 3 / x)
+    assert hint.startswith("There is nothing to divide. (") and "ZeroDivisionError" in hint
+    assert "TypeError" in check(mistakes=[wrong]).hint(lambda x: x["a"])
+
+
+@pytest.mark.parametrize(
+    ("part", "answer"),
+    [
+        ("the printed text", lambda x: print("here") or x + 1),
+        ("the random state", lambda x: x + 1 + 0 * np.random.rand()),  # noqa: NPY002
+        ("the random state", lambda x: x + 1 + 0 * torch.rand(()).item()),
+        ("the settings", lambda x: torch.set_default_dtype(torch.float64) or x + 1),
+        ("the second call", lambda x, seen=[]: seen.append(x) or (x + 1 if len(seen) < 4 else 0.0)),
+    ],
+)
+def test_conduct(part, answer):
+    before = torch.get_default_dtype()
+    try:
+        assert check().hint(answer) == probes.CONDUCT[part]
+    finally:
+        torch.set_default_dtype(before)
+
+
+def test_conduct_of_arrays_and_tensors():
+    def in_place(x):
+        x += 1
+        return x
+
+    def marked(x):
+        x.requires_grad_()
+        return x.detach() + 1
+
+    array, tensor = np.zeros(3), torch.zeros(3)
+    for argument, answer, part in (
+        (array, in_place, "the arguments"),
+        (tensor, marked, "the marks of autograd"),
+    ):
+        asked = check(cases=[conduct(argument)], mistakes=[])
+        assert asked.hint(answer) == probes.CONDUCT[part]
+        assert asked.hint(lambda x: x + 1) == ""
+
+
+@pytest.mark.parametrize(
+    ("expected", "given", "fits"),
+    [
+        (3, np.int64(3), True),
+        (3, torch.tensor(3), True),
+        (3, np.array(3), True),
+        (3, 3.0, False),
+        (1, True, False),
+        (True, np.bool_(True), True),
+        (None, None, True),
+        (None, 0, False),
+        ([1, 2], (1, 2), True),
+        ([1, 2], range(1, 3), True),
+        ([1, 2], np.array([1, 2]), True),
+        ([1, 2], [1.0, 2.0], False),
+        ([1, 2], [1, 2, 3], False),
+        (0.5, torch.tensor(0.5), True),
+        (0.5, np.array(0.5 + 1e-12), True),
+        (0.5, 0.5 + 1e-8, False),
+        (np.arange(3.0), [0, 1, 2], True),
+        (np.arange(3.0), torch.arange(3), True),
+        (np.arange(3.0), np.zeros((3, 1)), False),
+        (np.arange(3.0), [torch.ones((), requires_grad=True)] * 3, False),
+        (0.5, float("nan"), False),
+        ("relu", "relu", True),
+    ],
+)
+def test_what_agrees_with_what(expected, given, fits):
+    asked = check(oracle=lambda x: expected, cases=[case(0.0)], mistakes=[])
+    hint = asked.hint(lambda x: given)
+    assert (hint == "") == fits, hint
+
+
+def test_digits_that_look_alike_come_with_their_relative_error():
+    hint = check(oracle=lambda x: 1 / 3, cases=[case(0.0)], mistakes=[]).hint(lambda x: 1 / 3 + 1e-8)
+    assert "a relative error of 3e-08" in hint
+
+
+def test_an_object_that_answers_everything_with_an_error_is_a_hint():
+    class Hostile:
+        def __getattr__(self, name):
+            raise RuntimeError(name)
+
+    assert check().hint(lambda x: Hostile())
+    tensors = check(oracle=lambda x: [0.5, 0.5], cases=[case(0.0)], mistakes=[])
+    assert tensors.hint(lambda x: [torch.ones((), requires_grad=True)] * 2)
+
+
+def test_a_sketch_forgets_the_values_and_knows_them_again():
+    asked = toy().cases[0]
+    big = np.random.default_rng(0).normal(size=(30, 30))
+    known = [Known("known", [sketch(asked, ask(lambda x: big, asked), {"": 1.0})])]
+    assert len(json.dumps(known[0].seen)) < 400
+    for other, same in (
+        (big * (1 + 1e-13), True),
+        (big[::-1], False),
+        (big.T, False),
+        (-big, False),
+        (big + 1e-3, False),
+    ):
+        hint = judge(lambda x, other=other: other, [asked], [{"": 1.0}], known)
+        assert (hint == "known") == same, hint
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [None, True, 3, 0.1, float("inf"), "text"],
+        ((1, 2), {"a": (3,)}, range(2, 9, 3)),
+        np.arange(6, dtype=np.float32).reshape(2, 3),
+        np.array([0.1, np.nan]),
+        np.float16(0.1),
+        torch.tensor([[0.1, -2.0]]),
+        made(np.linspace, 0, 1, 5),
+        np.linalg.norm,
+    ],
+)
+def test_values_survive_json(value):
+    again = decode(json.loads(json.dumps(encode(value))))
+    if isinstance(value, (np.ndarray, np.generic)):
+        np.testing.assert_array_equal(again, value)
+        assert again.dtype == value.dtype
+    elif isinstance(value, torch.Tensor):
+        assert torch.equal(again, value) and again.dtype == value.dtype
+    else:
+        assert again == value and type(again) is type(value)
+    assert not isinstance(value, Made) or repr(value) == "linspace(0, 1, 5)"
+
+
+def test_what_cannot_be_recorded_is_named():
+    with pytest.raises(TypeError, match="cannot be recorded"):
+        encode(lambda x: x)
+
+
+# What is declared ----------------------------------------------------------------------------------------------------
+
+
+def test_an_edit_that_does_not_fit_is_named():
+    answer = Right("another", edits=[("x - 1", "x")])
+    with pytest.raises(
+        ValueError, match=r"add_one, 'another': 'x - 1' stands 0 times in the solution, not once"
+    ):
+        answer.source("add_one", Names.solutions["add_one"])
+
+
+def test_an_unfinished_declaration_says_what_is_missing():
+    assert toy().unfinished() == [
+        "add_one: 2 mistakes have a hint of their own; 3 are the least",
+        "add_one: 0 right answers beside the solution; 2 are the least",
+    ]
+
+
+def test_mutants_are_named_by_what_was_changed_and_all_differ():
+    source = "def f(x, n):\n    for i in range(n):\n        x = x + 2\n    return np.sin(x) < 0.5\n"
+    found = mutants(source)
+    changes = [mutant.change for mutant in found]
+    assert len({mutant.source for mutant in found}) == len(found)
+    for change in (
+        "x = x + 2  ->  x = x - 2",
+        "x = x + 2  ->  x += 2",
+        "x = x + 2  ->  pass",
+        "for i in range(n):  ->  for i in range(n - 1):",
+        "return np.sin(x) < 0.5  ->  return np.cos(x) < 0.5",
+        "return np.sin(x) < 0.5  ->  return np.sin(x) <= 0.5",
+        "return np.sin(x) < 0.5  ->  return _detached(np.sin(x) < 0.5)",
+        "computed without gradients",
+    ):
+        assert change in changes
+    for mutant in found:
+        compile(mutant.source, "<mutant>", "exec")
+
+
+def test_a_new_exercise_is_refused_until_it_is_finished(tmp_path, monkeypatch):
+    course = toy_course(tmp_path)
+    (lesson,) = course.lessons
+    text = course.source(lesson)
+    text.write_text(text.read_text() + "\n# %% [markdown]\n# ## What we have learnt\n")
+    (tmp_path / "helpers").unlink()
+    (tmp_path / "helpers" / "checks").mkdir(parents=True)
+    (tmp_path / "course" / "exercises").mkdir(parents=True)
+    (tmp_path / "course" / "exercises" / "__init__.py").write_text("")
+    assert len(new_exercise(course, lesson, "add_one")) == 2
+    for wrong in ("add_one", "2x", "class", "_x"):
+        with pytest.raises(CourseError, match=re.escape(repr(wrong))):
+            new_exercise(course, lesson, wrong)
+
+    declaration = tmp_path / "course" / "exercises" / "toy.py"
+
+    def load():
+        declared.cache_clear()
+        spec = importlib.util.spec_from_file_location("course.exercises.toy", declaration)
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, "course.exercises.toy", module)
+        spec.loader.exec_module(module)
+
+    load()
+    with pytest.raises(CourseError, match="add_one: a title, an answer or a hint still says TODO"):
+        recording.record(course, lesson)
+    assert any(
+        "'add_one': its text still says TODO" in p for p in lint(course, lesson, read_lesson(course, lesson))
+    )
+    for file in (text, declaration):
+        file.write_text(file.read_text().replace("TODO: ", "").replace("TODO", "Title"))
+    load()
+    assert recording.record(course, lesson)
+    assert recording.drifted(course, lesson) == []
+    assert not [p for p in lint(course, lesson, read_lesson(course, lesson)) if "add_one" in p]
+    learner = Checks("toy", recording.recorded_path(course, lesson).read_text()).exercises["add_one"]
+    assert learner.hint(lambda x: x + 1) == ""
+    assert learner.hint(lambda x: x) == "the likely mistake, then the idea."
+    assert "| twice as much |" in recording.hints_path(course, lesson).read_text()
+    declared.cache_clear()
+
+
+# In a notebook -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.kernel
+def test_a_check_judges_no_definition_but_the_last_one():
+    lesson = COURSE.lesson("1")
+    right = Solved(COURSE, lesson).solutions["spectral_radius"]
+    setup = [c.source for c in read_lesson(COURSE, lesson).cells if "setup" in c.metadata.get("tags", [])]
+    ask_it = "check.spectral_radius(spectral_radius)"
+    cells = [
+        *setup,
+        ask_it,  # not run yet
+        right,
+        ask_it,
+        right.replace("return", "return )"),
+        ask_it,  # the old definition still stands
+        "1 / 0\n" + right,
+        ask_it,
+        "undefined_name",  # any other missing name is shown as ever
+        right,
+        ask_it,
+    ]
+    notebook = new_notebook(cells=[new_code_cell(source) for source in cells])
+    client = NotebookClient(notebook, kernel_name="python3", allow_errors=True, timeout=120)
+    client.execute(cwd=str(COURSE.root))
+    said = [
+        " ".join(
+            str(o.get("text") or o.get("data", {}).get("text/plain") or " ".join(o.get("traceback", [])))
+            for o in cell.outputs
+        )
+        for cell in notebook.cells[len(setup) :]
+    ]
+    said = [" ".join(text.split()) for text in said]
+    assert "`spectral_radius` is not defined yet: run the cell of the exercise, then this one." in said[0]
+    assert "Traceback" not in said[0]
+    assert said[2].startswith("✓")
+    assert "with a SyntaxError in line 10" in said[4] and "✓" not in said[4]
+    assert "stopped when it was run last" in said[6]
+    assert "NameError" in said[7]
+    assert said[9].startswith("✓")
