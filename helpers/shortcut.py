@@ -6,7 +6,6 @@ of lesson 6 and does not stand here; `PublishedShortcut` is one that is wrong, t
 
 from __future__ import annotations
 
-import copy
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from types import SimpleNamespace
@@ -91,37 +90,6 @@ def add_scaled(target: np.ndarray, source: np.ndarray, scale: float) -> None:
         axpy(source.reshape(-1), target.reshape(-1), a=scale)
     else:
         target += scale * source
-
-
-def observe(
-    make: Callable[..., Any],
-    settings: dict[str, Any],
-    passes: Sequence[Sequence[np.ndarray]],
-    backward: bool = True,
-) -> list[dict[str, Any]]:
-    """Run a shortcut layer several times and keep what every array looked like.
-
-    Args:
-        make: makes a layer from `settings`; the layer has `forward(x1, x2)`, which gives its output, and
-            `backward(gradient, gradient1, gradient2)`, which adds to the last two in place.
-        settings: keyword arguments of `make`.
-        passes: one (x1, x2, gradient, gradient1, gradient2) a pass; copies are handed over.
-        backward: whether to go backward, too.
-
-    Returns:
-        One dict a pass: "x1", "x2", "gradient", "gradient1", "gradient2" as the pass left them, "output" as forward
-        gave it, "output_later" as it was after all passes, and "returned", what backward gave.
-    """
-    layer = make(**settings)
-    seen, outputs = [], []
-    for arrays in passes:
-        x1, x2, gradient, gradient1, gradient2 = (a.copy() for a in arrays)
-        outputs.append(layer.forward(x1, x2))
-        now = {"output": copy.copy(outputs[-1]), "x1": x1, "x2": x2, "returned": None}
-        if backward:
-            now["returned"] = layer.backward(gradient, gradient1, gradient2)
-        seen.append(now | {"gradient": gradient, "gradient1": gradient1, "gradient2": gradient2})
-    return [now | {"output_later": output} for now, output in zip(seen, outputs, strict=True)]
 
 
 def autograd_gap(layer: Any, shape1: Shape, shape2: Shape, seed: int = 0) -> float:
