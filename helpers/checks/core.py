@@ -92,7 +92,9 @@ def call(function: Callable, *args: Any, **kwargs: Any) -> Any:
 
 
 def _argument(value: Any) -> str:
-    """Write an argument of a call; a large array by its shape."""
+    """Write an argument of a call; a large array by its shape, a function by its name."""
+    if hasattr(value, "__qualname__"):
+        return str(value.__qualname__)
     text = shown(value, 40)
     if text.endswith("…") and hasattr(value, "shape"):
         return f"<{type(value).__name__} of shape {tuple(value.shape)}>"
