@@ -15,6 +15,7 @@ import html
 import math
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -93,8 +94,8 @@ def call(function: Callable, *args: Any, **kwargs: Any) -> Any:
 
 def _argument(value: Any) -> str:
     """Write an argument of a call; a large array by its shape, a function by its name."""
-    if hasattr(value, "__qualname__"):
-        return str(value.__qualname__)
+    if isinstance(value, (FunctionType, type)):  # not by its attributes: it may live in another process
+        return value.__qualname__
     text = shown(value, 40)
     if text.endswith("…") and hasattr(value, "shape"):
         return f"<{type(value).__name__} of shape {tuple(value.shape)}>"
