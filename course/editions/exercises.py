@@ -219,12 +219,13 @@ def _page(lesson: Lesson, found: Iterable[Trial]) -> str:
                 lines.append(
                     f"| {_cell(judged.answer.title)}{late} | {_cell(judged.hint or judged.hidden_hint)} |"
                 )
-        lines += [
+        of_parts = [
             f"| {part} | {_cell(hint)} |"
             for case in trial.exercise.cases
             for part, hint in case.hints.items()
             if part
         ]
+        lines += dict.fromkeys(of_parts)  # the same in many cases: once
     lines += ["", "## Any exercise", "", "| what is looked at | what is said |", "|---|---|"]
     lines += [f"| {part} | {_cell(hint)} |" for part, hint in probes.CONDUCT.items()]
     return "\n".join([*lines, ""])
