@@ -6,14 +6,11 @@ import numpy as np
 import torch
 from scipy.linalg import null_space
 
-from course.exercises import Exercise, Mistake, Right, case, conduct
+from course.exercises import Exercise, Mistake, Right, case, conduct, listed
 from helpers import convolution
-from helpers.checks.probes import CONDUCT
 from helpers.convolution import dense_sum_step, plain_step, residual_softmax_step, softmax2d, softmax_step
 
 KERNEL = convolution.binomial_kernel()
-IN_PLACE, MARKS = CONDUCT["the arguments"], CONDUCT["the marks of autograd"]
-FEW, MANY = "One step too few: is `step` applied n times?", "One step too many: is `step` applied n times?"
 
 
 def _iterated(step, image, n):
@@ -37,13 +34,6 @@ DEAD = np.zeros((6, 6))
 SPARSE = np.array([[0.0, -4, 2], [1, -1, 2]]), np.array([[-1.0, -0.5, 0], [0, -2, -1]])
 DIFFERENCE = "abs(scaled[0] - scaled[1]).max()"
 DIVIDED = "x / abs(x).max() if x.any() else x"
-NAN = "Zero divided by zero is NaN. An image of zeros is left as it is."
-EPS = (
-    "Is a small number added to the divisor? It is felt in every image, and float32 rounds a tiny one to zero. What needs care "
-    "is an image that holds nothing but zeros."
-)
-FAINT = "Two faint images are not equal: does something square 1e-28, add a number that is large beside it, or take it for zero?"
-LIVING = "An image is dead if *all* its pixels are zero. Here it is not, and it has to be divided by its largest absolute pixel."
 
 
 def _draw_pairs(rng):
@@ -88,11 +78,56 @@ separation = Exercise(
     ],
     hidden=lambda rng: list(_draw_pairs(rng)),
     mistakes=[
-        Mistake(
-            "not scaled",
-            edits=[(DIVIDED, "x")],
-            hint="Each image has to be divided by its own largest absolute pixel before you compare.",
+        *listed(
+            """
+            not scaled | x
+                Each image has to be divided by its own largest absolute pixel before you compare.
+            the square root of the largest square | x / np.sqrt((x * x).max()) if (x * x).any() else x
+            takes small for zero | x.any() | not np.allclose(x, 0)
+            1e-12 added to the divisor | x / (abs(x).max() + 1e-12)
+            1e-30 added to the divisor | x / (abs(x).max() + 1e-30)
+                Two faint images are not equal: does something square 1e-28, add a number that is large beside it, or
+                take it for zero?
+            1e-8 added to the divisor | x / (abs(x).max() + 1e-8)
+            1e-300 added to the divisor | x / (abs(x).max() + 1e-300)
+                Is a small number added to the divisor? It is felt in every image, and float32 rounds a tiny one to zero.
+                What needs care is an image that holds nothing but zeros.
+            a dead image gives NaN | x / abs(x).max()
+                Zero divided by zero is NaN. An image of zeros is left as it is.
+            NaN is made zero | x / abs(x).max() if x.any() else x | x / abs(x).max() | abs(scaled | np.nan_to_num(scaled
+                The difference to a dead image is not zero: its pixels are zeros, and those of the living one are not.
+            """,
+            old=DIVIDED,
         ),
+        *listed("""
+            asks for a dead image by x.all() | x.any() | x.all()
+            asks for a dead image by x.sum() | x.any() | x.sum()
+            asks for a dead image by x.max() > 0 | x.any() | x.max() > 0
+                An image is dead if *all* its pixels are zero. Here it is not, and it has to be divided by its largest
+                absolute pixel.
+            one scale for both | abs(x).max() | max(abs(a).max(), abs(b).max())
+                Divide each image by its *own* largest absolute pixel: a_n by that of a_n, b_n by that of b_n.
+            Euclidean norms, whose squares underflow | abs(x).max() | np.linalg.norm(x)
+                This divides by the Euclidean norm. Squares of small float32 pixels underflow to zero: use the largest
+                absolute pixel.
+            the Euclidean norm of the difference | abs(scaled[0] - scaled[1]).max() | np.linalg.norm(scaled[0] - scaled[1])
+                This takes the Euclidean norm of the difference, whose squares underflow. Use the largest absolute pixel.
+            the images at the start | a, b = step | p, q = step
+                This compares the two images at the start. Are a and b replaced with step(a) and step(b)?
+            one step too few | range(n) | range(n - 1)
+                One step too few: is `step` applied n times?
+            one step too many | range(n) | range(n + 1)
+                One step too many: is `step` applied n times?
+            scaled by the largest pixel | abs(x).max() | x.max()
+            scaled by the largest pixel's size | abs(x).max() | abs(x.max())
+                The largest *absolute* pixel is meant: pixels may be negative, and the largest of them may be small.
+            no absolute value around the difference | abs(scaled[0] - scaled[1]) | (scaled[0] - scaled[1])
+                The absolute value of the difference is missing.
+            the mean difference | scaled[1]).max() | scaled[1]).mean()
+                This is the mean difference. We want the largest.
+            writes into the images | a, b = step(a), step(b) | a[...], b[...] = step(a), step(b)
+                The images that were handed in have changed: `a[...] = ` writes into them.
+            """),
         Mistake(
             "scaled at the start",
             """
@@ -104,71 +139,6 @@ separation = Exercise(
             hint="The images were divided before the first step, and have shrunk since. Divide what the last step gives.",
         ),
         Mistake(
-            "one scale for both",
-            edits=[("x / abs(x).max()", "x / max(abs(a).max(), abs(b).max())")],
-            hint="Divide each image by its *own* largest absolute pixel: a_n by that of a_n, b_n by that of b_n.",
-        ),
-        Mistake(
-            "Euclidean norms, whose squares underflow",
-            edits=[("x / abs(x).max()", "x / np.linalg.norm(x)")],
-            hint="This divides by the Euclidean norm. Squares of small float32 pixels underflow to zero: use the largest absolute pixel.",
-        ),
-        Mistake(
-            "the Euclidean norm of the difference",
-            edits=[(DIFFERENCE, "np.linalg.norm(scaled[0] - scaled[1])")],
-            hint="This takes the Euclidean norm of the difference, whose squares underflow. Use the largest absolute pixel.",
-        ),
-        Mistake(
-            "the square root of the largest square",
-            edits=[(DIVIDED, "x / np.sqrt((x * x).max()) if (x * x).any() else x")],
-            hint=FAINT,
-        ),
-        Mistake("takes small for zero", edits=[("x.any()", "not np.allclose(x, 0)")], hint=FAINT),
-        Mistake("a dead image gives NaN", edits=[(DIVIDED, "x / abs(x).max()")], hint=NAN),
-        Mistake(
-            "a dead image gives NaN, and NaN is made zero",
-            edits=[
-                (DIVIDED, "x / abs(x).max()"),
-                ("abs(scaled[0] - scaled[1])", "np.nan_to_num(abs(scaled[0] - scaled[1]))"),
-            ],
-            hint="The difference to a dead image is not zero: its pixels are zeros, and those of the living one are not.",
-        ),
-        *(
-            Mistake(
-                f"{eps} added to the divisor", edits=[(DIVIDED, f"x / (abs(x).max() + {eps})")], hint=hint
-            )
-            for eps, hint in ((1e-8, EPS), (1e-12, FAINT), (1e-16, FAINT), (1e-30, FAINT), (1e-300, EPS))
-        ),
-        *(
-            Mistake(f"asks for a dead image by {test}", edits=[("x.any()", test)], hint=LIVING)
-            for test in ("x.all()", "x.sum()", "x.max() > 0")
-        ),
-        Mistake(
-            "the images at the start",
-            edits=[("a, b = step", "p, q = step")],
-            hint="This compares the two images at the start. Are a and b replaced with step(a) and step(b)?",
-        ),
-        Mistake("one step too few", edits=[("range(n)", "range(n - 1)")], hint=FEW),
-        Mistake("one step too many", edits=[("range(n)", "range(n + 1)")], hint=MANY),
-        *(
-            Mistake(
-                f"scaled by {peak}",
-                edits=[("x / abs(x).max()", f"x / {peak}")],
-                hint="The largest *absolute* pixel is meant: pixels may be negative, and the largest of them may be small.",
-            )
-            for peak in ("x.max()", "abs(x.max())")
-        ),
-        Mistake(
-            "no absolute value around the difference",
-            edits=[("abs(scaled[0] - scaled[1])", "(scaled[0] - scaled[1])")],
-            hint="The absolute value of the difference is missing.",
-        ),
-        Mistake(
-            "the mean difference",
-            edits=[("scaled[1]).max()", "scaled[1]).mean()")],
-            hint="This is the mean difference. We want the largest.",
-        ),
-        Mistake(
             "divides in place",
             """
             for _ in range(n):
@@ -178,12 +148,7 @@ separation = Exercise(
                     x /= abs(x).max()
             return float(abs(a - b).max())
             """,
-            hint=IN_PLACE,
-        ),
-        Mistake(
-            "writes each step into the image that was handed in",
-            edits=[("a, b = step(a), step(b)", "a[...], b[...] = step(a), step(b)")],
-            hint=IN_PLACE,
+            hint="The images that were handed in have changed, as is seen with n = 0: `/=` writes into them.",
         ),
         Mistake("forgets to return", edits=[("return float", "float")]),
         Mistake("never more than four steps", edits=[("range(n)", "range(min(n, 4))")], special=True),
@@ -248,8 +213,6 @@ def _by_dense_jacobians(step, image, n, cotangent):
 
 
 X, V = (torch.tensor(np.random.default_rng(seed).normal(size=(5, 5)).round(3)) for seed in (1, 2))
-PULL = "output, start, cotangent"
-CUT = "The way from the image to the output is cut: a detach, a no_grad or a way through numpy lets autograd forget it."
 
 
 def _backwards(points):
@@ -264,14 +227,9 @@ def _backwards(points):
     """
 
 
-def _draw_gradients(rng):
-    for step, n in ((softmax_step, 2), (residual_softmax_step, 3), (dense_sum_step, 6), (plain_step, 4)):
-        yield case(step, *map(torch.tensor, rng.normal(size=(2, 5, 5))), n)
-
-
 def _draw_pulls(rng):
-    for each in _draw_gradients(rng):
-        step, x, v, n = each.args
+    for step, n in ((softmax_step, 2), (residual_softmax_step, 3), (dense_sum_step, 6), (plain_step, 4)):
+        x, v = map(torch.tensor, rng.normal(size=(2, 5, 5)))
         yield case(step, x, n, v)
     yield conduct(step, x, n, v)
 
@@ -295,78 +253,41 @@ input_gradient = Exercise(
     ],
     hidden=lambda rng: list(_draw_pulls(rng)),
     mistakes=[
-        Mistake(
-            "a cotangent of ones",
-            edits=[(PULL, "output.sum(), start")],
-            hint="The cotangent is not used: this is the gradient of the sum, and the sum of a softmax is always 1, with gradient zero.",
-        ),
-        Mistake(
-            "no cotangent",
-            edits=[(PULL, "output, start")],
-            hint="The output is an image, not one number: autograd has to be told by which weights to add up its pixels. You were "
-            "given them.",
-        ),
-        Mistake("one step too few", edits=[("range(n)", "range(n - 1)")], hint=FEW),
-        Mistake("one step too many", edits=[("range(n)", "range(n + 1)")], hint=MANY),
-        Mistake(
-            "forward mode: J v instead of its transpose",
-            """
-            def run(x):
-                for _ in range(n):
-                    x = step(x)
-                return x
-            return torch.autograd.functional.jvp(run, image, cotangent)[1]
-            """,
-            hint="This is J v, the change of the output when the input moves along v. The gradient is the transpose's: J^T v.",
-        ),
-        Mistake(
-            "the plain convolution whatever the step",
-            edits=[("step(output)", "convolution.plain_step(output)")],
-            hint="This is the gradient of the plain convolution. Is `step` used?",
-        ),
-        Mistake(
-            "the step applied to the cotangent",
-            "for _ in range(n):\n    cotangent = step(cotangent)\nreturn cotangent",
-            hint="This applies `step` to the cotangent. For the plain convolution that is right, A^T being A; a softmax is not its "
-            "own derivative.",
-        ),
-        *(
-            Mistake(title, edits=edits, hint=CUT)
-            for title, edits in (
-                ("detached between the steps", [("step(output)", "step(output.detach())")]),
-                ("detached at the start", [("output = start", "output = start.detach()")]),
-                ("through numpy", [("step(output)", "torch.tensor(step(output.detach().numpy()))")]),
-                ("no gradient asked for", [(".requires_grad_(True)", "")]),
-            )
-        ),
-        Mistake(
-            "the image instead of the gradient",
-            edits=[("return gradient", "return output.detach()")],
-            hint="This is the image after n steps, not the gradient. Where does the cotangent enter?",
-        ),
-        Mistake(
-            "the cotangent itself",
-            edits=[("return gradient", "return cotangent")],
-            hint="This is the cotangent itself. It has to be pulled back through the steps.",
-        ),
-        Mistake(
-            "the norm of the gradient",
-            edits=[("return gradient", "return float(gradient.abs().max())")],
-            hint="You are asked for the whole gradient, not its norm.",
-        ),
-        Mistake(
-            "the tuple that autograd gives",
-            edits=[("(gradient,) =", "gradient =")],
-            hint="torch.autograd.grad gives a tuple, one gradient per input. You are asked for the gradient itself.",
-        ),
-        Mistake(
-            "always float64",
-            edits=[
-                ("image.detach()", "image.detach().double()"),
-                ("start, cotangent", "start, cotangent.double()"),
-            ],
-            hint="The numbers are right, in another precision than the image: what is given in float32 is wanted in float32.",
-        ),
+        *listed("""
+            a cotangent of ones | output, start, cotangent | output.sum(), start
+                The cotangent is not used: this is the gradient of the sum, and the sum of a softmax is always 1, with
+                gradient zero.
+            no cotangent | output, start, cotangent | output, start
+                The output is an image, not one number: autograd has to be told by which weights to add up its pixels.
+                You were given them.
+            one step too few | range(n) | range(n - 1)
+                One step too few: is `step` applied n times?
+            one step too many | range(n) | range(n + 1)
+                One step too many: is `step` applied n times?
+            the plain convolution whatever the step | step(output) | convolution.plain_step(output)
+                This is the gradient of the plain convolution. Is `step` used?
+            detached between the steps | step(output) | step(output.detach())
+            detached at the start | output = start | output = start.detach()
+            through numpy | step(output) | torch.tensor(step(output.detach().numpy()))
+            nothing recorded | clone().requires_grad_(True) | clone()
+                The way from the image to the output is cut: autograd has not seen that the one comes from the other.
+            the image instead of the gradient | return gradient | return output.detach()
+                This is the image after n steps, not the gradient. Where does the cotangent enter?
+            the cotangent itself | return gradient | return cotangent
+                This is the cotangent itself. It has to be pulled back through the steps.
+            the norm of the gradient | return gradient | return float(gradient.abs().max())
+                You are asked for the whole gradient, not its norm.
+            the tuple that autograd gives | (gradient,) = | gradient =
+                torch.autograd.grad gives a tuple, one gradient per input. You are asked for the gradient itself.
+            always float64 | image.detach() | image.detach().double() | start, cotangent | start, cotangent.double()
+                The numbers are right, in another precision than the image: what is given in float32 is wanted in float32.
+            marks the caller's tensor | image.detach().clone() | image
+            records on the caller's tensor | image.detach().clone() | image | (gradient,) = torch.autograd.grad(output, start, cotangent) | output.backward(cotangent); gradient = image.grad
+                After the call the image that was handed in requires a gradient, or carries one in `.grad`: a second call
+                with the same image would add to it. Record on a tensor of your own.
+            writes into the image | return gradient | image.copy_(output.detach()); return gradient
+                The image that was handed in has changed. Work on a copy.
+            """),
         *(
             Mistake(
                 title,
@@ -381,27 +302,21 @@ input_gradient = Exercise(
             )
         ),
         Mistake(
-            "records on the caller's tensor",
+            "forward mode: J v instead of its transpose",
             """
-            image.requires_grad_(True)
-            image.grad = None
-            output = image
-            for _ in range(n):
-                output = step(output)
-            output.backward(cotangent)
-            return image.grad
+            def run(x):
+                for _ in range(n):
+                    x = step(x)
+                return x
+            return torch.autograd.functional.jvp(run, image, cotangent)[1]
             """,
-            hint=MARKS,
+            hint="This is J v, the change of the output when the input moves along v. The gradient is the transpose's: J^T v.",
         ),
         Mistake(
-            "marks the caller's tensor",
-            edits=[("image.detach().clone().requires_grad_", "image.requires_grad_")],
-            hint=MARKS,
-        ),
-        Mistake(
-            "writes into the image",
-            edits=[("return gradient", "image.copy_(output.detach())\n    return gradient")],
-            hint=IN_PLACE,
+            "the step applied to the cotangent",
+            "for _ in range(n):\n    cotangent = step(cotangent)\nreturn cotangent",
+            hint="This applies `step` to the cotangent. For the plain convolution that is right, A^T being A; a softmax is not its "
+            "own derivative.",
         ),
         Mistake("never more than four steps", edits=[("range(n)", "range(min(n, 4))")], special=True),
     ],
@@ -478,64 +393,31 @@ dense_sum_as_residual = Exercise(
     ],
     hidden=lambda rng: list(_draw_maps(rng)),
     mistakes=[
-        Mistake(
-            "convolves the last map only",
-            edits=[
-                ("total = x", "total = last = x"),
-                (ROUND, "last = f(last)\n        total = total + last"),
-            ],
-            hint="Here f is given the last map only. In the original it is given the sum of all maps.",
-        ),
-        Mistake(
-            "no sum at all",
-            edits=[(ROUND, "total = f(total)")],
-            hint="Here f is applied again and again, and nothing is added up.",
-        ),
-        Mistake(
-            "returns the last map",
-            edits=[
-                (ROUND, "last = f(total)\n        total = total + last"),
-                ("return total", "return last if n else x"),
-            ],
-            hint="This is the last map x_n. You are asked for the sum of all maps.",
-        ),
-        Mistake(
-            "one round too few",
-            edits=[("range(n)", "range(n - 1)")],
-            hint="The last map is missing: after n rounds the sum has n + 1 maps.",
-        ),
-        Mistake(
-            "one round too many",
-            edits=[("range(n)", "range(n + 1)")],
-            hint="One map too many: after n rounds the sum has n + 1 maps, x among them.",
-        ),
-        Mistake(
-            "starts from nothing",
-            edits=[("return total", "return total - x")],
-            hint="The first map, x itself, belongs to the sum.",
-        ),
-        Mistake(
-            "always f of the first map",
-            edits=[("f(total)", "f(x)")],
-            hint="Here f is given the first map in every round. It should see the sum of all maps so far.",
-        ),
-        Mistake(
-            "the first map added in every round, as a skip from the input",
-            edits=[(ROUND, "total = x + f(total)")],
-            hint="Here each round adds f to the *first* map and forgets the maps between. What is kept from round to round is the "
-            "sum of all maps.",
-        ),
-        Mistake(
-            "the mean of the maps",
-            edits=[("return total", "return total / (n + 1)")],
-            hint="This is the mean of the maps. The original adds them up.",
-        ),
-        Mistake("adds in place", edits=[(ROUND, "total += f(total)")], hint=IN_PLACE),
-        Mistake(
-            "always float64",
-            edits=[("total = x", "total = x.astype(float)")],
-            hint="Somewhere float32 became float64. The sum has the dtype of x.",
-        ),
+        *listed("""
+            no sum at all | total = total + f(total) | total = f(total)
+                Here f is applied again and again, and nothing is added up.
+            convolves the last map only | total = x | total = last = x | = total + f(total) | = total + (last := f(last))
+                Here f is given the last map only. In the original it is given the sum of all maps.
+            returns the last map | total = x | total = last = x | + f(total) | + (last := f(total)) | return total | return last
+                This is the last map x_n. You are asked for the sum of all maps.
+            one round too few | range(n) | range(n - 1)
+                The last map is missing: after n rounds the sum has n + 1 maps.
+            one round too many | range(n) | range(n + 1)
+                One map too many: after n rounds the sum has n + 1 maps, x among them.
+            starts from nothing | return total | return total - x
+                The first map, x itself, belongs to the sum.
+            always f of the first map | f(total) | f(x)
+                Here f is given the first map in every round. It should see the sum of all maps so far.
+            a skip from the first map in every round | total = total + f(total) | total = x + f(total)
+                Here each round adds f to the *first* map and forgets the maps between. What is kept from round to round is
+                the sum of all maps.
+            the mean of the maps | return total | return total / (n + 1)
+                This is the mean of the maps. The original adds them up.
+            adds in place | total = total + f(total) | total += f(total)
+                x has changed: `total += ...` writes into the array that was handed in.
+            always float64 | total = x | total = x.astype(float)
+                Somewhere float32 became float64. The sum has the dtype of x.
+            """),
         Mistake("forgets to return", edits=[("return total", "total")]),
         Mistake("never more than six rounds", edits=[("range(n)", "range(min(n, 6))")], special=True),
     ],
@@ -573,8 +455,6 @@ def _mirrored(centre, across, down, corner):
 
 
 PATTERNS = "max(left_right, top_bottom, chequered)"
-NEIGHBOURS = "This has the centre weight only. The pixels of the block are neighbours of one another."
-SLOWEST = "Others grow faster: take the largest of the three."
 
 FOUR = "centre, across, down, corner = (kernel[1, 1], kernel[1, 0], kernel[0, 1], kernel[0, 0])"
 MIRRORED = {"[1, 0]": "[1, -1]", "[0, 1]": "[-1, 1]", "[0, 0]": "[-1, 0]", "kernel[0, 0]": "kernel[0, -1]"}
@@ -604,95 +484,52 @@ tie_growth = Exercise(
         for sign, (centre, *rest) in zip((1, 1, -1, -1), rng.normal(scale=0.3, size=(4, 4)), strict=True)
     ],
     mistakes=[
-        Mistake(
-            "the identity forgotten",
-            edits=[("1 + max", "max")],
-            hint="The identity is missing: xi' = xi + ..., so what is left of xi itself counts as 1.",
+        *listed(
+            """
+            the equal pattern | (centre + across + down + corner)
+                This is the pattern of four equal values. Adding the same to all pixels changes no softmax: D removes it.
+            the chequered pattern | chequered
+                This is the chequered pattern. Others grow faster: take the largest of the three.
+            the slowest pattern | min(left_right, top_bottom, chequered)
+                This is the slowest of the patterns. Others grow faster: take the largest of the three.
+            left against right only | left_right
+                Left against right is not always the fastest pattern: this kernel couples left and right more strongly than
+                top and bottom.
+            top against bottom only | top_bottom
+                Top against bottom is not always the fastest pattern: this kernel couples top and bottom more strongly than
+                left and right.
+            never chequered | max(left_right, top_bottom)
+                For this kernel the chequered pattern grows fastest. Compare all three.
+            absolute values of the couplings | max(map(abs, (left_right, top_bottom, chequered)))
+                Here the unequal patterns shrink, so the factor is below 1. Did a sign get lost, or an absolute value slip in?
+            a tie never heals | max(0, left_right, top_bottom, chequered)
+            the largest eigenvalue of the block | return 1 + max(left_right, top_bottom, chequered) / 4 | return np.linalg.eigvals(np.eye(4) + (np.eye(4) - 1 / 4) / 4 @ convolution.operator_matrix(kernel, 2)).real.max()
+                1 belongs to the pattern of four equal values, which D removes. Here all three *unequal* patterns shrink:
+                the tie heals.
+            the centre weight only | centre
+            no diagonal neighbours | max(left_right + corner, top_bottom + corner, chequered - corner)
+                This has the centre weight only. The pixels of the block are neighbours of one another.
+            """,
+            old=PATTERNS,
         ),
-        Mistake(
-            "the softmax forgotten",
-            edits=[(" / 4", "")],
-            hint="The softmax is missing: at a four-fold tie its Jacobian multiplies an unequal pattern by 1/4.",
-        ),
-        Mistake(
-            "the equal pattern",
-            edits=[(PATTERNS, "(centre + across + down + corner)")],
-            hint="This is the pattern of four equal values. Adding the same to all pixels changes no softmax: D removes it.",
-        ),
-        Mistake("the centre weight only", edits=[(PATTERNS, "centre")], hint=NEIGHBOURS),
-        Mistake(
-            "no diagonal neighbours",
-            edits=[
-                ("+ down - corner", "+ down"),
-                ("- down - corner", "- down"),
-                ("- down + corner", "- down"),
-            ],
-            hint=NEIGHBOURS,
-        ),
-        Mistake(
-            "the chequered pattern",
-            edits=[(PATTERNS, "chequered")],
-            hint=f"This is the chequered pattern. {SLOWEST}",
-        ),
-        Mistake(
-            "the slowest pattern",
-            edits=[("max(", "min(")],
-            hint=f"This is the slowest of the patterns. {SLOWEST}",
-        ),
-        Mistake(
-            "p (1 - p)",
-            edits=[(" / 4", " * 3 / 16")],
-            hint="p (1 - p) = 3/16 is one entry of the softmax's Jacobian. What does the whole matrix do to a pattern whose sum is zero?",
-        ),
+        *listed("""
+            the identity forgotten | 1 + max | max
+                The identity is missing: xi' = xi + ..., so what is left of xi itself counts as 1.
+            the softmax forgotten | chequered) / 4 | chequered)
+                The softmax is missing: at a four-fold tie its Jacobian multiplies an unequal pattern by 1/4.
+            p (1 - p) | chequered) / 4 | chequered) * 3 / 16
+                p (1 - p) = 3/16 is one entry of the softmax's Jacobian. What does the whole matrix do to a pattern whose
+                sum is zero?
+            ties over the whole image | chequered) / 4 | chequered) / 64
+                The tie is four-fold: 1/4 on each pixel, not 1/64.
+            """),
         Mistake(
             "hard-coded",
             "return 1.0375",
             hint="This is the value for the course's kernel. Is the argument used?",
         ),
         Mistake(
-            "left against right only",
-            edits=[(PATTERNS, "left_right")],
-            hint="Left against right is not always the fastest pattern: this kernel couples left and right more strongly than top "
-            "and bottom.",
-        ),
-        Mistake(
-            "top against bottom only",
-            edits=[(PATTERNS, "top_bottom")],
-            hint="Top against bottom is not always the fastest pattern: this kernel couples top and bottom more strongly than left "
-            "and right.",
-        ),
-        Mistake(
-            "never chequered",
-            edits=[(PATTERNS, "max(left_right, top_bottom)")],
-            hint="For this kernel the chequered pattern grows fastest. Compare all three.",
-        ),
-        Mistake(
-            "the largest eigenvalue of the whole block",
-            """
-            D = (np.eye(4) - 1 / 4) / 4
-            return float(np.linalg.eigvals(np.eye(4) + D @ convolution.operator_matrix(kernel, 2)).real.max())
-            """,
-            hint="1 belongs to the pattern of four equal values, which D removes. Here all three *unequal* patterns shrink: the tie "
-            "heals.",
-        ),
-        Mistake(
-            "absolute values of the couplings",
-            edits=[(PATTERNS, "max(map(abs, (left_right, top_bottom, chequered)))")],
-            hint="Here the unequal patterns shrink, so the factor is below 1. Did a sign get lost, or an absolute value slip in?",
-        ),
-        Mistake(
-            "a tie never heals",
-            edits=[("max(left", "max(0, left")],
-            hint="1 belongs to the pattern of four equal values, which D removes. Here all three *unequal* patterns shrink: the tie "
-            "heals.",
-        ),
-        Mistake(
-            "ties over the whole image",
-            edits=[(" / 4", " / 64")],
-            hint="The tie is four-fold: 1/4 on each pixel, not 1/64.",
-        ),
-        Mistake(
-            "right for kernels with two decimals",
+            "right for kernels with four decimals",
             edits=[("    centre, across", "    kernel = np.round(kernel, 4)\n    centre, across")],
             special=True,
         ),
