@@ -28,9 +28,8 @@ def _by_common_rows(shape1, shape2):
 
 
 def _refused(shape1, shape2, why=""):
-    exception = f"overlap({shape1}, {shape2}) should raise a ValueError that names both shapes: {why}."
-    hints = {"the exception": exception, "the names": NAMED}
-    return case(shape1, shape2, probe=probes.overlap_refused, hints=hints if why else None)
+    what = f"overlap({shape1}, {shape2}), where {why}," if why else ""
+    return case(shape1, shape2, probe=probes.overlap_refused, what=what)
 
 
 def _draw_shapes(rng):
@@ -78,6 +77,7 @@ OVERLAP_WRONG = edited(
 
 overlap = Exercise(
     oracle=_by_common_rows,
+    hints={"the names": NAMED},
     cases=[
         case((5, 4, 4, 3), (5, 2, 2, 3)),
         case((1, 3, 5, 2), (1, 9, 15, 8)),
@@ -202,11 +202,9 @@ def _pass(backward, shapes, activation, dtype, alpha=0.75, beta=-0.5, seed=0):
 
 def _passes(backward):
     """One layer for three pairs of shapes; each of them is right on a new layer by then."""
-    names = ("the output", "output kept", "gradient1", "gradient2")
-    hints = {f"{name} of pass {number}": STALE for name in names for number in (1, 2, 3)}
-    return case(
-        {"alpha": 2.0, "beta": 3.0}, THREE, backward, what="one layer for three pairs of shapes", hints=hints
-    )
+    hints = dict.fromkeys(("the output", "output kept", "gradient1", "gradient2"), STALE)
+    what = "one layer for three pairs of shapes"
+    return case({"alpha": 2.0, "beta": 3.0}, THREE, backward, what=what, hints=hints)
 
 
 def _layer_conduct(backward):

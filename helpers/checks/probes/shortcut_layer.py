@@ -52,11 +52,7 @@ def layer(
         raise CheckFailed(
             f"The layer raised {type(error).__name__}: {error}. It was given {given}."
         ) from error
-    return {
-        f"{name} of pass {number}" if len(seen) > 1 else name: value
-        for number, parts in enumerate(seen, 1)
-        for name, value in parts.items()
-    }
+    return seen[0] if len(seen) == 1 else {name: [parts[name] for parts in seen] for name in seen[0]}
 
 
 def layer_beside(
