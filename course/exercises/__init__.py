@@ -232,7 +232,8 @@ def listed(table: str, old: str = "") -> list[Mistake]:
     """Read mistakes from a table in plain text, where hints are long and changes short.
 
     Args:
-        table: for each hint one line or more of "title | old | new", then the hint, indented.
+        table: for each hint one line or more of "title | old | new" (and perhaps more such pairs), then the hint,
+            indented. A backslash and an n stand for a new line.
         old: what is changed where a line says "title | new" alone.
 
     Returns:
@@ -240,7 +241,9 @@ def listed(table: str, old: str = "") -> list[Mistake]:
     """
     groups = re.findall(r"((?:^\S.*\n)+)((?:^ .*\n)+)", textwrap.dedent(table) + "\n", re.MULTILINE)
     cells = [
-        (line.split(" | "), " ".join(hint.split())) for lines, hint in groups for line in lines.splitlines()
+        (line.replace("\\n", "\n").split(" | "), " ".join(hint.split()))
+        for lines, hint in groups
+        for line in lines.splitlines()
     ]
     return edited(
         *((title, hint, *(change if change[1:] else (old, *change))) for (title, *change), hint in cells)
