@@ -32,6 +32,7 @@ __all__ = [
     "Mistake",
     "Right",
     "case",
+    "changed",
     "conduct",
     "edited",
     "exercises",
@@ -206,6 +207,21 @@ def case(
     """
     options: dict[str, Any] = {"probe": probe, "rtol": rtol, "atol": atol, "dtype": dtype, "hints": hints}
     return Case(args, what=what, **options)
+
+
+def changed(*rows: Sequence[str]) -> list[Mistake]:
+    """Write down mistakes that change the solution, one a row.
+
+    Args:
+        *rows: title, then what stands in the solution and what is put in its place, once or more often, last the hint.
+
+    Returns:
+        One mistake a row.
+    """
+    return [
+        Mistake(title, edits=list(zip(edits[::2], edits[1::2], strict=True)), hint=hint)
+        for title, *edits, hint in rows
+    ]
 
 
 def conduct(*args: Any, what: str = "the answer", **options: Any) -> Case:
