@@ -117,12 +117,36 @@ assert worst > 0.9
 # **Predict.** Accuracy on the test digits after deleting one block, plain and residual. (There are ten classes:
 # guessing gives 0.1.)
 #
-# ### Exercise 1 · Deleting blocks (4 points, about 12 minutes)
+# ### Exercise 1 · Deleting blocks (4 points, easy, about 12 minutes)
 #
 # Write `delete_blocks(net, drop, x)`: what the network answers when the blocks in `drop` let the stream through
 # unchanged. A network of this lesson has `net.embed(x)` for the start of the stream $h_0$, `net.branches` with
 # the functions $F_i$, `net.residual` that tells the kind, and `net.classify(h)` for the end. The network itself
 # has to stay whole.
+#
+# <details><summary>Hint 1: a nudge</summary>
+#
+# Write down what the network does when nothing is deleted: start, one block after the other, end. Which line changes for a
+# block that is deleted?
+#
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# A deleted block lets the stream through: `h` stays what it is, in either kind of network. All others do what they always
+# do, and `net.residual` says what that is. Numbers come from `enumerate`. Nothing has to be taken out of `net` for that.
+#
+# </details>
+# <details><summary>Hint 3: a skeleton</summary>
+#
+# ```python
+# h = ...  # the start of the stream
+# for i, branch in enumerate(net.branches):
+#     if ...:  # this block is still there
+#         h = ...  # two kinds of network
+# return ...
+# ```
+#
+# </details>
 
 
 # %% answer="delete_blocks"
@@ -148,30 +172,6 @@ def delete_blocks(net: paths.BlockNet, drop: tuple[int, ...], x: torch.Tensor) -
 
 # %% check="delete_blocks" points=4
 check.delete_blocks(delete_blocks)
-### BEGIN HIDDEN TESTS
-from helpers.checks import beside, call, close
-
-rng = np.random.default_rng(903)
-for n, residual, drop in [
-    (5, True, (1, 3)),
-    (5, False, (0, 4)),
-    (6, True, (5, 0, 2)),
-    (4, False, (2,)),
-    (3, True, ()),
-]:
-    x = torch.from_numpy(rng.normal(size=(6, 5)))
-    local, remote = (
-        paths.example_net(n, residual, seed=n),
-        beside(delete_blocks, paths.example_net, n, residual, seed=n),
-    )
-    local.branches = torch.nn.ModuleList(b for i, b in enumerate(local.branches) if i not in drop)
-    close(
-        call(delete_blocks, remote, drop, x),
-        local(x).detach(),
-        f"delete_blocks with drop = {drop} of {n} blocks",
-        rtol=1e-9,
-    )
-### END HIDDEN TESTS
 
 
 # %%
@@ -378,10 +378,31 @@ assert max(swapped["plain", True].mean(), swapped["plain", False].mean()) < 0.3
 # **Predict** for $n = 10$ and $g = 1/3$ (torch's default for a linear layer): which length is the most
 # frequent, and which carries the most?
 #
-# ### Exercise 2 · The share of each length (3 points, about 10 minutes)
+# ### Exercise 2 · The share of each length (3 points, easy, about 10 minutes)
 #
 # Write `path_share(n, g)`: the share of the expected squared gradient that all paths of length $k$ carry
 # together, for $k = 0, \dots, n$.
+#
+# <details><summary>Hint 1: a nudge</summary>
+#
+# How many paths go through exactly $k$ of $n$ branches? And what does one of them carry?
+#
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# Choosing $k$ of $n$ is what the binomial coefficient counts (`math.comb`); one path of length $k$ carries $g^k$, and the
+# squares of different paths add up. A share is one length's part of what all lengths carry together. Does that sum have a
+# short form? Compare it with the binomial theorem.
+#
+# </details>
+# <details><summary>Hint 3: a skeleton</summary>
+#
+# ```python
+# carried = np.array([... for k in range(...)])  # how many paths, times what one carries
+# return ...  # so that the entries add up to 1
+# ```
+#
+# </details>
 
 
 # %% answer="path_share"
@@ -403,26 +424,6 @@ def path_share(n: int, g: float) -> np.ndarray:
 
 # %% check="path_share" points=3
 check.path_share(path_share)
-### BEGIN HIDDEN TESTS
-from scipy.stats import binom
-
-from helpers.checks import call, close
-
-rng = np.random.default_rng(901)
-for n, g in [
-    (10, 1 / 3),
-    (1, 2.5),
-    (54, 0.25),
-    *zip(rng.integers(4, 40, 4).tolist(), rng.uniform(0.05, 3, 4).tolist(), strict=True),
-]:
-    # Multiplied out, (1 + g)^n is a binomial distribution with success probability g / (1 + g).
-    close(
-        call(path_share, n, g),
-        binom.pmf(np.arange(n + 1), n, g / (1 + g)),
-        f"path_share({n}, {g:.3g})",
-        rtol=1e-9,
-    )
-### END HIDDEN TESTS
 
 
 # %%
@@ -497,12 +498,38 @@ assert by_square @ blocks < 4 and by_square[in_range].sum() < 0.3
 # through the network, without listing $2^n$ of them. How? Think of what a block does to a gradient that has
 # come through $k$ branches so far.
 #
-# ### Exercise 3 · The gradient through exactly k branches (5 points, about 20 minutes)
+# ### Exercise 3 · The gradient through exactly k branches (5 points, hard, about 20 minutes)
 #
 # Write `gradient_through_k(jacobians, cotangent)`. Row $k$ of the result is the sum over all paths through
 # exactly $k$ branches, so that the rows add up to the whole gradient. `jacobians[i]` is
 # $J_i = \partial F_i / \partial h_i$; block 0 is next to the input, and the gradient meets the last block
 # first. (A *cotangent* is the gradient that arrives, here $v$.)
+#
+# <details><summary>Hint 1: a nudge</summary>
+#
+# Do it by hand for two blocks: which terms does $(I + J_0^\top)(I + J_1^\top)\, v$ have, and how many factors does each of
+# them have?
+#
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# Go backwards through the network and keep one row for each number of branches so far; at the start everything is in row 0.
+# What is in row $k$ behind a block has two origins: what was in row $k$ and went past the branch, and what was in row
+# $k - 1$ and came through it, with $J^\top$. Make sure that you use the *old* row $k - 1$.
+#
+# </details>
+# <details><summary>Hint 3: a skeleton</summary>
+#
+# ```python
+# rows = np.zeros(...)
+# rows[0] = ...
+# for J in ...:  # which block does the gradient meet first?
+#     through = ...  # what each row becomes if it goes through this branch
+#     ...  # it moves on by one row, and adds to what went past
+# return rows
+# ```
+#
+# </details>
 
 
 # %% answer="gradient_through_k"
@@ -529,28 +556,6 @@ def gradient_through_k(jacobians: np.ndarray, cotangent: np.ndarray) -> np.ndarr
 
 # %% check="gradient_through_k" points=5
 check.gradient_through_k(gradient_through_k)
-### BEGIN HIDDEN TESTS
-import itertools
-
-from helpers.checks import call, close
-
-rng = np.random.default_rng(902)
-for n, width in [(1, 4), (4, 3), (6, 2)]:
-    jacobians, c = rng.normal(size=(n, width, width)), rng.normal(size=width)
-    rows = np.zeros((n + 1, width))
-    for chosen in itertools.product([False, True], repeat=n):  # every path, one by one
-        path = c
-        for J, through in zip(jacobians[::-1], chosen[::-1], strict=True):
-            path = J.T @ path if through else path
-        rows[sum(chosen)] += path
-    close(
-        call(gradient_through_k, jacobians, c),
-        rows,
-        f"gradient_through_k of {n} blocks",
-        rtol=1e-9,
-        atol=1e-9,
-    )
-### END HIDDEN TESTS
 
 # %% [markdown]
 # First the case that the formula was made for: 20 draws of 10 random linear branches, $g = 1/3$, width 256.
@@ -733,13 +738,43 @@ figures.show(
 #
 # Then $a = 1$ moves every unit by its own length. Biases and norms stay as they are.
 #
-# ### Exercise 4 · A slice through the loss (5 points, about 18 minutes)
+# ### Exercise 4 · A slice through the loss (5 points, hard, about 18 minutes)
 #
 # Write `landscape_slice(net, direction, steps, x, y)`: the mean cross-entropy of every network of the stack
 # at $w + a\,d$ for each step $a$, with $d$ filter-normalised.
 # `torch.func.functional_call(net, weights, (x,))` computes with other weights than the net's own, and
 # `training.stacked_loss(logits, labels)` gives one mean loss per network for logits (S, batch, classes) and
 # labels (S, batch). The network must come out as it went in.
+#
+# <details><summary>Hint 1: a nudge</summary>
+#
+# Two things are asked for: a direction in which each unit's part is as long as the unit's weights, and the loss at a few
+# points along it. Which axis of `weight[s, u, :]` is one unit's vector?
+#
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# `weight.norm(dim=..., keepdim=True)` gives one length for each unit, in a shape that can be divided by. Build a dict of
+# moved weights for each step, from the weights themselves and not from those of the last step, and hand it to
+# `torch.func.functional_call`: the network keeps its own. `stacked_loss` wants labels for each network: `y.expand(S, -1)`.
+# Under `torch.no_grad()` the losses come without a graph.
+#
+# </details>
+# <details><summary>Hint 3: a skeleton</summary>
+#
+# ```python
+# weights = ...  # name -> tensor, for the names in direction
+# scaled = ...  # name -> the direction, each unit's part as long as its weights
+# losses = []
+# with torch.no_grad():
+#     for a in steps:
+#         moved = ...
+#         logits = torch.func.functional_call(net, moved, (x,))
+#         losses.append(...)  # (S,)
+# return ...  # (S, number of steps)
+# ```
+#
+# </details>
 
 
 # %% answer="landscape_slice"
@@ -780,36 +815,6 @@ def landscape_slice(
 
 # %% check="landscape_slice" points=5
 check.landscape_slice(landscape_slice)
-### BEGIN HIDDEN TESTS
-import copy
-
-from helpers.checks import beside, call, close
-
-rng = np.random.default_rng(904)
-for residual, seed in [(True, 11), (False, 12)]:
-    local, remote = (
-        paths.example_net(3, residual, seed=seed),
-        beside(landscape_slice, paths.example_net, 3, residual, seed=seed),
-    )
-    x, y = torch.from_numpy(rng.normal(size=(8, 5))), torch.from_numpy(rng.integers(0, 3, 8))
-    direction = landscape.random_direction(local, seed)
-    steps = np.array([0.7, 0.0, -0.3, 0.1])
-    truth = np.empty((2, 4))
-    for column, a in enumerate(steps):
-        moved = copy.deepcopy(local)
-        for name, weight in moved.named_parameters():
-            for s, u in np.ndindex(*weight.shape[:2]) if name in direction else ():
-                d = direction[name][s, u]
-                weight.data[s, u] += a * d * math.sqrt((weight.data[s, u] ** 2).sum() / (d**2).sum())
-        log_p = torch.log_softmax(moved(x).detach(), -1)
-        truth[:, column] = -log_p[:, torch.arange(8), y].mean(1).numpy()
-    close(
-        call(landscape_slice, remote, direction, steps, x, y),
-        truth,
-        f"landscape_slice with seed {seed}",
-        rtol=1e-8,
-    )
-### END HIDDEN TESTS
 
 # %% varies=true
 line = np.linspace(-RADIUS, RADIUS, 41)
