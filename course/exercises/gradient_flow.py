@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from scipy.integrate import quad
 
-from course.exercises import Exercise, Mistake, Right, case, conduct, edited, listed, made
+from course.exercises import Exercise, Mistake, Right, case, conduct, listed, made
 from helpers import gradient_flow
 from helpers.checks.probes.gradient_flow import twice, unaided
 
@@ -191,16 +191,8 @@ gain_factor = Exercise(
         ),
     ],
     equivalent={
-        f"z = np.linspace(-9, 9, 20001)  ->  z = np.linspace({grid})": "a fine grid over nearly all of the density all the same"
-        for grid in (
-            "9, -9, 20001",
-            "-10, 9, 20001",
-            "-8, 9, 20001",
-            "-9, 10, 20001",
-            "-9, 8, 20001",
-            "-9, 9, 20002",
-            "-9, 9, 20000",
-        )
+        f"z = np.linspace(-9, 9, 20001)  ->  z = np.linspace({a}, {b}, {20_000 + n})": "as fine, over as good as all of the density"
+        for a, b, n in ((9, -9, 1), (-10, 9, 1), (-8, 9, 1), (-9, 10, 1), (-9, 8, 1), (-9, 9, 2), (-9, 9, 0))
     },
 )
 
@@ -244,29 +236,23 @@ def _asked(widths, activation, bias, seed, batch=5):
 
 
 def _draw_classifiers(name, rng):
-    sizes = (
-        ((3, 2), "sigmoid"),
-        ((8, 8, 8, 8, 5), "sigmoid"),
-        ((5, 12, 3), "relu"),
-        ((4, *[6] * 7, 3), "tanh"),
-    )
-    for (widths, activation), bias in zip(
-        sizes, rng.permutation([True, True, False, False]).tolist(), strict=True
-    ):
+    nets = ((3, 2), "sigmoid"), ((8, 8, 8, 8, 5), "sigmoid"), ((5, 12, 3), "relu"), ((4, *[6] * 7, 3), "tanh")
+    for (widths, activation), bias in zip(nets, rng.permutation([True, True, False, False]), strict=True):
         what = f"{name} of a {activation} net {widths} with{'' if bias else 'out'} biases"
-        yield case(*_asked(widths, activation, bias, int(rng.integers(1000)), 7), what=what)
+        yield case(*_asked(widths, activation, bool(bias), int(rng.integers(1000)), 7), what=what)
 
 
 LISTED = "return np.array([g.norm().item() for g in torch.autograd.grad(loss, weights)])"
 PLAIN = "the same numbers, in a list or as tensors"
 WEIGHTS = "[layer.weight for layer in net if isinstance(layer, torch.nn.Linear)]"
-SUMMED = listed(
+SHARED = listed(
     """
     sum over the batch | (net(x), y) | (net(x), y, reduction="sum")
         The loss is the mean over the batch, not the sum.
+    gradients pile up | torch.autograd.grad(loss, weights) | (loss.backward(), [w.grad for w in weights])[1]
+        The second call gives twice the first: `.backward()` adds to what is in `.grad`. Clear it, or use autograd.grad.
     """
 )
-PILED = "The second call gives twice the first: `.backward()` adds to what is in `.grad`. Clear it, or use autograd.grad."
 
 gradient_norms = Exercise(
     oracle=_norms,
@@ -307,26 +293,11 @@ gradient_norms = Exercise(
                 One number for each linear layer, please: they are to be compared.
             last layer first | (loss, weights)] | (loss, weights)][::-1]
                 The layers come in the wrong order: the first is the one next to the input.
+            biases in the norms | {WEIGHTS} | list(net.parameters()) | array([g | hypot(*np.reshape([g | weights)] | weights)], (-1, 2)).T
+                The norms include the biases: take `layer.weight` alone, not all parameters of a layer.
             """
         ),
-        *SUMMED,
-        Mistake(
-            "biases in the norms",
-            """
-            loss = torch.nn.functional.cross_entropy(net(x), y)
-            norms = [g.norm().item() for g in torch.autograd.grad(loss, list(net.parameters()))]
-            return np.hypot(norms[::2], norms[1::2])
-            """,
-            hint="The norms include the biases: take `layer.weight` alone, not all parameters of a layer.",
-        ),
-        Mistake(
-            "gradients pile up",
-            """
-            torch.nn.functional.cross_entropy(net(x), y).backward()
-            return np.array([m.weight.grad.norm().item() for m in net if isinstance(m, torch.nn.Linear)])
-            """,
-            hint=PILED,
-        ),
+        *SHARED,
         Mistake("three layers at most", edits=[("(loss, weights)]", "(loss, weights)][:3]")], special=True),
     ],
     right=[
@@ -343,10 +314,9 @@ gradient_norms = Exercise(
         Right(
             "by name, as a tensor",
             """
-            named = {n: p for n, p in net.named_parameters() if n.endswith("weight")}
+            named = [p for n, p in net.named_parameters() if n.endswith("weight")]
             loss = -torch.log_softmax(net(x), dim=1).gather(1, y[:, None]).mean()
-            gradients = torch.autograd.grad(loss, list(named.values()))
-            return torch.stack([torch.sqrt((g * g).sum()) for g in gradients])
+            return torch.stack([torch.sqrt((g * g).sum()) for g in torch.autograd.grad(loss, named)])
             """,
         ),
         Right(
@@ -399,7 +369,7 @@ balance = Exercise(
             "(w * g).sum().item()",
         ),
         *listed(
-            """
+            f"""
             summed over layers | np.array([(w | np.sum([(w
             mean over layers | np.array([(w | np.mean([(w
                 One number for each layer, please: they are to be compared.
@@ -409,31 +379,11 @@ balance = Exercise(
             one tensor that remembers its graph | np.array([(w * g).sum().item() | torch.stack([(w * g).sum()
                 What comes back are tensors that still remember how they were computed, and nobody can plot them. Give plain
                 numbers: ask yourself where a tensor ends and its value begins.
+            biases are in | {WEIGHTS} | list(net.parameters()) | strict=True)]) | strict=True)]).reshape(len(net) // 2 + 1, -1).sum(1)
+                The biases are in: take the weight matrices alone.
             """
         ),
-        *SUMMED,
-        Mistake(
-            "biases are in",
-            """
-            loss = torch.nn.functional.cross_entropy(net(x), y)
-            result = []
-            for layer in net:
-                parameters = list(layer.parameters())
-                if parameters:
-                    gradients = torch.autograd.grad(loss, parameters, retain_graph=True)
-                    result.append(sum((p * g).sum().item() for p, g in zip(parameters, gradients)))
-            return np.array(result)
-            """,
-            hint="The biases are in: take the weight matrices alone.",
-        ),
-        Mistake(
-            "gradients pile up",
-            """
-            torch.nn.functional.cross_entropy(net(x), y).backward()
-            return np.array([(m.weight * m.weight.grad).sum().item() for m in net if isinstance(m, torch.nn.Linear)])
-            """,
-            hint=PILED,
-        ),
+        *SHARED,
         Mistake(
             "the invariant itself, whatever the net",
             """
@@ -498,39 +448,30 @@ def _by_forward_mode(net, x):
 def _pairs(activation, depth, skip, seed, batch=4, width=24):
     """A network with one output, and inputs for it."""
     x = torch.randn(batch, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    what = f"gradient_correlation of {batch} examples, {depth} {activation} layers, skip={skip!r}"
-    return (made(gradient_flow.scalar_net, activation, 2.0, depth, width, skip, 1.0, seed), x), {"what": what}
-
-
-def _draw_nets(rng):
-    for activation, depth, batch in (("relu", 1, 2), ("tanh", 4, 5), ("relu", 6, 7)):
-        args, what = _pairs(activation, depth, "none", int(rng.integers(1000)), batch, 20)
-        yield case(*args, **what)
+    net = made(gradient_flow.scalar_net, activation, 2.0, depth, width, skip, 1.0, seed)
+    return case(
+        net, x, what=f"gradient_correlation of {batch} examples, {depth} {activation} layers, skip={skip!r}"
+    )
 
 
 SUM = "cosines.sum() - cosines.trace()"
 UNIT = "gradient / gradient.norm(dim=1, keepdim=True)"
 OWN = "x.detach().clone().requires_grad_()"
-MARKS = (
-    "The caller's x keeps something of the call: it asks for gradients now, or holds one in `.grad`, and `.backward()` adds "
-    "the next one to it. Work on a tensor of your own."
-)
+GRAD = "torch.autograd.grad(net(x).sum(), x)"
 
 gradient_correlation = Exercise(
     oracle=_by_forward_mode,
     atol=1e-12,  # a mean of cosines may be near 0
     cases=[
-        *(
-            case(*args, **what)
-            for args, what in (
-                _pairs("relu", 3, "none", 6),
-                _pairs("relu", 3, "pre-activation", 6),
-                _pairs("tanh", 2, "none", 5, batch=2, width=9),
-            )
-        ),
-        conduct(*_pairs("relu", 2, "none", 4, batch=3, width=9)[0]),
+        _pairs("relu", 3, "none", 6),
+        _pairs("relu", 3, "pre-activation", 6),
+        _pairs("tanh", 2, "none", 5, batch=2, width=9),
+        conduct(*_pairs("relu", 2, "none", 4, batch=3, width=9).args),
     ],
-    hidden=lambda rng: list(_draw_nets(rng)),
+    hidden=lambda rng: [
+        _pairs(activation, depth, "none", int(rng.integers(1000)), batch, 20)
+        for activation, depth, batch in (("relu", 1, 2), ("tanh", 4, 5), ("relu", 6, 7))
+    ],
     mistakes=[
         *listed(
             f"""
@@ -567,37 +508,19 @@ gradient_correlation = Exercise(
             """,
             UNIT,
         ),
-        *edited(
-            (
-                "numpy's correlation coefficient",
-                "np.corrcoef subtracts each gradient's mean entry first; a cosine does not.",
-                *("unit @ unit.T", "torch.from_numpy(np.corrcoef(gradient.numpy()))"),
-            ),
-            (
-                "covariance over mean variance",
-                "Divide each inner product by its own two norms, then average.",
-                *(UNIT, "gradient", f"({SUM}) / pairs", f"({SUM}) / cosines.trace() / (len(x) - 1)"),
-            ),
-            ("the caller's x asks for gradients afterwards", MARKS, OWN, "x.requires_grad_()"),
-            (
-                "gradients pile up in the caller's x",
-                MARKS,
-                *(OWN, "x.requires_grad_()"),
-                *(
-                    "(gradient,) = torch.autograd.grad(net(x).sum(), x)",
-                    "net(x).sum().backward(); gradient = x.grad",
-                ),
-            ),
-            (
-                "the caller's x is overwritten",
-                "The caller's x was changed by the call: work on a copy of it.",
-                *(
-                    "x = x.detach()",
-                    "original, x = x, x.detach()",
-                    "    pairs",
-                    "    original.zero_()\n    pairs",
-                ),
-            ),
+        *listed(
+            f"""
+            numpy's correlation coefficient | unit @ unit.T | torch.from_numpy(np.corrcoef(gradient.numpy()))
+                np.corrcoef subtracts each gradient's mean entry first; a cosine does not.
+            covariance over mean variance | {UNIT} | gradient | ({SUM}) / pairs | ({SUM}) / cosines.trace() / (len(x) - 1)
+                Divide each inner product by its own two norms, then average.
+            the caller's x asks for gradients afterwards | {OWN} | x.requires_grad_()
+            gradients pile up in the caller's x | {OWN} | x.requires_grad_() | (gradient,) = {GRAD} | net(x).sum().backward(); gradient = x.grad
+                The caller's x keeps something of the call: it asks for gradients now, or holds one in `.grad`, and `.backward()`
+                adds the next one to it. Work on a tensor of your own.
+            the caller's x is overwritten | x = x.detach() | original, x = x, x.detach() |     pairs |     original.zero_()\\n    pairs
+                The caller's x was changed by the call: work on a copy of it.
+            """
         ),
         Mistake("four examples at most", edits=[("x.detach()", "x[:4].detach()")], special=True),
     ],
