@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from course.exercises import Exercise, Mistake, Right, case, conduct
+from course.exercises import Exercise, Mistake, Right, case, conduct, listed
 from helpers import convolution
 
 KERNEL = convolution.binomial_kernel()
@@ -18,7 +18,11 @@ def _by_eigenvalues(n):
     return np.abs(np.linalg.eigvalsh(convolution.operator_matrix(KERNEL, n))).max()
 
 
-SUM = "0.8 is the sum of the kernel: the factor far away from every edge. What do the zeros around the image take away?"
+RATIO = """
+peaks = convolution.peak_history(lambda x: convolve2d(x, KERNEL, mode="same"), np.ones((n, n)), {0})
+return peaks[{0}] / peaks[{0} - 1]
+"""
+EARLY = "Close, and not there: a ratio of two images still holds patterns that fade faster. Which number does it tend to?"
 SLOW = (
     "Nearly. Is it a ratio of two images after some steps? In a large image the second slowest pattern fades slowly too: "
     "the ratio is not there yet, and no fixed number of steps is enough for each n."
@@ -35,74 +39,42 @@ spectral_radius = Exercise(
     ],
     hidden=lambda rng: [case(n) for n in rng.integers(2, 25, 4).tolist()],
     mistakes=[
-        Mistake("the sum of the kernel", "return 0.8", hint=SUM),
-        Mistake(
-            "closed edges",
-            'return float(np.linalg.eigvalsh(convolution.operator_matrix(KERNEL, n, "symm")).max())',
-            hint=SUM,
-        ),
-        Mistake(
-            "a row of pixels instead of an image",
-            edits=[("** 4", "** 2")],
-            hint="This is right for a row of pixels. The image is blurred along its columns as well: A is a Kronecker product.",
-        ),
-        Mistake(
-            "sines that vanish at n instead of n + 1",
-            edits=[("(2 * (n + 1))", "(2 * n)")],
-            hint="Nearly: the sines vanish at the positions 0 and n + 1, just outside of the image. How far apart are these?",
-        ),
-        Mistake(
-            "the half in the cosine forgotten",
-            edits=[("(2 * (n + 1))", "(n + 1)")],
-            hint="Nearly: the eigenvalue of T is 2 + 2 cos of an angle. Written as a square, it is the cosine of which angle?",
-        ),
-        Mistake(
-            "the factor of the kernel forgotten",
-            "return (2 + 2 * math.cos(math.pi / (n + 1))) ** 2",
-            hint="The factor 0.05 of the kernel is missing.",
-        ),
-        Mistake(
-            "a matrix norm that is not the spectral one",
-            "return float(np.linalg.norm(convolution.operator_matrix(KERNEL, n)))",
-            hint="That is the Frobenius norm. The spectral radius is the largest |eigenvalue|.",
-        ),
-        Mistake(
-            "the first of the sorted eigenvalues",
-            "return float(np.linalg.eigvalsh(convolution.operator_matrix(KERNEL, n))[0])",
-            hint="That is the smallest eigenvalue. Which one wins when the matrix is applied many times?",
-        ),
-        Mistake(
-            "the measured ratio after 200 steps",
+        *listed(
             """
-            peaks = convolution.peak_history(lambda x: convolve2d(x, KERNEL, mode="same"), np.ones((n, n)), 200)
-            return peaks[200] / peaks[199]
+            the sum of the kernel | 0.8
+            closed edges | np.linalg.eigvalsh(convolution.operator_matrix(KERNEL, n, "symm")).max()
+                0.8 is the sum of the kernel: the factor far away from every edge. What do the zeros around the image take
+                away?
+            a row of pixels instead of an image | 0.8 * math.cos(math.pi / (2 * (n + 1))) ** 2
+                This is right for a row of pixels. The image is blurred along its columns as well: A is a Kronecker product.
+            sines that vanish at n instead of n + 1 | 0.8 * math.cos(math.pi / (2 * n)) ** 4
+                Nearly: the sines vanish at the positions 0 and n + 1, just outside of the image. How far apart are these?
+            the half in the cosine forgotten | 0.8 * math.cos(math.pi / (n + 1)) ** 4
+                Nearly: the eigenvalue of T is 2 + 2 cos of an angle. Written as a square, it is the cosine of which angle?
+            the factor of the kernel forgotten | (2 + 2 * math.cos(math.pi / (n + 1))) ** 2
+                The factor 0.05 of the kernel is missing.
+            a matrix norm that is not the spectral one | np.linalg.norm(convolution.operator_matrix(KERNEL, n))
+                That is the Frobenius norm. The spectral radius is the largest |eigenvalue|.
+            the first of the sorted eigenvalues | np.linalg.eigvalsh(convolution.operator_matrix(KERNEL, n))[0]
+                That is the smallest eigenvalue. Which one wins when the matrix is applied many times?
             """,
-            hint=SLOW,
+            old=RHO,
         ),
+        Mistake("the ratio of two steps, 200 steps on", RATIO.format(200), hint=SLOW),
         Mistake(
             "a hundred power steps and a Rayleigh quotient",
             """
             A, v = convolution.operator_matrix(KERNEL, n), np.ones(n * n)
             for _ in range(100):
-                v = A @ v
-                v = v / np.linalg.norm(v)
+                v = A @ v / np.linalg.norm(A @ v)
             return float(v @ A @ v)
             """,
             hint=SLOW,
         ),
-        Mistake(
-            "the ratio of two early steps",
-            """
-            peaks = convolution.peak_history(lambda x: convolve2d(x, KERNEL, mode="same"), np.ones((n, n)), 12)
-            return peaks[12] / peaks[11]
-            """,
-            hint="Close, and not there: a ratio of two images still holds patterns that fade faster. Which number does it tend to?",
-        ),
+        Mistake("the ratio of two early steps", RATIO.format(12), hint=EARLY),
         Mistake("forgets to return", f"rho = {RHO}"),
         Mistake(
-            "right up to n = 8, and at 20",
-            f"n = n if n == 20 else min(n, 8)\nreturn {RHO}",
-            special=True,
+            "right up to n = 8, and at 20", f"n = n if n == 20 else min(n, 8)\nreturn {RHO}", special=True
         ),
     ],
     right=[
@@ -153,13 +125,54 @@ def _line(units="2.5", bits="exponent", rho=RHO, c="convolution.peak_amplitude(n
     """
 
 
-def _units(number, hint):
-    """Another threshold than 2.5 units, with the index counted right, one later and one earlier."""
-    for after, how in (("", ""), (" - 1", ", counted one earlier"), (" + 1", ", counted one later")):
-        yield Mistake(f"{number} units{how}", _line(number, after=after), hint=hint)
-
-
-LOGARITHMS = "Take logarithms before you multiply, not after."
+COUNTED = (("", ""), (" - 1", ", counted one earlier"), (" + 1", ", counted one later"))
+UNITS = (
+    (
+        "0.5",
+        "Below half a unit is too late. Which is the largest product that a pixel of m units hands on, and when does *that* "
+        "round to zero?",
+    ),
+    ("1", "One unit is not the threshold: a pixel of 2 units dies as well. Look at the table of products."),
+    (
+        "2",
+        "Below 2 units is a little too late. The rule compares the line with a number of units that no pixel has: an image "
+        "just below it still rounds to which whole number?",
+    ),
+    (
+        "3",
+        "Below 3 units is a little too early: where the line is at 2.7 units, the largest pixel is 3, and the table of "
+        "products says that 3 units hand something on.",
+    ),
+    (
+        "5",
+        "Below 5 units is too early: a pixel of 3 or 4 units still hands something on to itself. Look at the table.",
+    ),
+)
+DEPENDS = "n = 4 gives the same index as n = 8. The amplitude and the spectral radius depend on n."
+SAME = "float64 (exponent = 1074) gives the same index as float32. The threshold depends on the exponent."
+LINES = (
+    (
+        "the smallest normal number",
+        {"units": "1", "bits": "126"},
+        "2**-126 is the smallest *normal* number of float32. Below it there are the subnormal ones, down to 2**-exponent.",
+    ),
+    (
+        "rho = 0.8",
+        {"rho": "0.8"},
+        "This is what the factor 0.8 would give. Use the spectral radius for this n.",
+    ),
+    (
+        "a line that starts at 1",
+        {"c": "1"},
+        "The line starts at c(n), not at 1: see convolution.peak_amplitude.",
+    ),
+    (
+        "the line of an 8 x 8 image",
+        {"rho": RHO.replace("(n", "(8"), "c": "convolution.peak_amplitude(8)"},
+        DEPENDS,
+    ),
+    ("the threshold of float32", {"bits": "149"}, SAME),
+)
 
 predict_death = Exercise(
     oracle=_counted,
@@ -176,71 +189,25 @@ predict_death = Exercise(
         Mistake(
             "one too early",
             _line(after=" - 1"),
-            hint="One too early: the loop counts from 0: after k convolutions the next one has index k.",
+            hint="One too early: after k convolutions the next one has index k.",
         ),
         Mistake(
-            "counts convolutions, not indices",
+            "counts convolutions",
             _line(after=" + 1"),
-            hint="One too late: the loop counts from 0: after k convolutions the next one has index k.",
+            hint="One too late: after k convolutions the next one has index k.",
         ),
         Mistake(
             "a float",
             _line(after="* 1.0"),
             hint="The index is a whole number: math.ceil gives an int, np.ceil a float.",
         ),
-        *_units(
-            "0.5",
-            "Below half a unit is too late. Which is the largest product that a pixel of m units hands on, and when does "
-            "*that* round to zero?",
+        *(
+            Mistake(f"{m} units{how}", _line(m, after=after), hint=hint)
+            for m, hint in UNITS
+            for after, how in COUNTED
         ),
-        *_units(
-            "1",
-            "One unit is not the threshold: a pixel of 2 units dies as well. Look at the table of products.",
-        ),
-        *_units(
-            "2",
-            "Below 2 units is a little too late. The rule compares the line with a number of units that no pixel has: an "
-            "image just below it still rounds to which whole number?",
-        ),
-        *_units(
-            "3",
-            "Below 3 units is a little too early: where the line is at 2.7 units, the largest pixel is 3, and the table of "
-            "products says that 3 units hand something on.",
-        ),
-        *_units(
-            "5",
-            "Below 5 units is too early: a pixel of 3 or 4 units still hands something on to itself. Look at the table.",
-        ),
-        Mistake(
-            "the smallest normal number",
-            _line("1", "126"),
-            hint="2**-126 is the smallest *normal* number of float32. Below it there are the subnormal ones, down to 2**-exponent.",
-        ),
-        Mistake(
-            "rho = 0.8",
-            _line(rho="0.8"),
-            hint="This is what the factor 0.8 would give. Use the spectral radius for this n.",
-        ),
-        Mistake(
-            "a line that starts at 1",
-            _line(c="1"),
-            hint="The line starts at c(n), not at 1: see convolution.peak_amplitude.",
-        ),
-        Mistake(
-            "the line of an 8 x 8 image",
-            _line(rho=RHO.replace("n", "8").replace("mat8", "math"), c="convolution.peak_amplitude(8)"),
-            hint="n = 4 gives the same index as n = 8. The amplitude and the spectral radius depend on n.",
-        ),
-        Mistake(
-            "hard-coded",
-            "return 362",
-            hint="n = 4 gives the same index as n = 8. The amplitude and the spectral radius depend on n.",
-        ),
-        Mistake(
-            "the threshold of float32",
-            _line(bits="149"),
-            hint="float64 (exponent = 1074) gives the same index as float32. The threshold depends on the exponent.",
-        ),
+        *(Mistake(title, _line(**words), hint=hint) for title, words, hint in LINES),
+        Mistake("hard-coded", "return 362", hint=DEPENDS),
         Mistake(
             "runs the float32 loop for every format",
             """
@@ -249,21 +216,16 @@ predict_death = Exercise(
                 x, index = convolve2d(x, k, mode="same"), index + 1
             return index
             """,
-            hint="float64 (exponent = 1074) gives the same index as float32. The threshold depends on the exponent.",
+            hint=SAME,
         ),
-        Mistake(
-            "2.5 units as a float64, over c",
-            f"rho, c = {RHO}, convolution.peak_amplitude(n)\nreturn math.ceil(math.log(2.5 * 2.0**-exponent / c) / math.log(rho))",
-            hint="Right, except where exponent = 1074: float64 cannot hold 2.5 times its own smallest number, nor a part of "
-            f"it. {LOGARITHMS}",
-        ),
-        Mistake(
-            "2.5 units as a float64",
-            f"rho, c = {RHO}, convolution.peak_amplitude(n)\n"
-            "return math.ceil((math.log(2.5 * 2.0**-exponent) - math.log(c)) / math.log(rho))",
-            hint="Right, except for one of the two cases with exponent = 1074: float64 cannot hold 2.5 times its own smallest "
-            f"number, it makes 2 of it. {LOGARITHMS}",
-        ),
+        *listed("""
+            2.5 units as a float64, over c | (log_threshold - math.log(convolution.peak_amplitude(n))) | math.log(2.5 * 2.0**-exponent / convolution.peak_amplitude(n))
+                Right, except where exponent = 1074: float64 cannot hold 2.5 times its own smallest number, nor a part of it.
+                Take logarithms before you multiply, not after.
+            2.5 units as a float64 | log_threshold = math.log(2.5) - exponent * math.log(2) | log_threshold = math.log(2.5 * 2.0**-exponent)
+                Right, except for one of the two cases with exponent = 1074: float64 cannot hold 2.5 times its own smallest
+                number, it makes 2 of it. Take logarithms before you multiply, not after.
+        """),
         Mistake(
             "powers that underflow in float64",
             """
@@ -272,7 +234,8 @@ predict_death = Exercise(
                 index += 1
             return index
             """,
-            hint=f"Right, except where exponent = 1074: there the powers end in float64's last few numbers. {LOGARITHMS}",
+            hint="Right, except where exponent = 1074: there the powers end in float64's last few numbers. Take logarithms "
+            "before you multiply, not after.",
         ),
     ],
     right=[
@@ -330,11 +293,6 @@ def _by_slices(image, kernel, dtype, boundary="fill", limit=3000):
 
 
 OPPOSED = np.repeat([[1.0, -1.0]], 2, axis=1) * np.ones((4, 1))
-NEVER = (
-    "With boundary='wrap' nothing dies: return None when no image was all zero within `limit` convolutions."
-)
-LIMIT = "`limit` is the number of convolutions to try, and 10 are not enough to kill the image."
-NEGATIVE = "Negative pixels are not zero pixels: ask whether *any* pixel differs from zero."
 
 
 def _draw_images(rng):
@@ -367,123 +325,51 @@ iterate = Exercise(
     ],
     hidden=lambda rng: list(_draw_images(rng)),
     mistakes=[
-        Mistake(
-            "silent float64",
-            edits=[("image.astype(dtype), kernel.astype(dtype)", "image.astype(dtype), kernel")],
-            hint="2616 is the index for float64: image and kernel are float64, and float64 wins every product. Cast both of them.",
-        ),
-        Mistake(
-            "counts from 1",
-            edits=[("range(limit)", "range(1, limit + 1)")],
-            hint="One too many: the loop counts from 0.",
-        ),
-        Mistake(
-            "the last living index",
-            edits=[("return index", "return index - 1")],
-            hint="One too few: the index is that of the convolution which *gives* the zeros.",
-        ),
+        *listed("""
+            silent float64 | image.astype(dtype), kernel.astype(dtype) | image.astype(dtype), kernel
+                2616 is the index for float64: image and kernel are float64, and float64 wins every product. Cast both of them.
+            counts from 1 | range(limit) | range(1, limit + 1)
+                One too many: the loop counts from 0.
+            the last living index | return index | return index - 1
+                One too few: the index is that of the convolution which *gives* the zeros.
+            the boundary is ignored | kernel, boundary) | kernel)
+                boundary='wrap' changes nothing here. Is the boundary handed on to the convolution?
+            gives the limit where nothing dies | return None | return limit
+            gives the last index where nothing dies | return None | return limit - 1
+                With boundary='wrap' nothing dies: return None when no image was all zero within `limit` convolutions.
+            the original's test for zero | not image.any() | (image > 0).sum() == 0
+            the largest pixel for the test | not image.any() | image.max() <= 0
+                Negative pixels are not zero pixels: ask whether *any* pixel differs from zero.
+            scipy's convolution | convolution.convolve_same(image, kernel, boundary) | convolve2d(image, kernel, mode="same", boundary=boundary)
+                Something on the way does not take float16. The text above names a convolution that does.
+            the first image again and again | image = convolution.conv | result = convolution.conv | not image | not result
+                The image does die in float32. Does the loop convolve the image that the last round gave, and look at it
+                each time?
+            one round too many | range(limit) | range(limit + 1)
+                Within 55 convolutions this image does not die: the one that gives the zeros is the 56th, of index 55.
+            one round too few | range(limit) | range(limit - 1)
+                The last of the `limit` convolutions is not tried: the image dies in the 56th of 56.
+            ignores the limit | range(limit) | range(3000)
+                `limit` is the number of convolutions to try, and 10 are not enough to kill the image.
+            changes the image that it was given | image.astype(dtype), k | image.astype(dtype, copy=False), k | image = conv | image[...] = conv
+                The image that was handed in has changed. Work on a copy.
+            a sum for the test | not image.any() | image.sum() == 0
+                Here positive and negative pixels cancel in a sum, and the image is not zero. Ask whether *any* pixel differs
+                from zero.
+            makes each image positive | convolution.convolve_same(image, kernel, boundary) | abs(convolution.convolve_same(image, kernel, boundary))
+                This is the index if pixels lose their sign on the way. Take abs for the test at most, not for the image.
+            takes small for zero | not image.any() | np.allclose(image, 0)
+                Too early: a pixel of 1e-9 is small, and it is not zero. Which test asks for zero itself?
+            float16 added up in float32 | convolution.convolve_same(image, kernel, boundary) | convolution.convolve_same(image.astype(np.float32 if dtype == "float16" else dtype), kernel, boundary).astype(dtype)
+                64 comes of adding up in a wider format and rounding once a pixel. Let every product be float16.
+            a float64 kernel, cast back | convolution.convolve_same(image, kernel, boundary) | convolution.convolve_same(image.astype(float), kernel, boundary).astype(dtype) | , kernel.astype(dtype) | , kernel
+                370 comes of computing in float64 and rounding each pixel once, at the end. Round the kernel to dtype as well:
+                then each product is rounded.
+        """),
         Mistake(
             "hard-coded",
             "return 362",
             hint="float16 should die sooner than float32. Is dtype used for image and kernel?",
-        ),
-        Mistake(
-            "the boundary is ignored",
-            edits=[("kernel, boundary)", "kernel)")],
-            hint="boundary='wrap' changes nothing here. Is the boundary handed on to the convolution?",
-        ),
-        Mistake("gives the limit where nothing dies", edits=[("return None", "return limit")], hint=NEVER),
-        Mistake(
-            "gives the last index where nothing dies", edits=[("return None", "return limit - 1")], hint=NEVER
-        ),
-        Mistake(
-            "the original's test for zero",
-            edits=[("not image.any()", "(image > 0).sum() == 0")],
-            hint=NEGATIVE,
-        ),
-        Mistake(
-            "the largest pixel for the test", edits=[("not image.any()", "image.max() <= 0")], hint=NEGATIVE
-        ),
-        Mistake(
-            "scipy's convolution, which refuses float16",
-            edits=[
-                (
-                    "convolution.convolve_same(image, kernel, boundary)",
-                    'convolve2d(image, kernel, mode="same", boundary=boundary)',
-                )
-            ],
-            hint="Something on the way does not take float16. The text above names a convolution that does.",
-        ),
-        Mistake(
-            "float16 added up in float32",
-            """
-            wide = "float32" if dtype == "float16" else dtype
-            image, kernel = image.astype(dtype), kernel.astype(dtype).astype(wide)
-            for index in range(limit):
-                image = convolution.convolve_same(image.astype(wide), kernel, boundary).astype(dtype)
-                if not image.any():
-                    return index
-            """,
-            hint="64 comes of adding up in a wider format and rounding once a pixel. Let every product be float16.",
-        ),
-        Mistake(
-            "a float64 kernel, cast back",
-            """
-            image = image.astype(dtype)
-            for index in range(limit):
-                image = convolution.convolve_same(image.astype(float), kernel, boundary).astype(dtype)
-                if not image.any():
-                    return index
-            """,
-            hint="370 comes of computing in float64 and rounding each pixel once, at the end. Round the kernel to dtype as well: "
-            "then each product is rounded.",
-        ),
-        Mistake(
-            "convolves the first image again and again",
-            edits=[
-                ("image = convolution.convolve_same(image", "result = convolution.convolve_same(image"),
-                ("not image.any()", "not result.any()"),
-            ],
-            hint="The image does die in float32. Does the loop convolve the image that the last round gave, and look at it each time?",
-        ),
-        Mistake(
-            "one round too many",
-            edits=[("range(limit)", "range(limit + 1)")],
-            hint="Within 55 convolutions this image does not die: the one that gives the zeros is the 56th, of index 55.",
-        ),
-        Mistake(
-            "one round too few",
-            edits=[("range(limit)", "range(limit - 1)")],
-            hint="The last of the `limit` convolutions is not tried: the image dies in the 56th of 56.",
-        ),
-        Mistake("ignores the limit", edits=[("range(limit)", "range(3000)")], hint=LIMIT),
-        Mistake(
-            "changes the image that it was given",
-            edits=[
-                ("image.astype(dtype), k", "image.astype(dtype, copy=False), k"),
-                ("image = convolution", "image[...] = convolution"),
-            ],
-            hint="The image that was handed in has changed. Work on a copy.",
-        ),
-        Mistake(
-            "a sum for the test",
-            edits=[("not image.any()", "image.sum() == 0")],
-            hint="Here positive and negative pixels cancel in a sum, and the image is not zero. Ask whether *any* pixel differs from zero.",
-        ),
-        Mistake(
-            "makes each image positive",
-            edits=[
-                (
-                    "image = convolution.convolve_same(image, kernel, boundary)",
-                    "image = abs(convolution.convolve_same(image, kernel, boundary))",
-                )
-            ],
-            hint="This is the index if pixels lose their sign on the way. Take abs for the test at most, not for the image.",
-        ),
-        Mistake(
-            "takes small for zero",
-            edits=[("not image.any()", "np.allclose(image, 0)")],
-            hint="Too early: a pixel of 1e-9 is small, and it is not zero. Which test asks for zero itself?",
         ),
     ],
     right=[
@@ -541,40 +427,25 @@ overflow_iteration = Exercise(
         )
     ],
     mistakes=[
-        Mistake(
-            "silent float64",
-            edits=[("KERNEL.astype(dtype)", "KERNEL")],
-            hint="1264 is the index for float64: the kernel is float64 and makes the image so. Cast both of them.",
-        ),
-        Mistake(
-            "counts from 1", edits=[("index = -1", "index = 0")], hint="One too many: the loop counts from 0."
-        ),
-        Mistake(
-            "the last finite index",
-            edits=[("index = -1", "index = -2")],
-            hint="One too few: the index is that of the step whose *result* is not finite.",
-        ),
+        *listed("""
+            silent float64 | KERNEL.astype(dtype) | KERNEL
+                1264 is the index for float64: the kernel is float64 and makes the image so. Cast both of them.
+            counts from 1 | index = -1 | index = 0
+                One too many: the loop counts from 0.
+            the last finite index | index = -1 | index = -2
+                One too few: the index is that of the step whose *result* is not finite.
+            always the 8 x 8 image | np.ones((n, n), dtype) | np.ones((8, 8), dtype)
+                n = 4 gives the same index as n = 8. Is n used?
+            waits until every pixel is infinite | .all() | .any()
+                A little late: the first pixel overflows before the last one does. Which of them does the exercise ask for?
+        """),
         Mistake(
             "growth 1.8",
             "return math.ceil(math.log(np.finfo(dtype).max) / math.log(1.8)) - 1",
             hint="This is what the growth 1 + 0.8 would give. The zeros around the image slow it down: use the spectral radius.",
         ),
         Mistake("hard-coded", "return 157", hint="float64 gives the same index as float32. Is dtype used?"),
-        Mistake(
-            "always the 8 x 8 image",
-            edits=[("np.ones((n, n), dtype)", "np.ones((8, 8), dtype)")],
-            hint="n = 4 gives the same index as n = 8. Is n used?",
-        ),
-        Mistake(
-            "waits until every pixel is infinite",
-            edits=[(".all()", ".any()")],
-            hint="A little late: the first pixel overflows before the last one does. Which of them does the exercise ask for?",
-        ),
     ],
-    equivalent={
-        f"with np.errstate(over='ignore', invalid='ignore'):  ->  with np.errstate({left}='ignore'):": "a warning more"
-        for left in ("over", "invalid")
-    },
     right=[
         Right(
             "the formula",
