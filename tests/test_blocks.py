@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from course.exercises.skip_connection import input_dependence
 from helpers import blocks, figures
-from helpers.checks import skip_connection as check
+from helpers.checks.probes.skip_connection import branch as probed_branch
 
 
 def test_conv_branch_is_the_chapters_branch_weight_for_weight():
@@ -61,12 +62,20 @@ def test_parameter_arrays_are_named_copies():
 
 @pytest.mark.parametrize("geometry", [(2, 2, 2), (3, 1, 1), (3, 2, 2), (3, 1, 2)])
 @pytest.mark.parametrize("side", [1, 2, 3, 4, 6])
-def test_the_checks_own_count_of_positions_agrees_with_the_jacobian_of_a_linear_branch(geometry, side):
+def test_the_oracles_count_of_positions_agrees_with_the_jacobian_of_a_linear_branch(geometry, side):
     branch = blocks.conv_branch(1, 1, *geometry, relu_last=False)
     linear = nn.Sequential(branch[0], branch[2])  # no ReLU: nothing can be closed
     jacobian = torch.autograd.functional.jacobian(linear, torch.zeros(1, 1, side, side))
     seen = (jacobian != 0).flatten(4).any(-1)
-    assert check.reach(geometry, side) == (int(seen.sum()), seen.numel())
+    assert input_dependence.oracle(branch, side) == (int(seen.sum()), seen.numel())
+
+
+def test_one_image_does_not_show_all_that_a_probed_branch_sees():
+    branch = probed_branch(3, 1, 1, seed=5)
+    images = torch.rand(40, 3, 5, 5, generator=torch.Generator().manual_seed(0))  # no value below zero
+    open_ = (branch[0](images) > 0).float().mean(dim=(0, 1))
+    assert open_.min() > 0.2 and open_.max() < 0.8
+    assert torch.equal(branch(images)[:, 0], branch(torch.zeros(40, 3, 5, 5))[:, 0])
 
 
 @pytest.mark.parametrize(

@@ -89,12 +89,37 @@ NETWORKS = 5  # stacks, or trained blocks, per form
 # Here and below $F$ is the branch up to and including its last convolution. The chapter calls the argument
 # `input`; that hides Python's own `input`, so ours is called `image`.
 #
-# ### Exercise 1 · The skip connection (5 points, about 10 minutes)
+# ### Exercise 1 · The skip connection (5 points, easy, about 10 minutes)
 #
 # Write `forward`: the image goes through both convolutions, each followed by its ReLU, and what comes out is
 # added to the image, as in the first of the two lines above. The layers are the chapter's; leave them as they
 # are. The caller's image must come out of the call unchanged, and a gradient must find its way back on both
 # paths.
+#
+# <details><summary>Hint 1: a nudge</summary>
+#
+# Follow the upper line of the drawing with a finger. What does `(+)` get from the left, and what from below?
+#
+# </details>
+#
+# <details><summary>Hint 2: the idea</summary>
+#
+# Give what travels through the layers a name of its own, so that `image` still means the image when you come to the
+# addition. An operator that works in place (`+=`) would write into a tensor that somebody else still needs.
+#
+# </details>
+#
+# <details><summary>Hint 3: a skeleton</summary>
+#
+# ```python
+# x = ...  # the first convolution
+# x = ...  # its ReLU
+# x = ...  # the second convolution
+# x = ...  # and its ReLU
+# return ...
+# ```
+#
+# </details>
 
 
 # %% answer="SkipConnection"
@@ -128,10 +153,6 @@ class SkipConnection(nn.Module):
 
 # %% check="SkipConnection" points=5
 check.SkipConnection(SkipConnection)
-### BEGIN HIDDEN TESTS
-for seed, side in [(501, 3), (502, 4), (503, 4)]:
-    check.skip_connection_at(SkipConnection, check.image_of((3, 3, side, side), seed))
-### END HIDDEN TESTS
 
 # %% [markdown]
 # With the chapter's seed, 172, everybody gets the same weights and the same output. **Predict** before you
@@ -163,10 +184,34 @@ assert torch.equal(output - ones, (output - ones).relu())
 #
 # and the chapter's layers have $k = s = p = 2$, twice.
 #
-# ### Exercise 2 · The size of the branch (3 points, about 8 minutes)
+# ### Exercise 2 · The size of the branch (3 points, easy, about 8 minutes)
 #
 # Write `branch_size(height, width)`: the size of the map that comes out of the chapter's second convolution.
 # Use the formula twice, or simplify it by hand first.
+#
+# <details><summary>Hint 1: a nudge</summary>
+#
+# Height and width go their own ways. Begin with one number: what do 8 pixels become after the first convolution?
+#
+# </details>
+#
+# <details><summary>Hint 2: the idea</summary>
+#
+# Put $k = s = p = 2$ into the formula: $\lfloor (n + 4 - 2) / 2 \rfloor + 1$. What comes out is the $n$ of the second
+# convolution. In Python `//` divides and rounds down.
+#
+# </details>
+#
+# <details><summary>Hint 3: a skeleton</summary>
+#
+# ```python
+# def after_one(n):
+#     return ...  # the size formula with k = s = p = 2
+#
+# return after_one(...), ...
+# ```
+#
+# </details>
 
 
 # %% answer="branch_size"
@@ -186,10 +231,6 @@ def branch_size(height: int, width: int) -> tuple[int, int]:
 
 # %% check="branch_size" points=3
 check.branch_size(branch_size)
-### BEGIN HIDDEN TESTS
-for height, width in np.random.default_rng(52).integers(1, 90, (8, 2)).tolist():
-    check.branch_size_at(branch_size, height, width)
-### END HIDDEN TESTS
 
 # %% [markdown]
 # **Predict.** Of the 144 sizes from 1 × 1 to 12 × 12, for how many does the block give an answer at all? Then
@@ -273,11 +314,37 @@ figures.show(
 # Now the same for any branch and any side. Two images may not be enough: where a ReLU happens to be closed
 # for both, a connection stays invisible.
 #
-# ### Exercise 3 · Dependence on the input (4 points, about 15 minutes)
+# ### Exercise 3 · Dependence on the input (4 points, medium, about 15 minutes)
 #
 # Write `input_dependence(branch, n)`: in how many positions *can* the output change when the image does, and
 # how many positions are there? A position is a pixel of the output map; it counts when any of its channels
 # changes. Comparing the outputs of a few dozen random images is enough.
+#
+# <details><summary>Hint 1: a nudge</summary>
+#
+# A value that is not zero need not come from the image: padding and bias give values, too. How does a value show that
+# it *does* come from the image?
+#
+# </details>
+#
+# <details><summary>Hint 2: the idea</summary>
+#
+# Send many different images through the branch at once. A position depends on the image where some output differs from
+# that of the first image, for any image and in any channel. Two images may not be enough: a ReLU can be closed for both.
+#
+# </details>
+#
+# <details><summary>Hint 3: a skeleton</summary>
+#
+# ```python
+# images = torch.randn(64, 3, n, n)
+# maps = ...  # what the branch makes of them, (64, channels, n', n'), without gradients
+# differs = ...  # where a map is not like the first one: (64, channels, n', n')
+# changes = ...  # one True or False per position
+# return ...
+# ```
+#
+# </details>
 
 
 # %% answer="input_dependence"
@@ -302,12 +369,6 @@ def input_dependence(branch: nn.Module, n: int) -> tuple[int, int]:
 
 # %% check="input_dependence" points=4
 check.input_dependence(input_dependence)
-### BEGIN HIDDEN TESTS
-for seed, (geometry, side) in enumerate(
-    [((2, 2, 2), 8), ((2, 2, 2), 2), ((3, 2, 2), 6), ((3, 1, 2), 4), ((2, 2, 2), 13)]
-):
-    check.input_dependence_at(input_dependence, geometry, side, seed=530 + seed)
-### END HIDDEN TESTS
 
 # %% claim="blind_sides"
 seen = {n: input_dependence(linear_branch, n) for n in (1, 2, 3, 4, 8, 16, 64)}
@@ -551,11 +612,38 @@ assert max(abs(b - 0.5) for b in best) < 0.1 and min(v.min() for v in signed.val
 # Two repairs: kernel 3 with stride 1 and padding 1 keeps every size, since $2p = k - 1$ (and the window is
 # centred on its pixel); and the sum comes before the ReLU.
 #
-# ### Exercise 4 · The repaired block (4 points, about 10 minutes)
+# ### Exercise 4 · The repaired block (4 points, medium, about 10 minutes)
 #
 # Write `FixedBlock(channels)`: two 3 × 3 convolutions named `conv1` and `conv2`, `channels` to `channels`,
 # that keep the size of any image, and $y = \mathrm{relu}(F(x) + x)$ with a ReLU between the convolutions. No
 # normalisation. A gradient must come back on both paths.
+#
+# <details><summary>Hint 1: a nudge</summary>
+#
+# Exercise 1 again, with two things changed: the layers keep every size, and the ReLU has moved. Where does it stand now?
+#
+# </details>
+#
+# <details><summary>Hint 2: the idea</summary>
+#
+# With kernel 3 and stride 1, $2p = k - 1$ gives the padding. In `forward` the branch ends with its second convolution:
+# add first, and rectify the sum. As before, keep `image` as it is.
+#
+# </details>
+#
+# <details><summary>Hint 3: a skeleton</summary>
+#
+# ```python
+# # in __init__
+# self.conv1 = nn.Conv2d(channels, channels, 3, padding=...)
+# self.conv2 = ...
+#
+# # in forward
+# branch = ...  # conv1, ReLU, conv2
+# return ...
+# ```
+#
+# </details>
 
 
 # %% answer="FixedBlock"
@@ -591,10 +679,6 @@ class FixedBlock(nn.Module):
 
 # %% check="FixedBlock" points=4
 check.FixedBlock(FixedBlock)
-### BEGIN HIDDEN TESTS
-for seed, (channels, height, width) in enumerate([(1, 1, 1), (5, 7, 3), (2, 1, 9), (3, 16, 16)]):
-    check.fixed_block_at(FixedBlock, channels, check.image_of((2, channels, height, width), 540 + seed))
-### END HIDDEN TESTS
 
 # %% claim="every_size_fits"
 torch.manual_seed(CHAPTER_SEED)
@@ -659,12 +743,42 @@ assert outcome(lambda: y.sum().backward()).startswith(
 #
 # $$ y = \mathrm{relu}\big(F(x) + W_s\, x\big) $$
 #
-# ### Exercise 5 · The projection block (4 points, about 12 minutes)
+# ### Exercise 5 · The projection block (4 points, medium, about 12 minutes)
 #
 # Write `ProjectionBlock(c_in, c_out, stride)` with three layers: `conv1` (3 × 3, `c_in` to `c_out`, padding
 # 1, takes the stride), `conv2` (3 × 3, `c_out` to `c_out`, padding 1, stride 1) and `projection` (1 × 1,
 # `c_in` to `c_out`). The image is always projected, also where the shapes agree. Beware of images so small that
 # an addition would broadcast.
+#
+# <details><summary>Hint 1: a nudge</summary>
+#
+# Write down the shapes on both ways for 3 channels of 8 × 8 pixels, `c_out = 6` and `stride = 2`. Which layers have to
+# change the shape?
+#
+# </details>
+#
+# <details><summary>Hint 2: the idea</summary>
+#
+# Two layers take the stride, one on either way: the first convolution of the branch, and the projection. All that was
+# `image` in the sum of Exercise 4 is the projected image now; nothing else happens to it.
+#
+# </details>
+#
+# <details><summary>Hint 3: a skeleton</summary>
+#
+# ```python
+# # in __init__
+# self.conv1 = nn.Conv2d(c_in, c_out, 3, stride=..., padding=1)
+# self.conv2 = nn.Conv2d(..., ..., 3, padding=1)
+# self.projection = nn.Conv2d(c_in, c_out, 1, ...)
+#
+# # in forward
+# branch = ...
+# shortcut = ...
+# return ...
+# ```
+#
+# </details>
 
 
 # %% answer="ProjectionBlock"
@@ -702,14 +816,6 @@ class ProjectionBlock(nn.Module):
 
 # %% check="ProjectionBlock" points=4
 check.ProjectionBlock(ProjectionBlock)
-### BEGIN HIDDEN TESTS
-for seed, (c_in, c_out, stride, side) in enumerate(
-    [(2, 7, 2, 9), (5, 3, 1, 6), (3, 3, 3, 7), (1, 2, 2, 1), (4, 4, 1, 5)]
-):
-    check.projection_block_at(
-        ProjectionBlock, c_in, c_out, stride, check.image_of((2, c_in, side, side), 550 + seed)
-    )
-### END HIDDEN TESTS
 
 # %% claim="cost_of_a_projection"
 count = architectures.parameter_count
