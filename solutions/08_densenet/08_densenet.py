@@ -135,10 +135,34 @@ assert difference < 1e-12
 #                                      └ layer 2 ─    reads k0 + 2k
 # ```
 #
-# ### Exercise 1 · Channels (2 points, about 8 minutes)
+# ### Exercise 1 · Channels (2 points, easy, about 8 minutes)
 #
 # Write `channels(k0, k, L)`: the channels that enter each of the layers $l = 0, \dots, L-1$, and, as the last
 # number, those that leave the block.
+#
+# <details><summary>Hint 1: a nudge</summary>
+#
+# How many numbers does the list have for $L = 0$, a block without any layer? And for $L = 1$?
+#
+# </details>
+#
+# <details><summary>Hint 2: the idea</summary>
+#
+# Layer $l$ reads the block's input and what the $l$ layers before it have appended, $k$ channels each. What leaves the
+# block is what a layer $L$ would read, if there were one.
+#
+# </details>
+#
+# <details><summary>Hint 3: a skeleton</summary>
+#
+# ```python
+# widths = []
+# for layer in range(...):
+#     widths.append(...)
+# return widths
+# ```
+#
+# </details>
 
 
 # %% answer="channels"
@@ -160,10 +184,6 @@ def channels(k0: int, k: int, L: int) -> list[int]:
 
 # %% check="channels" points=2
 check.channels(channels)
-### BEGIN HIDDEN TESTS
-for start, growth, depth in np.random.default_rng(81).integers(2, 20, (4, 3)).tolist():
-    check.channels_at(channels, start, growth, depth)
-### END HIDDEN TESTS
 
 # %% [markdown]
 # The chapter's claim (a) is an *enormous* number of channels on the last layers. DenseNet-121 has 58 layers
@@ -227,11 +247,36 @@ assert sum(connections) == 535 and round(share, 2) == 0.31
 # plain, we leave batch norm out in this exercise and the next; it changes no shape, and comes back when we
 # count.
 #
-# ### Exercise 2 · A dense block (4 points, about 12 minutes)
+# ### Exercise 2 · A dense block (4 points, medium, about 12 minutes)
 #
 # Write `dense_block(x, weights)`. Layer $l$ computes `conv(relu(everything so far))` with `weights[l]`,
 # zero-padded so that height and width stay. Gradients should flow through all of it. The block returns everything: the input's channels first, untouched,
 # then layer 0's, then layer 1's, and so on.
+#
+# <details><summary>Hint 1: a nudge</summary>
+#
+# Take a pencil and two layers: which channels does layer 0 read, which does layer 1, and in what order does the block
+# hand them on?
+#
+# </details>
+#
+# <details><summary>Hint 2: the idea</summary>
+#
+# Let one name hold everything so far. Each layer reads all of it, through a ReLU that leaves it as it is, and what the
+# layer computes is put behind it, along the axis of the channels. Adding up is lesson 5.
+#
+# </details>
+#
+# <details><summary>Hint 3: a skeleton</summary>
+#
+# ```python
+# for each in weights:
+#     new = ...  # ReLU, then a zero-padded convolution, of everything so far
+#     x = ...  # everything so far, now with the new channels behind it
+# return ...
+# ```
+#
+# </details>
 
 
 # %% answer="dense_block"
@@ -255,10 +300,6 @@ def dense_block(x: torch.Tensor, weights: list[torch.Tensor]) -> torch.Tensor:
 
 # %% check="dense_block" points=4
 check.dense_block(dense_block)
-### BEGIN HIDDEN TESTS
-for start, growth, depth, seed in [(5, 2, 3, 811), (2, 4, 2, 812), (6, 6, 1, 813), (1, 1, 6, 814)]:
-    check.dense_block_at(dense_block, start, growth, depth, side=5, seed=seed)
-### END HIDDEN TESTS
 
 # %% [markdown]
 # What happens to gradients? The chapter says of the residual skip that the gradient is "simply multiplied by
@@ -298,9 +339,33 @@ assert torch.allclose(values.square(), 1 + torch.linalg.eigvalsh(lower.T @ lower
 # Between two blocks stands: BN, ReLU, a 1 × 1 convolution that passes on $\lfloor \theta\, m \rfloor$ of $m$
 # channels ($\theta$ is the **compression**, 1/2 in most DenseNets), and an average pooling 2 × 2.
 #
-# ### Exercise 3 · A transition (3 points, about 8 minutes)
+# ### Exercise 3 · A transition (3 points, easy, about 8 minutes)
 #
 # Write `transition(x, weight)`: ReLU, 1 × 1 convolution, average over windows of 2 × 2 pixels.
+#
+# <details><summary>Hint 1: a nudge</summary>
+#
+# Three steps in a row, each a function of `torch.nn.functional`. Which of them changes the channels, which the height and
+# width?
+#
+# </details>
+#
+# <details><summary>Hint 2: the idea</summary>
+#
+# `relu` gives a new tensor and leaves its input alone, `conv2d` with a 1 × 1 kernel mixes channels at every pixel, and
+# `avg_pool2d` takes the size of its window.
+#
+# </details>
+#
+# <details><summary>Hint 3: a skeleton</summary>
+#
+# ```python
+# rectified = ...
+# mixed = ...  # (N, m', H, W)
+# return ...  # (N, m', H / 2, W / 2)
+# ```
+#
+# </details>
 
 
 # %% answer="transition"
@@ -321,10 +386,6 @@ def transition(x: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
 
 # %% check="transition" points=3
 check.transition(transition)
-### BEGIN HIDDEN TESTS
-for shape, outputs, seed in [((3, 6, 4, 4), 3, 821), ((1, 2, 8, 2), 2, 822), ((2, 5, 2, 6), 7, 823)]:
-    check.transition_at(transition, shape, outputs, seed=seed)
-### END HIDDEN TESTS
 
 # %% [markdown]
 # The published order is convolution, then pooling. Both are linear and act on different axes, so they
@@ -371,7 +432,7 @@ print(f"3 x 3 weights of the first block: {weights_in_block:,}")
 assert weights_in_block == 9 * k * (L * k0 + k * L * (L - 1) // 2)
 
 # %% [markdown]
-# ### Exercise 4 · Count a DenseNet (5 points, about 30 minutes)
+# ### Exercise 4 · Count a DenseNet (5 points, hard, about 30 minutes)
 #
 # Write `count_parameters(spec)`, in plain arithmetic, for a spec like the one below. This is everything that
 # a DenseNet consists of; convolutions have no bias, a batch norm has two trainable numbers per channel
@@ -387,6 +448,39 @@ assert weights_in_block == 9 * k * (L * k0 + k * L * (L - 1) // 2)
 # | end | batch norm, linear layer to `classes`, with bias |
 #
 # `layers` holds the number of layers of each block.
+#
+# <details><summary>Hint 1: a nudge</summary>
+#
+# Walk through the table from top to bottom as an image would, with one running total and one number that says how wide the
+# stream is at the moment. Which rows make the stream wider, and which one narrower?
+#
+# </details>
+#
+# <details><summary>Hint 2: the idea</summary>
+#
+# A convolution has (channels in) · (channels out) · (kernel size)² weights, a batch norm two per channel that it *reads*.
+# In a bottleneck the 3 × 3 convolution reads 4 · `growth` channels, whatever the stream holds. A transition comes in front
+# of every block but the first; rounding down is what `int` does to a positive number. Count one small network by hand,
+# then compare row by row.
+#
+# </details>
+#
+# <details><summary>Hint 3: a skeleton</summary>
+#
+# ```python
+# width = spec["stem_channels"]
+# total = ...  # the stem
+# for number, layers in enumerate(spec["layers"]):
+#     if ...:  # a transition stands in front of this block
+#         total += ...
+#         width = ...
+#     for _ in range(layers):
+#         total += ...  # one layer: with a bottleneck, or without
+#         width += ...
+# return total + ...  # the end
+# ```
+#
+# </details>
 
 # %%
 for key, value in asdict(architectures.cifar_densenet_spec(100, 12, bottleneck=True)).items():
@@ -424,16 +518,6 @@ def count_parameters(spec: dict) -> int:
 
 # %% check="count_parameters" points=5
 check.count_parameters(count_parameters)
-### BEGIN HIDDEN TESTS
-check.count_parameters_at(count_parameters, architectures.cifar_densenet_spec(40, 12, False))
-check.count_parameters_at(count_parameters, architectures.densenet_spec(121))
-for first, second, growth, start in np.random.default_rng(84).integers(1, 8, (4, 4)).tolist():
-    for bottleneck, compression, stem in [(True, 0.5, "cifar"), (False, 0.7, "imagenet")]:
-        spec = architectures.DenseNetSpec(
-            (first, second, 2), growth, 2 * start + 1, bottleneck, compression, stem, 10
-        )
-        check.count_parameters_at(count_parameters, spec)
-### END HIDDEN TESTS
 
 # %% [markdown]
 # That was the hard part. Now the machine counts: six networks of the two papers, built and measured. (The
@@ -493,11 +577,36 @@ figures.show(
 # Why so much? Look at what `torch.cat` does: it allocates a *new* tensor and copies everything into it, the
 # old channels too. Autograd keeps them all, because each layer needs its input when gradients are computed.
 #
-# ### Exercise 5 · The price of a naive concatenation (3 points, about 8 minutes)
+# ### Exercise 5 · The price of a naive concatenation (3 points, easy, about 8 minutes)
 #
 # A block of $L$ layers is written as in Exercise 2: behind each layer, one `torch.cat` makes a new float32
 # tensor. Write `concat_bytes(k0, k, L, pixels)`: how many bytes do these $L$ tensors take for one image with
 # `pixels` pixels?
+#
+# <details><summary>Hint 1: a nudge</summary>
+#
+# Which tensor does the first `torch.cat` make, and how many channels does it have? Which one does the last?
+#
+# </details>
+#
+# <details><summary>Hint 2: the idea</summary>
+#
+# The result of the concatenation behind layer $l$ holds everything up to then: the block's input once more, and $k$
+# channels of each of the $l + 1$ layers. Each channel has `pixels` numbers, each number four bytes; add up all $L$ results.
+#
+# </details>
+#
+# <details><summary>Hint 3: a skeleton</summary>
+#
+# ```python
+# total = 0
+# for layer in range(L):
+#     held = ...  # channels of the concatenation behind this layer
+#     total += ...
+# return total
+# ```
+#
+# </details>
 
 
 # %% answer="concat_bytes"
@@ -520,10 +629,6 @@ def concat_bytes(k0: int, k: int, L: int, pixels: int) -> int:
 
 # %% check="concat_bytes" points=3
 check.concat_bytes(concat_bytes)
-### BEGIN HIDDEN TESTS
-for start, growth, depth, pixels in np.random.default_rng(85).integers(1, 40, (5, 4)).tolist():
-    check.concat_bytes_at(concat_bytes, start, growth, depth, pixels)
-### END HIDDEN TESTS
 
 # %% [markdown]
 # The features themselves take $k_0 + kL$ channels: linear in $L$. The copies take $L k_0 + k L(L+1)/2$:
