@@ -248,17 +248,3 @@ def test_relu_mlp_is_torchs():
     np.testing.assert_allclose(
         remedies.relu_mlp(layers, X), net(torch.tensor(X)).detach(), rtol=1e-5, atol=1e-6
     )
-
-
-def test_parameter_gradients_and_set_parameters():
-    net = nn.Linear(2, 1).double()
-    assert training.set_parameters(net, {"weight": np.array([[2.0, 3.0]]), "bias": np.array([1.0])}) is net
-    x, cotangent = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[1.0], [10.0]])
-    assert net(torch.tensor(x)).tolist() == [[9.0], [19.0]]
-    grads = training.parameter_gradients(net, x, cotangent)
-    np.testing.assert_array_equal(grads["weight"], [[31.0, 42.0]])
-    np.testing.assert_array_equal(grads["bias"], [11.0])
-    net.unused = nn.Parameter(torch.ones(3))
-    np.testing.assert_array_equal(training.parameter_gradients(net, x, cotangent)["unused"], np.zeros(3))
-    with pytest.raises(KeyError, match="no parameter is called 'wieght'"):
-        training.set_parameters(net, {"wieght": np.zeros((1, 2))})

@@ -226,11 +226,37 @@ assert factor.min() > 1.5
 # layers that compute the identity. A plain layer computes $\mathrm{relu}(W h + b)$. Which $W$ and $b$ make
 # that $h$, and for which $h$ is it true?
 #
-# ### Exercise 1 · A deep network that equals a shallow one (4 points, about 12 minutes)
+# ### Exercise 1 · A deep network that equals a shallow one (4 points, medium, about 12 minutes)
 #
 # A plain network is given as a list of pairs `(weight, bias)`; every layer but the last ends in a ReLU. Write
 # `embed_identity`: insert layers until there are `depth` hidden ones, so that **no logit changes, not even by
 # rounding**. Each layer that you insert ends in a ReLU too.
+#
+# <details><summary>Hint 1: a nudge</summary>
+#
+# A new layer computes $\mathrm{relu}(W h + b)$ and should give back the $h$ that arrives. That cannot work for every $h$.
+# At which places of a plain network are all features known to be non-negative?
+#
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# Everything behind a ReLU is non-negative, so a further ReLU changes nothing there: insert behind a hidden layer, never in
+# front of the first one or behind the logits. The matrix is the identity of that layer's width, the bias zero, both float32.
+# How many are missing follows from `depth` and from how many hidden layers there are: all pairs but the last.
+#
+# </details>
+# <details><summary>Hint 3: a skeleton</summary>
+#
+# ```python
+# *hidden, head = shallow
+# if ...:
+#     raise ValueError(...)
+# width = ...  # of the last hidden layer
+# identity = ..., ...  # a matrix and a bias, float32
+# return [*hidden, *[identity] * (...), head]  # a new list
+# ```
+#
+# </details>
 
 
 # %% answer="embed_identity"
@@ -260,10 +286,6 @@ def embed_identity(shallow: list, depth: int) -> list:
 
 # %% check="embed_identity" points=4
 check.embed_identity(embed_identity)
-### BEGIN HIDDEN TESTS
-for widths, depth, seed in [((7, 6, 4), 9, 701), ((5, 3, 6, 2), 6, 702), ((3, 8, 2, 4, 3), 24, 703)]:
-    check.embedding_at(embed_identity, widths, depth, seed)
-### END HIDDEN TESTS
 
 # %% [markdown]
 # Now with a network that has learned something. The data for the rest of this lesson, `DIGITS`, are
@@ -306,10 +328,32 @@ assert len(deep) == 25 and np.abs(difference).max() == 0.0
 #
 # $$ h_{k+1} = \mathrm{relu}\bigl(h_k + \underbrace{\mathrm{BN}(W_2\,\mathrm{relu}(\mathrm{BN}(W_1 h_k)))}_{\text{branch } F(h_k)}\bigr). $$
 #
-# ### Exercise 2 · A residual network (5 points, about 12 minutes)
+# ### Exercise 2 · A residual network (5 points, easy, about 12 minutes)
 #
 # The layers are given. Write `forward`: through the stem, through every block, through the head. A branch is
 # a module that you call on $h$.
+#
+# <details><summary>Hint 1: a nudge</summary>
+#
+# The formula above is one round of a loop. Which name carries the stream from one round to the next?
+#
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# Let the stem make $h$ from the features. Each branch in `self.branches` is called on the present $h$; what it gives is added
+# to $h$, the ReLU is applied to the sum, and the result is the next $h$. The head sees only the last one.
+#
+# </details>
+# <details><summary>Hint 3: a skeleton</summary>
+#
+# ```python
+# h = ...  # through the stem
+# for branch in self.branches:
+#     h = ...  # the sum first, then the ReLU
+# return ...  # through the head
+# ```
+#
+# </details>
 
 
 # %% answer="ResidualMLP"
@@ -352,10 +396,6 @@ class ResidualMLP(nn.Module):
 
 # %% check="ResidualMLP" points=5
 check.ResidualMLP(ResidualMLP)
-### BEGIN HIDDEN TESTS
-for sizes, seed in [((5, 7, 4, 4), 711), ((3, 6, 3, 1), 712), ((8, 4, 2, 6), 713)]:
-    check.residual_logits_at(ResidualMLP, sizes, seed)
-### END HIDDEN TESTS
 
 # %% [markdown]
 # Your network, with 12 blocks of 2 layers each. Does it train?
@@ -439,11 +479,33 @@ figures.show(
 # networks come in pairs: those of one seed see the data in the same order at every depth. So we subtract within
 # each seed first; what is left of the scatter is what matters.
 #
-# ### Exercise 3 · The gap and its error (4 points, about 12 minutes)
+# ### Exercise 3 · The gap and its error (4 points, medium, about 12 minutes)
 #
 # Write `degradation_gap`. Degradation is a matter of the *training* loss; the baseline is the shallowest
 # network, wherever in the table it stands. The standard error of the mean of $n$ differences is their
 # standard deviation (with $n - 1$ in the denominator) over $\sqrt{n}$.
+#
+# <details><summary>Hint 1: a nudge</summary>
+#
+# Which row is the baseline? And for each seed: what is subtracted from what, before any mean is taken?
+#
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# `argmin` finds the row of the smallest depth. That row, subtracted from the whole table, gives every network's difference to
+# the baseline *of its own seed*: NumPy lines up the columns by itself. A mean over each row gives the gaps. The spread of the
+# same differences, over the root of how many there are, gives the errors; `std` divides by $n$ unless it is told `ddof=1`.
+#
+# </details>
+# <details><summary>Hint 3: a skeleton</summary>
+#
+# ```python
+# loss = results["train_loss"]  # (depths, seeds)
+# difference = ...  # the same shape; a new array
+# return difference.mean(axis=...), ...
+# ```
+#
+# </details>
 
 
 # %% answer="degradation_gap"
@@ -467,23 +529,6 @@ def degradation_gap(results: dict) -> tuple[np.ndarray, np.ndarray]:
 
 # %% check="degradation_gap" points=4
 check.degradation_gap(degradation_gap)
-### BEGIN HIDDEN TESTS
-from helpers.checks import call, close
-from scipy import stats
-
-random = np.random.default_rng(720)
-for depths, seeds in [([40, 16, 2, 8], 5), ([3, 5], 10), ([30, 20, 10], 2)]:
-    table = {
-        "depth": np.array(depths),
-        "train_loss": random.exponential(size=(len(depths), seeds)),
-        "test_accuracy": random.uniform(size=(len(depths), seeds)),
-    }
-    base = table["train_loss"][depths.index(min(depths))]
-    gaps, errors = call(degradation_gap, table)
-    for row, loss in enumerate(table["train_loss"]):
-        close(gaps[row], loss.mean() - base.mean(), f"the gap at depth {depths[row]}", rtol=1e-9, atol=1e-12)
-        close(errors[row], stats.sem(loss - base), f"the error at depth {depths[row]}", rtol=1e-9, atol=1e-12)
-### END HIDDEN TESTS
 
 # %% varies=true claim="degradation" effect="gap"
 for kind in KINDS:
@@ -678,7 +723,7 @@ figures.show(
 #
 # The last row sounds wrong. If the branch is multiplied by zero, how can it learn?
 #
-# ### Exercise 4 · A gated branch that trains from zero (4 points, about 15 minutes)
+# ### Exercise 4 · A gated branch that trains from zero (4 points, medium, about 15 minutes)
 #
 # Write ReZero's block. It carries $h$ on, whole, and adds the branch $\mathrm{relu}(W h + b)$ times one
 # learned number $\gamma$, called `gate`, that starts at zero. At the start the block is the identity. After
@@ -686,6 +731,30 @@ figures.show(
 #
 # There is a trap. For every $\gamma > 0$ we have $\gamma\,\mathrm{relu}(z) = \mathrm{relu}(\gamma z)$, so
 # there seem to be two ways to write the same block.
+#
+# <details><summary>Hint 1: a nudge</summary>
+#
+# What makes a number one that an optimiser changes? And of the two ways to write the block: which of them has, at
+# $\gamma = 0$, a gradient with respect to $\gamma$?
+#
+# </details>
+# <details><summary>Hint 2: the idea</summary>
+#
+# A tensor becomes a parameter of the module when it is wrapped in `nn.Parameter` and set as an attribute. Write
+# $h + \gamma\, \mathrm{relu}(z)$ and $h + \mathrm{relu}(\gamma z)$ side by side, differentiate both with respect to $\gamma$,
+# and put in $\gamma = 0$: torch takes $\mathrm{relu}'(0) = 0$. Nothing stands around the sum.
+#
+# </details>
+# <details><summary>Hint 3: a skeleton</summary>
+#
+# ```python
+# self.gate = nn.Parameter(...)  # in __init__: one number
+#
+# branch = ...  # in forward: a linear layer, then its ReLU
+# return ...  # the stream, whole, and the branch times the gate
+# ```
+#
+# </details>
 
 
 # %% answer="GatedBlock"
@@ -720,10 +789,6 @@ class GatedBlock(nn.Module):
 
 # %% check="GatedBlock" points=4
 check.GatedBlock(GatedBlock)
-### BEGIN HIDDEN TESTS
-for width, seed, gates in [(5, 731, (1.0, -0.3)), (9, 732, (0.25, 2.0, -1.5)), (2, 733, (-1.0,))]:
-    check.gate_at(GatedBlock, width, seed, gates)
-### END HIDDEN TESTS
 
 # %% [markdown]
 # With $L = \text{loss}$ and $\delta = \partial L/\partial h_{k+1}$ the gradients of your block are
