@@ -124,7 +124,16 @@ NOTHING_FLOWS = (
 IN_PLACE = "The values are right, but the backward pass fails: is a tensor written into that is still needed?"
 CHANGED = "Your function changed its caller's x: an in-place ReLU or `+=` works on the very tensor that it was given."
 PRECISION = "The precision has changed: what comes in as float32 goes out as float32, and float64 as float64."
-HINTS = {backward.FAILS: IN_PLACE, backward.UNREACHED: WEIGHTS_CUT}
+HINTS = {
+    backward.FAILS: IN_PLACE,
+    **{
+        backward.GRADIENT.format(
+            each
+        ): f"The values are right, but a gradient is not: somewhere a path is cut. {CUT}"
+        for each in ("x", "weight", *(f"weights[{layer}]" for layer in range(5)))
+    },
+    backward.UNREACHED: WEIGHTS_CUT,
+}
 
 NEW = "functional.conv2d(functional.relu(x), weight, padding=1)"
 JOIN = "torch.cat((x, new), dim=1)"
@@ -171,8 +180,8 @@ DENSE_BLOCK = changed(
     ("ReLU before and behind", NEW, f"functional.relu({NEW})",
      "There is a second ReLU behind the convolution: what a layer adds should keep its negative values."),
     ("no padding", ", padding=1", "",
-     "Without padding a 3 x 3 convolution shrinks the maps, and they do not fit side by side any more: zeros around "
-     "them keep height and width."),
+     "What the convolution gives does not fit beside the stream, its height and width are others: how many zeros around a map "
+     "keep them where the kernel is 3 x 3?"),
     ("ignores every layer but the first", "in weights", "in weights[:1]",
      "Only the first layer is there: each of the weights makes a slab of its own."),
     ("ignores the last layer", "in weights", "in weights[:-1]",

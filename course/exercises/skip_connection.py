@@ -74,7 +74,17 @@ CHANGED = (
 CONCATENATED = "Concatenation is the other kind of skip (lesson 8); here we add."
 TWICE = "The branch was added to itself. Which of your names still holds the image?"
 SUBTRACTED = "The input is subtracted where it should be added."
-HINTS = {probes.FAILS: IN_PLACE, probes.UNREACHED: UNREACHED}
+STARTS_AT_ZERO = "A layer's weights start as zeros: leave torch's initialisation as it is."
+CUT = f"{VALUES} the gradients are not: somewhere a path is cut (`.detach()`, `.data`, `torch.no_grad()`), or counted twice."
+HINTS = {
+    "the weights that start at zero": STARTS_AT_ZERO,
+    probes.FAILS: IN_PLACE,
+    **{
+        probes.GRADIENT.format(each): CUT
+        for each in ("the image", "conv1.weight", "conv2.weight", "projection.weight")
+    },
+    probes.UNREACHED: UNREACHED,
+}
 NO_GRAD = ("def forward(self", "@torch.no_grad()\n    def forward(self")
 
 
@@ -86,6 +96,10 @@ def _frozen(layer, image):
 # SkipConnection ------------------------------------------------------------------------------------------------------
 
 SUM = "return x + image"
+DIFFER = (
+    "Branch and image differ in shape where they should fit: does the image go through both convolutions, and are these as "
+    "the chapter made them?"
+)
 GIVEN = "The chapter's layers are not as they were: leave `__init__` as it was given."
 
 SKIP_CONNECTION = changed(
@@ -117,7 +131,8 @@ SKIP_CONNECTION = changed(
       for layer, x in [("conv_layer1", "image"), ("conv_layer2", "x")]),
     ("no return", SUM, "x + image", ""),
     ("another padding", "nn.Conv2d(6, 3, 2, stride=2, padding=2)", "nn.Conv2d(6, 3, 2, stride=2, padding=1)",
-     f"Branch and image differ in size where they should fit. {GIVEN}"),
+     DIFFER),
+    ("one convolution only", "x = self.conv_layer2(x)", "", DIFFER),
 )  # fmt: skip
 
 SkipConnection = Exercise(
@@ -414,7 +429,6 @@ INNER = "self.conv2(torch.relu(self.conv1(image)))"
 BRANCH_ALONE = "The addition is missing: this is the branch alone."
 KEEP_SIZE = "Kernel, stride and padding of both convolutions must keep every size."
 BROADCAST = f"A side of 1 was broadcast to the size of the branch, without a word. {KEEP_SIZE}"
-STARTS_AT_ZERO = "A layer's weights start as zeros: leave torch's initialisation as it is."
 
 
 def _he(shortcut):
@@ -500,7 +514,7 @@ FixedBlock = Exercise(
         ]
     ],
     **FLOAT32,
-    hints=HINTS | {"the layers": TWO_LAYERS, "the weights that start at zero": STARTS_AT_ZERO},
+    hints=HINTS | {"the layers": TWO_LAYERS},
     mistakes=[
         *FIXED,
         *_he("image"),
@@ -609,7 +623,7 @@ ProjectionBlock = Exercise(
         ]
     ],
     **FLOAT32,
-    hints=HINTS | {"the layers": THREE_LAYERS, "the weights that start at zero": STARTS_AT_ZERO},
+    hints=HINTS | {"the layers": THREE_LAYERS},
     mistakes=[
         *PROJECTION,
         *_he("self.projection(image)"),

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from helpers import blocks
-from helpers.checks.core import beside, call, expect, shown
+from helpers.checks.core import beside, call, expect
 from helpers.checks.probes import CONDUCT, conduct, conduct_beside, drawn
 
 FAILS = "the backward pass"
+GRADIENT = "the gradient with respect to {}"
 UNREACHED = "the parameters that no gradient reaches"
 
 
@@ -36,7 +37,8 @@ def block(
         part -> value: shapes of the weights, output, conduct, gradients of the image and of each parameter.
     """
     made = call(answer, *args)
-    start = beside(answer, fill, made, seed, bias)
+    start = call(beside, answer, fill, made, seed, bias)
+    expect(start, "What you make should be a torch module: is it a class with nn.Module in parentheses?")
     output = call(made, filled("image", shape, seed))
     seen = {**start, "the output": output}
     return (
@@ -47,10 +49,9 @@ def block(
 
 
 def fill(module: nn.Module, seed: int, bias: float) -> dict[str, Any]:
-    """Fill parameters by name, and tell how they were before: shapes, and which weights are all zero."""
-    expect(
-        isinstance(module, nn.Module), f"The block should be a torch module, but yours is {shown(module)}."
-    )
+    """Fill parameters by name, and tell how they were before: shapes, and which weights are all zero; {} if there are none."""
+    if not isinstance(module, nn.Module):
+        return {}
     named = dict(module.named_parameters())
     weights = {name: p for name, p in named.items() if name.endswith("weight")}
     start = {
@@ -100,8 +101,7 @@ def backward(run: Callable[[], Tensor], named: Mapping[str, Tensor], seed: int) 
         return {FAILS: type(error).__name__}
     arrived = {name: g for name in named if (g := found.get(name)) is not None}
     gradients = {
-        f"the gradient with respect to {name}": arrived.get(name, torch.zeros_like(p)).detach()
-        for name, p in named.items()
+        GRADIENT.format(name): arrived.get(name, torch.zeros_like(p)).detach() for name, p in named.items()
     }
     return {FAILS: "runs", **gradients, UNREACHED: [name for name in list(named)[1:] if name not in arrived]}
 
