@@ -164,7 +164,8 @@ def _multiplied_out(n, g):
     carried, g = [Fraction(1)], Fraction(g)
     for _ in range(n):
         carried = [past + g * through for past, through in zip([*carried, 0], [0, *carried], strict=True)]
-    return np.array([float(each / sum(carried)) for each in carried])
+    total = sum(carried)
+    return np.array([float(each / total) for each in carried])
 
 
 START, COUNT = "carried = np.array", "math.comb(n, k)"
