@@ -421,7 +421,7 @@ assert factors[-1.0] < 1e-15 and factors[1.0] == 2.0 and factors[0.0] == 1.0
 # <details><summary>Hint 3: a skeleton</summary>
 #
 # ```python
-# if w <= 1:
+# if ...:  # the state dies out, or creeps to 0
 #     return ...
 # fixed_point = ...  # the positive one
 # return w * ...
