@@ -34,7 +34,6 @@ __all__ = [
     "case",
     "changed",
     "conduct",
-    "edited",
     "exercises",
     "hidden",
     "listed",
@@ -209,6 +208,11 @@ def case(
     return Case(args, what=what, **options)
 
 
+def conduct(*args: Any, what: str = "the answer", **options: Any) -> Case:
+    """Ask how a function behaves beside its result: arguments kept, no marks of autograd, nothing printed, no memory."""
+    return case(*args, probe=probes.conduct, what=what, **options)
+
+
 def changed(*rows: Sequence[str]) -> list[Mistake]:
     """Write down mistakes that change the solution, one a row.
 
@@ -221,26 +225,6 @@ def changed(*rows: Sequence[str]) -> list[Mistake]:
     return [
         Mistake(title, edits=list(zip(edits[::2], edits[1::2], strict=True)), hint=hint)
         for title, *edits, hint in rows
-    ]
-
-
-def conduct(*args: Any, what: str = "the answer", **options: Any) -> Case:
-    """Ask how a function behaves beside its result: arguments kept, no marks of autograd, nothing printed, no memory."""
-    return case(*args, probe=probes.conduct, what=what, **options)
-
-
-def edited(*rows: Sequence[str]) -> list[Mistake]:
-    """Make mistakes from a table.
-
-    Args:
-        *rows: title, hint, then what is changed in the solution: old, new, and perhaps more such pairs.
-
-    Returns:
-        One mistake a row.
-    """
-    return [
-        Mistake(title, edits=list(zip(changes[::2], changes[1::2], strict=True)), hint=hint)
-        for title, hint, *changes in rows
     ]
 
 
@@ -261,8 +245,8 @@ def listed(table: str, old: str = "") -> list[Mistake]:
         for lines, hint in groups
         for line in lines.splitlines()
     ]
-    return edited(
-        *((title, hint, *(change if change[1:] else (old, *change))) for (title, *change), hint in cells)
+    return changed(
+        *((title, *(change if change[1:] else (old, *change)), hint) for (title, *change), hint in cells)
     )
 
 
