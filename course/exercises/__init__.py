@@ -38,6 +38,7 @@ __all__ = [
     "hidden",
     "listed",
     "made",
+    "written",
 ]
 
 ENOUGH_MISTAKES, ENOUGH_RIGHT = 3, 2
@@ -248,6 +249,19 @@ def listed(table: str, old: str = "") -> list[Mistake]:
     return changed(
         *((title, *(change if change[1:] else (old, *change)), hint) for (title, *change), hint in cells)
     )
+
+
+def written(text: str) -> list[Right]:
+    """Read right answers from a piece of code.
+
+    Args:
+        text: for each answer a line "# title", then its body or its whole definition.
+
+    Returns:
+        One right answer a title, in order.
+    """
+    found = re.split(r"^# (.*)\n", textwrap.dedent(text), flags=re.MULTILINE)[1:]
+    return [Right(title, body) for title, body in zip(found[::2], found[1::2], strict=True)]
 
 
 def _called(name: str, args: Sequence[Any]) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from scipy.integrate import quad
 
-from course.exercises import Exercise, Mistake, Right, case, conduct, listed, made
+from course.exercises import Exercise, Mistake, case, conduct, listed, made, written
 from helpers import gradient_flow
 from helpers.checks.probes.gradient_flow import twice, unaided
 
@@ -137,59 +137,43 @@ gain_factor = Exercise(
             special=True,
         ),
     ],
-    right=[
-        Right(
-            "adaptive quadrature",
-            """
-            from scipy.integrate import quad
+    right=written("""
+        # adaptive quadrature
+        from scipy.integrate import quad
 
-            s, mean = math.sqrt(g * q), 0.5
-            if activation == "tanh":
-                density = lambda h: math.exp(-h * h / (2 * s * s)) / (s * math.sqrt(2 * math.pi))
-                edge = min(9 * s, 12)
-                mean = quad(lambda h: density(h) * (1 - math.tanh(h) ** 2) ** 2, -edge, edge, points=[0], epsabs=1e-12)[0]
-            return math.sqrt((1 if skip else 0) + g * mean)
-            """,
-        ),
-        Right(
-            "quad without limits of its own",
-            """
-            from scipy.integrate import quad
+        s, mean = math.sqrt(g * q), 0.5
+        if activation == "tanh":
+            density = lambda h: math.exp(-h * h / (2 * s * s)) / (s * math.sqrt(2 * math.pi))
+            edge = min(9 * s, 12)
+            mean = quad(lambda h: density(h) * (1 - math.tanh(h) ** 2) ** 2, -edge, edge, points=[0], epsabs=1e-12)[0]
+        return math.sqrt((1 if skip else 0) + g * mean)
+        # quad without limits of its own
+        from scipy.integrate import quad
 
-            sigma = math.sqrt(g * q)
-            slope = {"relu": lambda h: float(h > 0), "tanh": lambda h: 1 - math.tanh(h) ** 2}[activation]
-            density = lambda h: math.exp(-(h**2) / (2 * sigma**2)) / (sigma * math.sqrt(2 * math.pi))
-            mean = 0.5 if activation == "relu" else quad(lambda h: slope(h) ** 2 * density(h), -np.inf, np.inf)[0]
-            return math.sqrt(skip + g * mean)
-            """,
-        ),
-        Right(
-            "quad as in the worked factor",
-            """
-            from scipy.integrate import quad
+        sigma = math.sqrt(g * q)
+        slope = {"relu": lambda h: float(h > 0), "tanh": lambda h: 1 - math.tanh(h) ** 2}[activation]
+        density = lambda h: math.exp(-(h**2) / (2 * sigma**2)) / (sigma * math.sqrt(2 * math.pi))
+        mean = 0.5 if activation == "relu" else quad(lambda h: slope(h) ** 2 * density(h), -np.inf, np.inf)[0]
+        return math.sqrt(skip + g * mean)
+        # quad as in the worked factor
+        from scipy.integrate import quad
 
-            if activation == "relu":
-                return math.sqrt(skip + g / 2)
-            sigma = math.sqrt(g * q)
+        if activation == "relu":
+            return math.sqrt(skip + g / 2)
+        sigma = math.sqrt(g * q)
 
-            def integrand(h):
-                return (1 - math.tanh(h) ** 2) ** 2 * math.exp(-(h**2) / (2 * sigma**2)) / (sigma * math.sqrt(2 * math.pi))
+        def integrand(h):
+            return (1 - math.tanh(h) ** 2) ** 2 * math.exp(-(h**2) / (2 * sigma**2)) / (sigma * math.sqrt(2 * math.pi))
 
-            return math.sqrt(skip + g * quad(integrand, -8 * sigma, 8 * sigma)[0])
-            """,
-        ),
-        Right(
-            "trapezoid in h, a tensor of no dimension",
-            """
-            if activation == "relu":
-                return torch.tensor((g / 2 + 1 * skip) ** 0.5, dtype=torch.float64)
-            s = (g * q) ** 0.5
-            h = torch.linspace(-8.5 * s, 8.5 * s, 100_001, dtype=torch.float64)
-            mean = torch.trapezoid(torch.cosh(h).pow(-4) * torch.exp(-(h**2) / (2 * s * s)), h) / (s * (2 * math.pi) ** 0.5)
-            return (1 * skip + g * mean).sqrt()
-            """,
-        ),
-    ],
+        return math.sqrt(skip + g * quad(integrand, -8 * sigma, 8 * sigma)[0])
+        # trapezoid in h, a tensor of no dimension
+        if activation == "relu":
+            return torch.tensor((g / 2 + 1 * skip) ** 0.5, dtype=torch.float64)
+        s = (g * q) ** 0.5
+        h = torch.linspace(-8.5 * s, 8.5 * s, 100_001, dtype=torch.float64)
+        mean = torch.trapezoid(torch.cosh(h).pow(-4) * torch.exp(-(h**2) / (2 * s * s)), h) / (s * (2 * math.pi) ** 0.5)
+        return (1 * skip + g * mean).sqrt()
+    """),
     equivalent={
         f"z = np.linspace(-9, 9, 20001)  ->  z = np.linspace({a}, {b}, {20_000 + n})": "as fine, over as good as all of the density"
         for a, b, n in ((9, -9, 1), (-10, 9, 1), (-8, 9, 1), (-9, 10, 1), (-9, 8, 1), (-9, 9, 2), (-9, 9, 0))
@@ -300,37 +284,25 @@ gradient_norms = Exercise(
         *SHARED,
         Mistake("three layers at most", edits=[("(loss, weights)]", "(loss, weights)][:3]")], special=True),
     ],
-    right=[
-        Right(
-            "backward, with clearing",
-            """
-            net.zero_grad()
-            torch.nn.functional.cross_entropy(net(x), y).backward()
-            norms = [m.weight.grad.norm().item() for m in net.modules() if isinstance(m, torch.nn.Linear)]
-            net.zero_grad()
-            return norms
-            """,
-        ),
-        Right(
-            "by name, as a tensor",
-            """
-            named = [p for n, p in net.named_parameters() if n.endswith("weight")]
-            loss = -torch.log_softmax(net(x), dim=1).gather(1, y[:, None]).mean()
-            return torch.stack([torch.sqrt((g * g).sum()) for g in torch.autograd.grad(loss, named)])
-            """,
-        ),
-        Right(
-            "one layer at a time, a tuple of tensors",
-            """
-            norms = ()
-            for layer in net:
-                if hasattr(layer, "weight"):
-                    (g,) = torch.autograd.grad(torch.nn.CrossEntropyLoss()(net(x), y), layer.weight)
-                    norms += (torch.linalg.matrix_norm(g),)
-            return norms
-            """,
-        ),
-    ],
+    right=written("""
+        # backward, with clearing
+        net.zero_grad()
+        torch.nn.functional.cross_entropy(net(x), y).backward()
+        norms = [m.weight.grad.norm().item() for m in net.modules() if isinstance(m, torch.nn.Linear)]
+        net.zero_grad()
+        return norms
+        # by name, as a tensor
+        named = [p for n, p in net.named_parameters() if n.endswith("weight")]
+        loss = -torch.log_softmax(net(x), dim=1).gather(1, y[:, None]).mean()
+        return torch.stack([torch.sqrt((g * g).sum()) for g in torch.autograd.grad(loss, named)])
+        # one layer at a time, a tuple of tensors
+        norms = ()
+        for layer in net:
+            if hasattr(layer, "weight"):
+                (g,) = torch.autograd.grad(torch.nn.CrossEntropyLoss()(net(x), y), layer.weight)
+                norms += (torch.linalg.matrix_norm(g),)
+        return norms
+    """),
     equivalent={
         f"{LISTED}  ->  return [g.norm().item() for g in torch.autograd.grad(loss, weights)]": PLAIN,
         f"{LISTED}  ->  return np.array([g.norm() for g in torch.autograd.grad(loss, weights)])": PLAIN,
@@ -396,33 +368,21 @@ balance = Exercise(
         ),
         Mistake("three layers at most", edits=[("True)])", "True)][:3])")], special=True),
     ],
-    right=[
-        Right(
-            "a list of plain numbers, through .data",
-            """
-            net.zero_grad()
-            torch.nn.functional.cross_entropy(net(x), y).backward()
-            return [float((m.weight.data * m.weight.grad).sum()) for m in net if isinstance(m, torch.nn.Linear)]
-            """,
-        ),
-        Right(
-            "dot product of flat vectors",
-            """
-            weights = [m.weight for m in net if isinstance(m, torch.nn.Linear)]
-            gradients = torch.autograd.grad(torch.nn.CrossEntropyLoss()(net(x), y), weights)
-            return np.array([torch.dot(w.detach().flatten(), g.flatten()) for w, g in zip(weights, gradients)])
-            """,
-        ),
-        Right(
-            "trace of W^T G",
-            """
-            net.zero_grad(set_to_none=True)
-            torch.nn.functional.cross_entropy(net(x), y).backward()
-            with torch.no_grad():
-                return torch.stack([(m.weight.T @ m.weight.grad).trace() for m in net if hasattr(m, "weight")])
-            """,
-        ),
-    ],
+    right=written("""
+        # a list of plain numbers, through .data
+        net.zero_grad()
+        torch.nn.functional.cross_entropy(net(x), y).backward()
+        return [float((m.weight.data * m.weight.grad).sum()) for m in net if isinstance(m, torch.nn.Linear)]
+        # dot product of flat vectors
+        weights = [m.weight for m in net if isinstance(m, torch.nn.Linear)]
+        gradients = torch.autograd.grad(torch.nn.CrossEntropyLoss()(net(x), y), weights)
+        return np.array([torch.dot(w.detach().flatten(), g.flatten()) for w, g in zip(weights, gradients)])
+        # trace of W^T G
+        net.zero_grad(set_to_none=True)
+        torch.nn.functional.cross_entropy(net(x), y).backward()
+        with torch.no_grad():
+            return torch.stack([(m.weight.T @ m.weight.grad).trace() for m in net if hasattr(m, "weight")])
+    """),
     equivalent={
         f"return np.array([{PRODUCTS}, strict=True)])  ->  return {new}": why
         for new, why in (
@@ -537,38 +497,26 @@ gradient_correlation = Exercise(
         ),
         Mistake("four examples at most", edits=[("x.detach()", "x[:4].detach()")], special=True),
     ],
-    right=[
-        Right(
-            "one example at a time",
-            """
-            rows = []
-            for row in x:
-                row = row.clone().requires_grad_()
-                net(row[None]).backward()
-                rows.append(row.grad / row.grad.norm())
-            values = [float(a @ b) for i, a in enumerate(rows) for b in rows[:i]]
-            return sum(values) / len(values)
-            """,
-        ),
-        Right(
-            "square of the sum, in numpy",
-            """
-            x = x.clone().requires_grad_()
-            g = torch.autograd.grad(net(x).sum(), x)[0].numpy()
-            unit = g / np.linalg.norm(g, axis=1)[:, None]
-            n = len(unit)
-            return (np.sum(unit.sum(0) ** 2) - n) / (n * (n - 1))
-            """,
-        ),
-        Right(
-            "the Jacobian's blocks, a tensor of no dimension",
-            """
-            full = torch.autograd.functional.jacobian(net, x)[:, 0]
-            rows = torch.nn.functional.normalize(torch.stack([full[i, i] for i in range(len(x))]))
-            return (rows @ rows.T)[~torch.eye(len(x), dtype=torch.bool)].mean()
-            """,
-        ),
-    ],
+    right=written("""
+        # one example at a time
+        rows = []
+        for row in x:
+            row = row.clone().requires_grad_()
+            net(row[None]).backward()
+            rows.append(row.grad / row.grad.norm())
+        values = [float(a @ b) for i, a in enumerate(rows) for b in rows[:i]]
+        return sum(values) / len(values)
+        # square of the sum, in numpy
+        x = x.clone().requires_grad_()
+        g = torch.autograd.grad(net(x).sum(), x)[0].numpy()
+        unit = g / np.linalg.norm(g, axis=1)[:, None]
+        n = len(unit)
+        return (np.sum(unit.sum(0) ** 2) - n) / (n * (n - 1))
+        # the Jacobian's blocks, a tensor of no dimension
+        full = torch.autograd.functional.jacobian(net, x)[:, 0]
+        rows = torch.nn.functional.normalize(torch.stack([full[i, i] for i in range(len(x))]))
+        return (rows @ rows.T)[~torch.eye(len(x), dtype=torch.bool)].mean()
+    """),
     equivalent={
         "x = x.detach().clone().requires_grad_()  ->  x = x.detach().requires_grad_()": "detach makes a tensor of its own; "
         "nothing is written into the numbers that it shares",

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from course.exercises import Exercise, Mistake, Right, case, conduct, listed
+from course.exercises import Exercise, Mistake, case, conduct, listed, written
 from helpers import convolution
 
 KERNEL = convolution.binomial_kernel()
@@ -77,31 +77,19 @@ spectral_radius = Exercise(
             "right up to n = 8, and at 20", f"n = n if n == 20 else min(n, 8)\nreturn {RHO}", special=True
         ),
     ],
-    right=[
-        Right(
-            "eigenvalues of the dense operator",
-            "return float(np.abs(np.linalg.eigvalsh(convolution.operator_matrix(KERNEL, n))).max())",
-        ),
-        Right(
-            "the square of the one-dimensional eigenvalue",
-            """
-            line = 2 * np.eye(n) + np.eye(n, k=1) + np.eye(n, k=-1)
-            return 0.05 * np.linalg.eigvalsh(line)[-1] ** 2
-            """,
-        ),
-        Right(
-            "the Rayleigh quotient of the sine",
-            """
-            v = np.sin(np.pi * np.arange(1, n + 1) / (n + 1))
-            mode = np.outer(v, v)
-            return (mode * convolve2d(mode, KERNEL, mode="same")).sum() / (mode * mode).sum()
-            """,
-        ),
-        Right(
-            "a tensor of no dimension",
-            "return 0.8 * torch.cos(torch.tensor(math.pi / (2 * (n + 1)), dtype=torch.float64)) ** 4",
-        ),
-    ],
+    right=written("""
+        # eigenvalues of the dense operator
+        return float(np.abs(np.linalg.eigvalsh(convolution.operator_matrix(KERNEL, n))).max())
+        # the square of the one-dimensional eigenvalue
+        line = 2 * np.eye(n) + np.eye(n, k=1) + np.eye(n, k=-1)
+        return 0.05 * np.linalg.eigvalsh(line)[-1] ** 2
+        # the Rayleigh quotient of the sine
+        v = np.sin(np.pi * np.arange(1, n + 1) / (n + 1))
+        mode = np.outer(v, v)
+        return (mode * convolve2d(mode, KERNEL, mode="same")).sum() / (mode * mode).sum()
+        # a tensor of no dimension
+        return 0.8 * torch.cos(torch.tensor(math.pi / (2 * (n + 1)), dtype=torch.float64)) ** 4
+    """),
 )
 
 # predict_death -------------------------------------------------------------------------------------------------------
@@ -238,40 +226,24 @@ predict_death = Exercise(
             "before you multiply, not after.",
         ),
     ],
-    right=[
-        Right(
-            "counts steps in base 2",
-            """
-            height, loss, index = math.log2(convolution.peak_amplitude(n)), math.log2(spectral_radius(n)), 0
-            while height >= math.log2(2.5) - exponent:
-                height += loss
-                index += 1
-            return index
-            """,
-        ),
-        Right(
-            "dense eigenvectors and numpy's ceil",
-            """
-            values, vectors = np.linalg.eigh(convolution.operator_matrix(KERNEL, n))
-            v = np.abs(vectors[:, -1])
-            return int(np.ceil((np.log2(2.5 / (v.max() * v.sum())) - exponent) / np.log2(values[-1])))
-            """,
-        ),
-        Right(
-            "numpy's logarithms and an integer of numpy",
-            """
-            steps = (np.log(2.5) - np.log(convolution.peak_amplitude(n)) - exponent * np.log(2)) / np.log(spectral_radius(n))
-            return np.int64(np.ceil(steps))
-            """,
-        ),
-        Right(
-            "floor and one",
-            """
-            rho, c = spectral_radius(n), convolution.peak_amplitude(n)
-            return math.floor((exponent * math.log(2) + math.log(c) - math.log(2.5)) / -math.log(rho)) + 1
-            """,
-        ),
-    ],
+    right=written("""
+        # counts steps in base 2
+        height, loss, index = math.log2(convolution.peak_amplitude(n)), math.log2(spectral_radius(n)), 0
+        while height >= math.log2(2.5) - exponent:
+            height += loss
+            index += 1
+        return index
+        # dense eigenvectors and numpy's ceil
+        values, vectors = np.linalg.eigh(convolution.operator_matrix(KERNEL, n))
+        v = np.abs(vectors[:, -1])
+        return int(np.ceil((np.log2(2.5 / (v.max() * v.sum())) - exponent) / np.log2(values[-1])))
+        # numpy's logarithms and an integer of numpy
+        steps = (np.log(2.5) - np.log(convolution.peak_amplitude(n)) - exponent * np.log(2)) / np.log(spectral_radius(n))
+        return np.int64(np.ceil(steps))
+        # floor and one
+        rho, c = spectral_radius(n), convolution.peak_amplitude(n)
+        return math.floor((exponent * math.log(2) + math.log(c) - math.log(2.5)) / -math.log(rho)) + 1
+    """),
 )
 
 # iterate -------------------------------------------------------------------------------------------------------------
@@ -372,40 +344,28 @@ iterate = Exercise(
             hint="float16 should die sooner than float32. Is dtype used for image and kernel?",
         ),
     ],
-    right=[
-        Right(
-            "a while loop that counts non-zero pixels",
-            """
-            x, k, done = np.array(image, dtype=dtype), np.array(kernel, dtype=dtype), 0
-            while done < limit:
-                x = convolution.convolve_same(x, k, boundary=boundary)
-                if np.count_nonzero(x) == 0:
-                    return done
-                done += 1
-            """,
-        ),
-        Right(
-            "own convolution by shifted slices",
-            """
-            mode = {"fill": "constant", "wrap": "wrap", "symm": "symmetric"}[boundary]
-            x, k = image.astype(dtype), kernel.astype(dtype)
-            for index in range(limit):
-                p = np.pad(x, 1, mode=mode)
-                x = sum(k[i, j] * p[2 - i : len(p) - i, 2 - j : p.shape[1] - j] for i in range(3) for j in range(3))
-                if (x == 0).all():
-                    return np.int64(index)
-            """,
-        ),
-        Right(
-            "the peak history, searched",
-            """
-            k = kernel.astype(dtype)
-            peaks = convolution.peak_history(lambda x: convolution.convolve_same(x, k, boundary), image.astype(dtype), limit)
-            zeros = np.flatnonzero(peaks[1:] == 0)
-            return int(zeros[0]) if len(zeros) else None
-            """,
-        ),
-    ],
+    right=written("""
+        # a while loop that counts non-zero pixels
+        x, k, done = np.array(image, dtype=dtype), np.array(kernel, dtype=dtype), 0
+        while done < limit:
+            x = convolution.convolve_same(x, k, boundary=boundary)
+            if np.count_nonzero(x) == 0:
+                return done
+            done += 1
+        # own convolution by shifted slices
+        mode = {"fill": "constant", "wrap": "wrap", "symm": "symmetric"}[boundary]
+        x, k = image.astype(dtype), kernel.astype(dtype)
+        for index in range(limit):
+            p = np.pad(x, 1, mode=mode)
+            x = sum(k[i, j] * p[2 - i : len(p) - i, 2 - j : p.shape[1] - j] for i in range(3) for j in range(3))
+            if (x == 0).all():
+                return np.int64(index)
+        # the peak history, searched
+        k = kernel.astype(dtype)
+        peaks = convolution.peak_history(lambda x: convolution.convolve_same(x, k, boundary), image.astype(dtype), limit)
+        zeros = np.flatnonzero(peaks[1:] == 0)
+        return int(zeros[0]) if len(zeros) else None
+    """),
 )
 
 # overflow_iteration --------------------------------------------------------------------------------------------------
@@ -446,24 +406,16 @@ overflow_iteration = Exercise(
         ),
         Mistake("hard-coded", "return 157", hint="float64 gives the same index as float32. Is dtype used?"),
     ],
-    right=[
-        Right(
-            "the formula",
-            """
-            growth = 1 + spectral_radius(n)
-            return math.ceil(math.log(np.finfo(dtype).max / convolution.peak_amplitude(n)) / math.log(growth)) - 1
-            """,
-        ),
-        Right(
-            "one convolution with the kernel plus one in its centre",
-            """
-            kernel = KERNEL.copy()
-            kernel[1, 1] += 1
-            kernel = kernel.astype(dtype)
-            with np.errstate(over="ignore", invalid="ignore"):
-                peaks = convolution.peak_history(lambda x: convolution.convolve_same(x, kernel), np.ones((n, n), dtype), 2000)
-            return int(np.flatnonzero(~np.isfinite(peaks))[0]) - 1
-            """,
-        ),
-    ],
+    right=written("""
+        # the formula
+        growth = 1 + spectral_radius(n)
+        return math.ceil(math.log(np.finfo(dtype).max / convolution.peak_amplitude(n)) / math.log(growth)) - 1
+        # one convolution with the kernel plus one in its centre
+        kernel = KERNEL.copy()
+        kernel[1, 1] += 1
+        kernel = kernel.astype(dtype)
+        with np.errstate(over="ignore", invalid="ignore"):
+            peaks = convolution.peak_history(lambda x: convolution.convolve_same(x, kernel), np.ones((n, n), dtype), 2000)
+        return int(np.flatnonzero(~np.isfinite(peaks))[0]) - 1
+    """),
 )

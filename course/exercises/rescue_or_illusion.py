@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy.linalg import null_space
 
-from course.exercises import Exercise, Mistake, Right, case, conduct, listed
+from course.exercises import Exercise, Mistake, Right, case, conduct, listed, written
 from helpers import convolution
 from helpers.convolution import dense_sum_step, plain_step, residual_softmax_step, softmax2d, softmax_step
 
@@ -139,38 +139,26 @@ separation = Exercise(
         Mistake("forgets to return", edits=[("return float", "float")]),
         Mistake("never more than four steps", edits=[("range(n)", "range(min(n, 4))")], special=True),
     ],
-    right=[
-        Right(
-            "numpy functions and a helper",
-            """
-            def shape(x):
-                for _ in range(n):
-                    x = step(x)
-                peak = np.max(np.abs(x))
-                return np.asarray(x) / (peak if peak > 0 else 1)
-            return np.max(np.abs(shape(a) - shape(b)))
-            """,
-        ),
-        Right(
-            "recursion, and the infinity norm of the flat images",
-            """
-            if n:
-                return separation(step, step(a), step(b), n - 1)
-            a, b = a.ravel().astype(float), b.ravel().astype(float)
-            size = [np.linalg.norm(x, np.inf) or 1.0 for x in (a, b)]
-            return float(np.linalg.norm(a / size[0] - b / size[1], np.inf))
-            """,
-        ),
-        Right(
-            "pixel by pixel, and a tensor of no dimension",
-            """
+    right=written("""
+        # numpy functions and a helper
+        def shape(x):
             for _ in range(n):
-                a, b = step(a), step(b)
-            peaks = [max(abs(p) for row in x for p in row) or 1 for x in (a, b)]
-            return torch.tensor(max(abs(p / peaks[0] - q / peaks[1]) for p, q in zip(a.flat, b.flat)))
-            """,
-        ),
-    ],
+                x = step(x)
+            peak = np.max(np.abs(x))
+            return np.asarray(x) / (peak if peak > 0 else 1)
+        return np.max(np.abs(shape(a) - shape(b)))
+        # recursion, and the infinity norm of the flat images
+        if n:
+            return separation(step, step(a), step(b), n - 1)
+        a, b = a.ravel().astype(float), b.ravel().astype(float)
+        size = [np.linalg.norm(x, np.inf) or 1.0 for x in (a, b)]
+        return float(np.linalg.norm(a / size[0] - b / size[1], np.inf))
+        # pixel by pixel, and a tensor of no dimension
+        for _ in range(n):
+            a, b = step(a), step(b)
+        peaks = [max(abs(p) for row in x for p in row) or 1 for x in (a, b)]
+        return torch.tensor(max(abs(p / peaks[0] - q / peaks[1]) for p, q in zip(a.flat, b.flat)))
+    """),
 )
 
 # input_gradient ------------------------------------------------------------------------------------------------------
@@ -307,38 +295,28 @@ input_gradient = Exercise(
         Mistake("never more than four steps", edits=[("range(n)", "range(min(n, 4))")], special=True),
     ],
     right=[
-        Right(
-            "backward with the cotangent as loss weights",
-            """
-            x = torch.tensor(image.numpy(), requires_grad=True)
-            y = x
+        *written("""
+        # backward with the cotangent as loss weights
+        x = torch.tensor(image.numpy(), requires_grad=True)
+        y = x
+        for _ in range(n):
+            y = step(y)
+        (y * cotangent).sum().backward()
+        return x.grad
+        # the whole Jacobian, transposed
+        def run(x):
             for _ in range(n):
-                y = step(y)
-            (y * cotangent).sum().backward()
-            return x.grad
-            """,
-        ),
+                x = step(x)
+            return x
+        jacobian = torch.autograd.functional.jacobian(run, image).reshape(image.numel(), -1)
+        return (jacobian.T @ cotangent.ravel()).reshape(image.shape)
+        # torch.func, recursively
+        if n == 0:
+            return cotangent
+        after, pull = torch.func.vjp(step, image)
+        return pull(input_gradient(step, after, n - 1, cotangent))[0]
+    """),
         Right("layer by layer, backwards", _backwards("reversed(images[:-1])")),
-        Right(
-            "the whole Jacobian, transposed",
-            """
-            def run(x):
-                for _ in range(n):
-                    x = step(x)
-                return x
-            jacobian = torch.autograd.functional.jacobian(run, image).reshape(image.numel(), -1)
-            return (jacobian.T @ cotangent.ravel()).reshape(image.shape)
-            """,
-        ),
-        Right(
-            "torch.func, recursively",
-            """
-            if n == 0:
-                return cotangent
-            after, pull = torch.func.vjp(step, image)
-            return pull(input_gradient(step, after, n - 1, cotangent))[0]
-            """,
-        ),
     ],
 )
 
@@ -401,17 +379,16 @@ dense_sum_as_residual = Exercise(
         Mistake("never more than six rounds", edits=[("range(n)", "range(min(n, 6))")], special=True),
     ],
     right=[
-        Right(
-            "the list of maps, as the original has it",
-            """
-            features = [x]
-            for _ in range(n):
-                features.append(f(np.stack(features).sum(axis=0)))
-            return np.stack(features).sum(axis=0)
-            """,
-        ),
+        *written("""
+        # the list of maps, as the original has it
+        features = [x]
+        for _ in range(n):
+            features.append(f(np.stack(features).sum(axis=0)))
+        return np.stack(features).sum(axis=0)
+        # recursion
+        return x if n == 0 else dense_sum_as_residual(f, x + f(x), n - 1)
+    """),
         Right("in place, on a copy", edits=[("total = x", "total = x.copy()"), (ROUND, "total += f(total)")]),
-        Right("recursion", "return x if n == 0 else dense_sum_as_residual(f, x + f(x), n - 1)"),
     ],
 )
 
@@ -513,35 +490,23 @@ tie_growth = Exercise(
             special=True,
         ),
     ],
-    right=[
-        Right(
-            "eigenvalues of the block without the equal pattern",
-            """
-            block = convolution.operator_matrix(np.asarray(kernel, dtype=float), 2)
-            patterns = np.array([[1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]]) / 2
-            return 1 + max(p @ block @ p for p in patterns) / 4
-            """,
-        ),
-        Right(
-            "autograd through a tied softmax",
-            """
-            weights = torch.tensor(np.array(kernel), dtype=torch.float64)
-            tied = torch.zeros(2, 2, dtype=torch.float64)
-            grown = []
-            for pattern in ([[1, -1], [1, -1]], [[1, 1], [-1, -1]], [[1, -1], [-1, 1]]):
-                v = torch.tensor(pattern, dtype=torch.float64)
-                f = lambda s: s + torch.softmax(convolution.convolve_same(s, weights).ravel(), 0).reshape(2, 2)
-                grown.append(torch.autograd.functional.jvp(f, tied, v)[1][0, 0])
-            return max(grown)
-            """,
-        ),
-        Right(
-            "one round of the tied block, pattern by pattern",
-            """
-            patterns = np.array([[[1, -1], [1, -1]], [[1, 1], [-1, -1]], [[1, -1], [-1, 1]]], dtype=float)
-            pushed = [convolution.convolve_same(xi, np.asarray(kernel)) for xi in patterns]
-            return max(1 + ((out - out.mean()) / 4)[0, 0] for out in pushed)
-            """,
-        ),
-    ],
+    right=written("""
+        # eigenvalues of the block without the equal pattern
+        block = convolution.operator_matrix(np.asarray(kernel, dtype=float), 2)
+        patterns = np.array([[1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]]) / 2
+        return 1 + max(p @ block @ p for p in patterns) / 4
+        # autograd through a tied softmax
+        weights = torch.tensor(np.array(kernel), dtype=torch.float64)
+        tied = torch.zeros(2, 2, dtype=torch.float64)
+        grown = []
+        for pattern in ([[1, -1], [1, -1]], [[1, 1], [-1, -1]], [[1, -1], [-1, 1]]):
+            v = torch.tensor(pattern, dtype=torch.float64)
+            f = lambda s: s + torch.softmax(convolution.convolve_same(s, weights).ravel(), 0).reshape(2, 2)
+            grown.append(torch.autograd.functional.jvp(f, tied, v)[1][0, 0])
+        return max(grown)
+        # one round of the tied block, pattern by pattern
+        patterns = np.array([[[1, -1], [1, -1]], [[1, 1], [-1, -1]], [[1, -1], [-1, 1]]], dtype=float)
+        pushed = [convolution.convolve_same(xi, np.asarray(kernel)) for xi in patterns]
+        return max(1 + ((out - out.mean()) / 4)[0, 0] for out in pushed)
+    """),
 )

@@ -5,7 +5,7 @@ import torch
 from scipy import stats
 from torch import nn
 
-from course.exercises import Exercise, Right, case, changed, conduct
+from course.exercises import Exercise, Right, case, changed, conduct, written
 from helpers.checks.probes import residual_networks as probes
 
 # embed_identity ------------------------------------------------------------------------------------------------------
@@ -317,31 +317,25 @@ degradation_gap = Exercise(
     hidden=lambda rng: list(_draw_tables(rng)),
     mistakes=GAP_WRONG,
     right=[
-        Right(
-            "scipy and a dictionary of columns",
-            """
-            from scipy import stats
+*written("""
+        # scipy and a dictionary of columns
+        from scipy import stats
 
-            rows = dict(zip(results["depth"].tolist(), results["train_loss"]))
-            base = rows[min(rows)]
-            return (
-                np.array([np.mean(row - base) for row in results["train_loss"]]),
-                [stats.sem(row - base) for row in results["train_loss"]],
-            )
-            """,
-        ),
-        Right(
-            "by hand, from sums of squares, in one array",
-            """
-            order = np.argsort(results["depth"])
-            d = results["train_loss"] - results["train_loss"][order[:1]]
-            n = d.shape[1]
-            gap = d.sum(1) / n
-            return np.stack([gap, np.sqrt(((d - gap[:, None]) ** 2).sum(1) / (n * (n - 1)))])
-            """,
-        ),
-        Right("torch", edits=[(f"loss - {BASE}", f"torch.from_numpy(loss - {BASE})"), (DEVIATION, "difference.std(axis=1)")]),
-    ],
+        rows = dict(zip(results["depth"].tolist(), results["train_loss"]))
+        base = rows[min(rows)]
+        return (
+            np.array([np.mean(row - base) for row in results["train_loss"]]),
+            [stats.sem(row - base) for row in results["train_loss"]],
+        )
+        # by hand, from sums of squares, in one array
+        order = np.argsort(results["depth"])
+        d = results["train_loss"] - results["train_loss"][order[:1]]
+        n = d.shape[1]
+        gap = d.sum(1) / n
+        return np.stack([gap, np.sqrt(((d - gap[:, None]) ** 2).sum(1) / (n * (n - 1)))])
+    """),
+Right("torch", edits=[(f"loss - {BASE}", f"torch.from_numpy(loss - {BASE})"), (DEVIATION, "difference.std(axis=1)")]),
+],
 )  # fmt: skip
 
 # GatedBlock ----------------------------------------------------------------------------------------------------------

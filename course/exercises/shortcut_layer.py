@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from course.exercises import Exercise, Right, case, changed, conduct, made
+from course.exercises import Exercise, Right, case, changed, conduct, made, written
 from helpers import shortcut
 from helpers.checks.probes import drawn, refused
 from helpers.checks.probes import shortcut_layer as probes
@@ -116,37 +116,31 @@ overlap = Exercise(
         ("tuple(shape2)", "shape2"),
     ),
     right=[
+        *written("""
+        # fractions
+        from fractions import Fraction
+
+        ratios = {Fraction(a, b) for a, b in zip(shape1[1:3], shape2[1:3])}
+        ratio = ratios.pop()
+        if shape1[0] != shape2[0] or ratios or 1 not in (ratio.numerator, ratio.denominator):
+            raise ValueError(f"{shape1} {shape2}")
+        return ratio.numerator, ratio.denominator, min(shape1[3], shape2[3])
+        # a case at a time
+        (n1, h1, w1, c1), (n2, h2, w2, c2) = shape1, shape2
+        if n1 == n2:
+            channels = c1 if c1 < c2 else c2
+            if h1 % h2 == 0 and w1 % w2 == 0 and h1 // h2 == w1 // w2:
+                return h1 // h2, 1, channels
+            if h2 % h1 == 0 and w2 % w1 == 0 and h2 // h1 == w2 // w1:
+                return 1, h2 // h1, channels
+        raise ValueError("shapes do not fit: %s, %s" % (shape1, shape2))
+    """),
         Right(
             "the message in its own way, a list of numpy's numbers",
             edits=[
                 (TEXT, '"x".join(map(str, shape1)) + " and " + "x".join(map(str, shape2))'),
                 (f"return {STRIDES}, {CHANNELS}", f"return list(np.array([{STRIDES}, {CHANNELS}]))"),
             ],
-        ),
-        Right(
-            "fractions",
-            """
-            from fractions import Fraction
-
-            ratios = {Fraction(a, b) for a, b in zip(shape1[1:3], shape2[1:3])}
-            ratio = ratios.pop()
-            if shape1[0] != shape2[0] or ratios or 1 not in (ratio.numerator, ratio.denominator):
-                raise ValueError(f"{shape1} {shape2}")
-            return ratio.numerator, ratio.denominator, min(shape1[3], shape2[3])
-            """,
-        ),
-        Right(
-            "a case at a time",
-            """
-            (n1, h1, w1, c1), (n2, h2, w2, c2) = shape1, shape2
-            if n1 == n2:
-                channels = c1 if c1 < c2 else c2
-                if h1 % h2 == 0 and w1 % w2 == 0 and h1 // h2 == w1 // w2:
-                    return h1 // h2, 1, channels
-                if h2 % h1 == 0 and w2 % w1 == 0 and h2 // h1 == w2 // w1:
-                    return 1, h2 // h1, channels
-            raise ValueError("shapes do not fit: %s, %s" % (shape1, shape2))
-            """,
         ),
     ],
 )
@@ -538,27 +532,21 @@ adjoint_gap = Exercise(
         f"return float(abs(difference) / {NORMS})  ->  return abs(difference) / {NORMS}": "numpy's float is one"
     },
     right=[
-        Right(
-            "sums of products",
-            """
-            g1, g2 = np.zeros(x1.shape), np.zeros(x2.shape)
-            y = layer.forward(x1, x2)
-            layer.backward(gradient, g1, g2)
-            gap = (y * gradient).sum() - (x1 * g1).sum() - (x2 * g2).sum()
-            return abs(gap) / np.sqrt((y**2).sum() * (gradient**2).sum())
-            """,
-        ),
-        Right(
-            "one long vector, einsum",
-            """
-            grads = [0.0 * x1, 0.0 * x2]
-            y = layer.forward(x1, x2).ravel()
-            layer.backward(gradient, *grads)
-            x, g = (np.concatenate([a.ravel() for a in pair]) for pair in ((x1, x2), grads))
-            left, right = np.einsum("i,i", y, gradient.ravel()), np.einsum("i,i", x, g)
-            return np.abs(left - right) / np.linalg.norm(y) / np.linalg.norm(gradient.ravel())
-            """,
-        ),
+        *written("""
+        # sums of products
+        g1, g2 = np.zeros(x1.shape), np.zeros(x2.shape)
+        y = layer.forward(x1, x2)
+        layer.backward(gradient, g1, g2)
+        gap = (y * gradient).sum() - (x1 * g1).sum() - (x2 * g2).sum()
+        return abs(gap) / np.sqrt((y**2).sum() * (gradient**2).sum())
+        # one long vector, einsum
+        grads = [0.0 * x1, 0.0 * x2]
+        y = layer.forward(x1, x2).ravel()
+        layer.backward(gradient, *grads)
+        x, g = (np.concatenate([a.ravel() for a in pair]) for pair in ((x1, x2), grads))
+        left, right = np.einsum("i,i", y, gradient.ravel()), np.einsum("i,i", x, g)
+        return np.abs(left - right) / np.linalg.norm(y) / np.linalg.norm(gradient.ravel())
+    """),
         Right("a tensor of no dimension", edits=[("float(abs(difference)", "torch.tensor(abs(difference)")]),
     ],
 )
@@ -638,34 +626,22 @@ option_a = Exercise(
         "if channels < x.shape[3]:  ->  pass": "np.pad refuses a negative width with a ValueError of its own",
         f"{REFUSAL}  ->  {REFUSAL.replace('{x.shape[3]}', '{x.shape[2]}')}": "the text is free",
     },
-    right=[
-        Right(
-            "zeros first",
-            """
-            n, h, w, c = x.shape
-            if channels < c:
-                raise ValueError(f"{channels} channels are fewer than {c}")
-            out = np.zeros((n, -(-h // stride), -(-w // stride), channels), dtype=x.dtype)
-            out[..., :c] = x[:, ::stride, ::stride]
-            return out
-            """,
-        ),
-        Right(
-            "take and concatenate",
-            """
-            kept = np.take(np.take(x, range(0, x.shape[1], stride), 1), range(0, x.shape[2], stride), 2)
-            extra = channels - x.shape[3]
-            return np.concatenate([kept, np.zeros((*kept.shape[:3], extra), x.dtype)], axis=3)
-            """,
-        ),
-        Right(
-            "a matrix that hands channels on, by torch",
-            """
-            if x.shape[3] > channels:
-                raise ValueError("too few channels")
-            image = torch.from_numpy(x)[:, ::stride, ::stride]
-            return image @ torch.eye(x.shape[3], channels, dtype=image.dtype)
-            """,
-        ),
-    ],
+    right=written("""
+        # zeros first
+        n, h, w, c = x.shape
+        if channels < c:
+            raise ValueError(f"{channels} channels are fewer than {c}")
+        out = np.zeros((n, -(-h // stride), -(-w // stride), channels), dtype=x.dtype)
+        out[..., :c] = x[:, ::stride, ::stride]
+        return out
+        # take and concatenate
+        kept = np.take(np.take(x, range(0, x.shape[1], stride), 1), range(0, x.shape[2], stride), 2)
+        extra = channels - x.shape[3]
+        return np.concatenate([kept, np.zeros((*kept.shape[:3], extra), x.dtype)], axis=3)
+        # a matrix that hands channels on, by torch
+        if x.shape[3] > channels:
+            raise ValueError("too few channels")
+        image = torch.from_numpy(x)[:, ::stride, ::stride]
+        return image @ torch.eye(x.shape[3], channels, dtype=image.dtype)
+    """),
 )

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from course.exercises import Exercise, Mistake, Right, case, conduct, listed
+from course.exercises import Exercise, Mistake, case, conduct, listed, written
 from helpers.checks.probes import tanh_chain as probes
 from helpers.convolution import FORMATS
 
@@ -188,44 +188,32 @@ chain_gradients = Exercise(
         "by_weights = np.zeros(len(weights))  ->  by_weights = np.ones(len(weights))": "each entry is overwritten",
         "return (by_weights, float(cotangent))  ->  return (by_weights, cotangent)": "a number of NumPy's is a number",
     },
-    right=[
-        Right(
-            "products by cumprod",
-            """
-            z = [x]
-            for w in weights:
-                z.append(np.tanh(w * z[-1]) + skip * z[-1])
-            z = np.array(z)
-            slopes = 1 / np.cosh(weights * z[:-1]) ** 2
-            factors = np.append(weights * slopes + skip, 1.0)
-            after = np.cumprod(factors[::-1])[::-1]
-            error = z[-1] - target
-            return error * slopes * z[:-1] * after[1:], error * after[0]
-            """,
-        ),
-        Right(
-            "recursion",
-            """
-            if len(weights) == 0:
-                return np.zeros(0), x - target
-            w, t = weights[0], np.tanh(weights[0] * x)
-            later, cotangent = chain_gradients(t + x if skip else t, weights[1:], target, skip)
-            own = cotangent * (1 - t**2) * x
-            return np.append(own, later), cotangent * (w * (1 - t**2) + bool(skip))
-            """,
-        ),
-        Right(
-            "the math module, lists, and the helper's forward pass",
-            """
-            z, t = chain.forward(x, weights, skip)
-            back, by_weights = float(z[-1]) - target, []
-            for w, before, after in zip(weights[::-1], z[-2::-1], t[::-1]):
-                by_weights.insert(0, back * (1 - after**2) * before)
-                back *= w * (1 - math.pow(after, 2)) + skip
-            return [by_weights, back]
-            """,
-        ),
-    ],
+    right=written("""
+        # products by cumprod
+        z = [x]
+        for w in weights:
+            z.append(np.tanh(w * z[-1]) + skip * z[-1])
+        z = np.array(z)
+        slopes = 1 / np.cosh(weights * z[:-1]) ** 2
+        factors = np.append(weights * slopes + skip, 1.0)
+        after = np.cumprod(factors[::-1])[::-1]
+        error = z[-1] - target
+        return error * slopes * z[:-1] * after[1:], error * after[0]
+        # recursion
+        if len(weights) == 0:
+            return np.zeros(0), x - target
+        w, t = weights[0], np.tanh(weights[0] * x)
+        later, cotangent = chain_gradients(t + x if skip else t, weights[1:], target, skip)
+        own = cotangent * (1 - t**2) * x
+        return np.append(own, later), cotangent * (w * (1 - t**2) + bool(skip))
+        # the math module, lists, and the helper's forward pass
+        z, t = chain.forward(x, weights, skip)
+        back, by_weights = float(z[-1]) - target, []
+        for w, before, after in zip(weights[::-1], z[-2::-1], t[::-1]):
+            by_weights.insert(0, back * (1 - after**2) * before)
+            back *= w * (1 - math.pow(after, 2)) + skip
+        return [by_weights, back]
+    """),
 )
 
 # layer_factor --------------------------------------------------------------------------------------------------------
@@ -310,39 +298,27 @@ layer_factor = Exercise(
             for end in ("1.0", "1.1, xtol=1e-15", "1.0, xtol=1.1000000000000001e-15")
         },
     },
-    right=[
-        Right(
-            "bisection",
-            """
-            if w <= 1:
-                return w
-            low, high = 1e-6, 1.0
-            for _ in range(200):
-                z = (low + high) / 2
-                low, high = (z, high) if math.tanh(w * z) > z else (low, z)
-            return w * (1 - z * z)
-            """,
-        ),
-        Right(
-            "fixed-point iteration, w = 1 apart",
-            """
-            z = 1.0
-            for _ in range(20_000 if w > 1 else 0):
-                z = np.tanh(w * z)
-            return w / np.cosh(w * z) ** 2 if w > 1 else float(w)
-            """,
-        ),
-        Right(
-            "Newton's method from above, a tensor of no dimension",
-            """
-            z = torch.tensor(1.0, dtype=torch.float64)
-            for _ in range(60 if w > 1 else 0):
-                t = torch.tanh(w * z)
-                z = z - (t - z) / (w * (1 - t * t) - 1)
-            return w * (1 - z * z) if w > 1 else torch.tensor(w, dtype=z.dtype)
-            """,
-        ),
-    ],
+    right=written("""
+        # bisection
+        if w <= 1:
+            return w
+        low, high = 1e-6, 1.0
+        for _ in range(200):
+            z = (low + high) / 2
+            low, high = (z, high) if math.tanh(w * z) > z else (low, z)
+        return w * (1 - z * z)
+        # fixed-point iteration, w = 1 apart
+        z = 1.0
+        for _ in range(20_000 if w > 1 else 0):
+            z = np.tanh(w * z)
+        return w / np.cosh(w * z) ** 2 if w > 1 else float(w)
+        # Newton's method from above, a tensor of no dimension
+        z = torch.tensor(1.0, dtype=torch.float64)
+        for _ in range(60 if w > 1 else 0):
+            t = torch.tanh(w * z)
+            z = z - (t - z) / (w * (1 - t * t) - 1)
+        return w * (1 - z * z) if w > 1 else torch.tensor(w, dtype=z.dtype)
+    """),
 )
 
 # update_survives -----------------------------------------------------------------------------------------------------
@@ -451,33 +427,21 @@ update_survives = Exercise(
         f"return {SUM}  ->  return bool(stored + update != stored)": "NumPy rounds Python's numbers to what they meet",
         f"return {SUM}  ->  return {SUM[5:-1]}": "a truth value of NumPy's is one",
     },
-    right=[
-        Right(
-            "torch does the addition",
-            """
-            w, update = (torch.tensor(v, dtype=getattr(torch, dtype)) for v in (w, update))
-            return not torch.equal(w + update, w)
-            """,
-        ),
-        Right(
-            "an array does it in place",
-            """
-            stored = np.array([w], dtype=dtype)
-            before = stored.copy()
-            stored += np.array([update], dtype=dtype)
-            return (stored != before).any()
-            """,
-        ),
-        Right(
-            "half the way to the neighbour on that side",
-            """
-            kind = np.dtype(dtype).type
-            w, update = kind(w), kind(update)
-            neighbour = np.nextafter(w, kind(math.copysign(np.inf, update)))
-            return abs(float(update)) > abs(float(neighbour) - float(w)) / 2
-            """,
-        ),
-    ],
+    right=written("""
+        # torch does the addition
+        w, update = (torch.tensor(v, dtype=getattr(torch, dtype)) for v in (w, update))
+        return not torch.equal(w + update, w)
+        # an array does it in place
+        stored = np.array([w], dtype=dtype)
+        before = stored.copy()
+        stored += np.array([update], dtype=dtype)
+        return (stored != before).any()
+        # half the way to the neighbour on that side
+        kind = np.dtype(dtype).type
+        w, update = kind(w), kind(update)
+        neighbour = np.nextafter(w, kind(math.copysign(np.inf, update)))
+        return abs(float(update)) > abs(float(neighbour) - float(w)) / 2
+    """),
 )
 
 # adam_first_step -----------------------------------------------------------------------------------------------------
@@ -538,25 +502,18 @@ adam_first_step = Exercise(
             special=True,
         ),
     ],
-    right=[
-        Right(
-            "the algorithm step by step",
-            """
-            beta1, beta2, eps = 0.9, 0.999, 1e-8
-            m, v = (1 - beta1) * g, (1 - beta2) * g**2
-            m_hat, v_hat = m / (1 - beta1**1), v / (1 - beta2**1)
-            return -lr * m_hat / (math.sqrt(v_hat) + eps)
-            """,
-        ),
-        Right(
-            "torch.optim",
-            """
-            w = torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))
-            w.grad = torch.tensor([g], dtype=torch.float64)
-            torch.optim.Adam([w], lr=lr).step()
-            return w.item()
-            """,
-        ),
-        Right("hypot, an array of no dimension", "return np.asarray(-lr * g / (np.hypot(g, 0) + 1e-8))"),
-    ],
+    right=written("""
+        # the algorithm step by step
+        beta1, beta2, eps = 0.9, 0.999, 1e-8
+        m, v = (1 - beta1) * g, (1 - beta2) * g**2
+        m_hat, v_hat = m / (1 - beta1**1), v / (1 - beta2**1)
+        return -lr * m_hat / (math.sqrt(v_hat) + eps)
+        # torch.optim
+        w = torch.nn.Parameter(torch.zeros(1, dtype=torch.float64))
+        w.grad = torch.tensor([g], dtype=torch.float64)
+        torch.optim.Adam([w], lr=lr).step()
+        return w.item()
+        # hypot, an array of no dimension
+        return np.asarray(-lr * g / (np.hypot(g, 0) + 1e-8))
+    """),
 )

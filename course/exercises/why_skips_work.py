@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import torch
 
-from course.exercises import Exercise, Mistake, Right, case, conduct, listed, made
+from course.exercises import Exercise, Mistake, case, conduct, listed, made, written
 from helpers import landscape, paths
 from helpers.checks.probes.why_skips_work import operated, partial_direction, training_net
 
@@ -111,46 +111,30 @@ delete_blocks = Exercise(
         ),
         Mistake("at most two deletions", edits=[(KEEP, "if i not in drop[:2]")], special=True),
     ],
-    right=[
-        Right(
-            "numbers the blocks that stay",
-            """
-            h = net.embed(x)
-            for i in sorted(set(range(len(net.branches))) - set(drop)):
-                f = net.branches[i](h)
-                h = f + h if net.residual else f
-            return net.classify(h).detach().numpy()
-            """,
-        ),
-        Right(
-            "works on a shallow copy of the net",
-            """
-            smaller = copy.copy(net)
-            smaller._modules = dict(net._modules)
-            smaller.branches = torch.nn.ModuleList(b for i, b in enumerate(net.branches) if i not in drop)
-            with torch.no_grad():
-                return smaller(x)
-            """,
-        ),
-        Right(
-            "works on a copy of the net",
-            """
-            smaller = copy.deepcopy(net)
-            smaller.branches = torch.nn.ModuleList(b for i, b in enumerate(smaller.branches) if i not in drop)
+    right=written("""
+        # numbers the blocks that stay
+        h = net.embed(x)
+        for i in sorted(set(range(len(net.branches))) - set(drop)):
+            f = net.branches[i](h)
+            h = f + h if net.residual else f
+        return net.classify(h).detach().numpy()
+        # works on a shallow copy of the net
+        smaller = copy.copy(net)
+        smaller._modules = dict(net._modules)
+        smaller.branches = torch.nn.ModuleList(b for i, b in enumerate(net.branches) if i not in drop)
+        with torch.no_grad():
             return smaller(x)
-            """,
-        ),
-        Right(
-            "multiplies by zero or one",
-            """
-            h = net.embed(x)
-            for i, branch in enumerate(net.branches):
-                keep = 0.0 if i in set(drop) else 1.0
-                h = h + keep * (branch(h) if net.residual else branch(h) - h)
-            return net.classify(h)
-            """,
-        ),
-    ],
+        # works on a copy of the net
+        smaller = copy.deepcopy(net)
+        smaller.branches = torch.nn.ModuleList(b for i, b in enumerate(smaller.branches) if i not in drop)
+        return smaller(x)
+        # multiplies by zero or one
+        h = net.embed(x)
+        for i, branch in enumerate(net.branches):
+            keep = 0.0 if i in set(drop) else 1.0
+            h = h + keep * (branch(h) if net.residual else branch(h) - h)
+        return net.classify(h)
+    """),
     equivalent={
         "return net.classify(h)  ->  return _detached(net.classify(h))": "logits to look at: nothing is differentiated",
         "computed without gradients": "logits to look at: nothing is differentiated",
@@ -217,34 +201,22 @@ path_share = Exercise(
             "five blocks, or 54", edits=[("(n + 1)", "(n + 1 if n == 54 else min(n, 5) + 1)")], special=True
         ),
     ],
-    right=[
-        Right(
-            "a binomial distribution",
-            """
-            from scipy.stats import binom
+    right=written("""
+        # a binomial distribution
+        from scipy.stats import binom
 
-            return binom.pmf(np.arange(n + 1), n, g / (1 + g))
-            """,
-        ),
-        Right(
-            "a product of polynomials, as a tensor",
-            """
-            share = np.ones(1)
-            for _ in range(n):
-                share = np.convolve(share, [1 / (1 + g), g / (1 + g)])
-            return torch.from_numpy(share)
-            """,
-        ),
-        Right(
-            "a plain list, built by Pascal's rule",
-            """
-            carried = [1.0]
-            for _ in range(n):
-                carried = [a + g * b for a, b in zip([*carried, 0.0], [0.0, *carried])]
-            return [value / sum(carried) for value in carried]
-            """,
-        ),
-    ],
+        return binom.pmf(np.arange(n + 1), n, g / (1 + g))
+        # a product of polynomials, as a tensor
+        share = np.ones(1)
+        for _ in range(n):
+            share = np.convolve(share, [1 / (1 + g), g / (1 + g)])
+        return torch.from_numpy(share)
+        # a plain list, built by Pascal's rule
+        carried = [1.0]
+        for _ in range(n):
+            carried = [a + g * b for a, b in zip([*carried, 0.0], [0.0, *carried])]
+        return [value / sum(carried) for value in carried]
+    """),
 )
 
 # gradient_through_k --------------------------------------------------------------------------------------------------
@@ -322,47 +294,35 @@ gradient_through_k = Exercise(
             special=True,
         ),
     ],
-    right=[
-        Right(
-            "a polynomial in t, by interpolation at the roots of unity",
-            """
-            n = len(jacobians)
-            values = []
-            for t in np.exp(2j * np.pi * np.arange(n + 1) / (n + 1)):
-                gradient = cotangent.astype(complex)
-                for J in jacobians[::-1]:
-                    gradient = gradient + t * (J.T @ gradient)
-                values.append(gradient)
-            return (np.fft.fft(values, axis=0) / (n + 1)).real
-            """,
-        ),
-        Right(
-            "rows from the longest down, in place, a list",
-            """
-            rows = [cotangent.copy()] + [np.zeros_like(cotangent) for _ in jacobians]
-            for J in reversed(jacobians):
-                for k in range(len(jacobians), 0, -1):
-                    rows[k] += J.T @ rows[k - 1]
-            return rows
-            """,
-        ),
-        Right(
-            "every choice of branches, in torch",
-            """
-            from itertools import combinations
+    right=written("""
+        # a polynomial in t, by interpolation at the roots of unity
+        n = len(jacobians)
+        values = []
+        for t in np.exp(2j * np.pi * np.arange(n + 1) / (n + 1)):
+            gradient = cotangent.astype(complex)
+            for J in jacobians[::-1]:
+                gradient = gradient + t * (J.T @ gradient)
+            values.append(gradient)
+        return (np.fft.fft(values, axis=0) / (n + 1)).real
+        # rows from the longest down, in place, a list
+        rows = [cotangent.copy()] + [np.zeros_like(cotangent) for _ in jacobians]
+        for J in reversed(jacobians):
+            for k in range(len(jacobians), 0, -1):
+                rows[k] += J.T @ rows[k - 1]
+        return rows
+        # every choice of branches, in torch
+        from itertools import combinations
 
-            J, n = torch.from_numpy(jacobians), len(jacobians)
-            rows = torch.zeros(n + 1, len(cotangent), dtype=torch.float64)
-            for k in range(n + 1):
-                for path in combinations(range(n), k):
-                    c = torch.from_numpy(cotangent)
-                    for i in reversed(path):
-                        c = J[i].T @ c
-                    rows[k] += c
-            return rows
-            """,
-        ),
-    ],
+        J, n = torch.from_numpy(jacobians), len(jacobians)
+        rows = torch.zeros(n + 1, len(cotangent), dtype=torch.float64)
+        for k in range(n + 1):
+            for path in combinations(range(n), k):
+                c = torch.from_numpy(cotangent)
+                for i in reversed(path):
+                    c = J[i].T @ c
+                rows[k] += c
+        return rows
+    """),
 )
 
 # landscape_slice -----------------------------------------------------------------------------------------------------
@@ -463,53 +423,41 @@ landscape_slice = Exercise(
             "small steps only", edits=[("float(a)", "float(a if abs(a) < 0.61 else 0.61)")], special=True
         ),
     ],
-    right=[
-        Right(
-            "copies the network and writes into the copy",
-            """
-            moved, result = copy.deepcopy(net), np.empty((len(net.seeds), len(steps)))
-            own, other = dict(net.named_parameters()), dict(moved.named_parameters())
-            with torch.no_grad():
-                for k, a in enumerate(steps):
-                    for name, d in direction.items():
-                        length = (own[name] ** 2).sum(-1, keepdim=True).sqrt() / (d**2).sum(-1, keepdim=True).sqrt()
-                        other[name].copy_(own[name] + a * length * d)
-                    log_p = torch.log_softmax(moved(x), -1)
-                    result[:, k] = -log_p[:, torch.arange(len(y)), y].mean(1).numpy()
-            return result
-            """,
-        ),
-        Right(
-            "moves the network and puts it back",
-            """
-            named = dict(net.named_parameters())
-            old = {name: named[name].detach().clone() for name in direction}
-            losses = []
-            with torch.no_grad():
-                for a in steps:
-                    for name, d in direction.items():
-                        unit = torch.nn.functional.normalize(d, dim=2)
-                        named[name].copy_(old[name] + a * unit * torch.linalg.vector_norm(old[name], dim=2, keepdim=True))
-                    losses.append([torch.nn.functional.cross_entropy(one, y).item() for one in net(x)])
-                for name in direction:
-                    named[name].copy_(old[name])
-            return np.array(losses).T
-            """,
-        ),
-        Right(
-            "a tensor, through vmap over the steps",
-            """
-            weights = {n: p.detach() for n, p in net.named_parameters() if n in direction}
-            way = {n: torch.nn.functional.normalize(d, dim=-1) * weights[n].norm(dim=-1, keepdim=True) for n, d in direction.items()}
+    right=written("""
+        # copies the network and writes into the copy
+        moved, result = copy.deepcopy(net), np.empty((len(net.seeds), len(steps)))
+        own, other = dict(net.named_parameters()), dict(moved.named_parameters())
+        with torch.no_grad():
+            for k, a in enumerate(steps):
+                for name, d in direction.items():
+                    length = (own[name] ** 2).sum(-1, keepdim=True).sqrt() / (d**2).sum(-1, keepdim=True).sqrt()
+                    other[name].copy_(own[name] + a * length * d)
+                log_p = torch.log_softmax(moved(x), -1)
+                result[:, k] = -log_p[:, torch.arange(len(y)), y].mean(1).numpy()
+        return result
+        # moves the network and puts it back
+        named = dict(net.named_parameters())
+        old = {name: named[name].detach().clone() for name in direction}
+        losses = []
+        with torch.no_grad():
+            for a in steps:
+                for name, d in direction.items():
+                    unit = torch.nn.functional.normalize(d, dim=2)
+                    named[name].copy_(old[name] + a * unit * torch.linalg.vector_norm(old[name], dim=2, keepdim=True))
+                losses.append([torch.nn.functional.cross_entropy(one, y).item() for one in net(x)])
+            for name in direction:
+                named[name].copy_(old[name])
+        return np.array(losses).T
+        # a tensor, through vmap over the steps
+        weights = {n: p.detach() for n, p in net.named_parameters() if n in direction}
+        way = {n: torch.nn.functional.normalize(d, dim=-1) * weights[n].norm(dim=-1, keepdim=True) for n, d in direction.items()}
 
-            def losses(a):
-                logits = torch.func.functional_call(net, {n: weights[n] + a * way[n] for n in way}, (x,))
-                return training.stacked_loss(logits, y.expand(len(logits), -1))
+        def losses(a):
+            logits = torch.func.functional_call(net, {n: weights[n] + a * way[n] for n in way}, (x,))
+            return training.stacked_loss(logits, y.expand(len(logits), -1))
 
-            return torch.stack([losses(a) for a in torch.as_tensor(steps)]).T.detach()
-            """,
-        ),
-    ],
+        return torch.stack([losses(a) for a in torch.as_tensor(steps)]).T.detach()
+    """),
     equivalent={
         "weights = {name: dict(net.named_parameters())[name].detach() for name in direction}  ->  weights = {name: "
         "dict(net.named_parameters())[name] for name in direction}": "used under no_grad alone",
