@@ -5,7 +5,7 @@ from dataclasses import asdict
 import torch
 from torch import nn
 
-from course.exercises import Exercise, Mistake, Right, case, changed, conduct
+from course.exercises import Exercise, Mistake, Right, case, changed, conduct, written
 from helpers import architectures
 from helpers.architectures import DenseNetSpec, _densenet
 from helpers.checks.probes import densenet as probes
@@ -62,16 +62,23 @@ channels = Exercise(
         Mistake("right up to 6 layers", edits=[("range(L + 1)", "range(min(L, 6) + 1)")], special=True),
         *CHANNELS,
     ],
-    right=[
-        Right(
-            "step by step",
-            "widths = [k0]\nwhile len(widths) <= L:\n    widths.append(widths[-1] + k)\nreturn widths",
-        ),
-        Right("an array", "return k0 + k * np.arange(L + 1)"),
-        Right("a tensor", "return torch.arange(L + 1) * k + k0"),
-        Right("a range", "return range(k0, k0 + k * L + 1, k)"),
-        Right("a range, as a tuple", "return tuple(range(k0, k0 + k * L + 1, k))"),
-    ],
+    right=written(
+        """
+        # step by step
+        widths = [k0]
+        while len(widths) <= L:
+            widths.append(widths[-1] + k)
+        return widths
+        # an array
+        return k0 + k * np.arange(L + 1)
+        # a tensor
+        return torch.arange(L + 1) * k + k0
+        # a range
+        return range(k0, k0 + k * L + 1, k)
+        # a range, as a tuple
+        return tuple(range(k0, k0 + k * L + 1, k))
+        """
+    ),
 )
 
 # dense_block and transition ------------------------------------------------------------------------------------------
@@ -225,39 +232,29 @@ dense_block = Exercise(
         ),
         Mistake("right up to 3 layers", edits=[("in weights", "in weights[:3]")], special=True),
     ],
-    right=[
-        Right(
-            "a list of features",
-            """
-            features = [x]
-            for w in weights:
-                features.append(functional.conv2d(torch.cat(features, 1).relu(), w, padding=1))
-            return torch.cat(features, 1)
-            """,
-        ),
-        Right(
-            "one piece of memory for all",
-            """
-            start = x.shape[1]
-            stream = x.new_empty(x.shape[0], start + sum(len(w) for w in weights), *x.shape[2:])
-            stream[:, :start] = x
-            for w in weights:
-                new = functional.conv2d(stream[:, :start].clone().clamp(min=0), w, padding="same")
-                stream[:, start : start + len(w)] = new
-                start += len(w)
-            return stream
-            """,
-        ),
-        Right(
-            "recursion",
-            """
-            if not weights:
-                return x
-            new = functional.conv2d(functional.relu(x), weights[0], padding=1)
-            return dense_block(torch.hstack((x, new)), weights[1:])
-            """,
-        ),
-    ],
+    right=written(
+        """
+        # a list of features
+        features = [x]
+        for w in weights:
+            features.append(functional.conv2d(torch.cat(features, 1).relu(), w, padding=1))
+        return torch.cat(features, 1)
+        # one piece of memory for all
+        start = x.shape[1]
+        stream = x.new_empty(x.shape[0], start + sum(len(w) for w in weights), *x.shape[2:])
+        stream[:, :start] = x
+        for w in weights:
+            new = functional.conv2d(stream[:, :start].clone().clamp(min=0), w, padding="same")
+            stream[:, start : start + len(w)] = new
+            start += len(w)
+        return stream
+        # recursion
+        if not weights:
+            return x
+        new = functional.conv2d(functional.relu(x), weights[0], padding=1)
+        return dense_block(torch.hstack((x, new)), weights[1:])
+        """
+    ),
 )
 
 RELU = "functional.relu(x)"
@@ -319,24 +316,18 @@ transition = Exercise(
             special=True,
         ),
     ],
-    right=[
-        Right(
-            "pools first, which costs a quarter",
-            "return functional.conv2d(functional.avg_pool2d(functional.relu(x), 2), weight)",
-        ),
-        Right(
-            "einsum and reshape",
-            """
-            n, m, h, w = x.shape
-            mixed = torch.einsum("om,nmhw->nohw", weight[:, :, 0, 0], x.clamp(min=0))
-            return mixed.reshape(n, len(weight), h // 2, 2, w // 2, 2).mean((3, 5))
-            """,
-        ),
-        Right(
-            "one convolution with a 2 x 2 kernel",
-            "return functional.conv2d(functional.relu(x), weight.expand(-1, -1, 2, 2) / 4, stride=2)",
-        ),
-    ],
+    right=written(
+        """
+        # pools first, which costs a quarter
+        return functional.conv2d(functional.avg_pool2d(functional.relu(x), 2), weight)
+        # einsum and reshape
+        n, m, h, w = x.shape
+        mixed = torch.einsum("om,nmhw->nohw", weight[:, :, 0, 0], x.clamp(min=0))
+        return mixed.reshape(n, len(weight), h // 2, 2, w // 2, 2).mean((3, 5))
+        # one convolution with a 2 x 2 kernel
+        return functional.conv2d(functional.relu(x), weight.expand(-1, -1, 2, 2) / 4, stride=2)
+        """
+    ),
 )
 
 # count_parameters ----------------------------------------------------------------------------------------------------
@@ -468,9 +459,9 @@ count_parameters = Exercise(
         Mistake("right up to 16 layers", edits=[("range(depth)", "range(min(depth, 16))")], special=True),
     ],
     right=[
-        Right(
-            "line by line",
+        *written(
             """
+            # line by line
             k, c, imagenet = spec["growth"], spec["stem_channels"], spec["stem"] == "imagenet"
             n = 3 * c * (49 if imagenet else 9)
             n += 2 * c if imagenet else 0
@@ -483,29 +474,7 @@ count_parameters = Exercise(
                     n += 2 * c + 4 * c * k + 2 * 4 * k + 9 * 4 * k * k if spec["bottleneck"] else 2 * c + 9 * c * k
                     c += k
             return n + 2 * c + c * spec["classes"] + spec["classes"]
-            """,
-        ),
-        *(
-            Right(
-                f"sums instead of loops, {sign}",
-                f"""
-                k, c = spec["growth"], spec["stem_channels"]
-                total = 149 * c if spec["stem"] == "imagenet" else 27 * c
-                for block, layers in enumerate(spec["layers"]):
-                    if block:
-                        kept = int(c * spec["compression"])
-                        total, c = total + c * (2 + kept), kept
-                    read = layers * c + k * layers * (layers - 1) {sign} 2
-                    total += read * (2 + 4 * k) + layers * (8 * k + 36 * k * k) if spec["bottleneck"] else read * (2 + 9 * k)
-                    c += layers * k
-                return total + c * (2 + spec["classes"]) + spec["classes"]
-                """,
-            )
-            for sign in ("//", "/")
-        ),
-        Right(
-            "builds the layers and counts",
-            """
+            # builds the layers and counts
             nn, parts = torch.nn, []
             with torch.device("meta"):
                 c, k = spec["stem_channels"], spec["growth"]
@@ -525,7 +494,25 @@ count_parameters = Exercise(
                         c += k
                 parts += [nn.BatchNorm2d(c), nn.Linear(c, spec["classes"])]
             return sum(p.numel() for part in parts for p in part.parameters())
-            """,
+            """
+        ),
+        *(
+            Right(
+                f"sums instead of loops, {sign}",
+                f"""
+                k, c = spec["growth"], spec["stem_channels"]
+                total = 149 * c if spec["stem"] == "imagenet" else 27 * c
+                for block, layers in enumerate(spec["layers"]):
+                    if block:
+                        kept = int(c * spec["compression"])
+                        total, c = total + c * (2 + kept), kept
+                    read = layers * c + k * layers * (layers - 1) {sign} 2
+                    total += read * (2 + 4 * k) + layers * (8 * k + 36 * k * k) if spec["bottleneck"] else read * (2 + 9 * k)
+                    c += layers * k
+                return total + c * (2 + spec["classes"]) + spec["classes"]
+                """,
+            )
+            for sign in ("//", "/")
         ),
     ],
 )
@@ -569,22 +556,22 @@ concat_bytes = Exercise(
         Mistake("right up to 6 layers", edits=[("range(1, L + 1)", "range(1, min(L, 6) + 1)")], special=True),
         *CONCATENATIONS,
     ],
-    right=[
-        Right("closed form", "return 4 * pixels * (L * k0 + k * L * (L + 1) // 2)"),
-        Right("closed form, divided by /", "return 4 * pixels * (L * k0 + k * L * (L + 1) / 2)"),
-        Right(
-            "an array of no dimension", "return np.array(4 * pixels * (k0 + k * np.arange(1, L + 1)).sum())"
-        ),
-        Right(
-            "a loop",
-            """
-            total, width = 0, k0
-            for _ in range(L):
-                width += k
-                total += width * pixels * np.dtype("float32").itemsize
-            return total
-            """,
-        ),
-        Right("from exercise 1", "return 4 * pixels * sum(channels(k0, k, L)[1:])"),
-    ],
+    right=written(
+        """
+        # closed form
+        return 4 * pixels * (L * k0 + k * L * (L + 1) // 2)
+        # closed form, divided by /
+        return 4 * pixels * (L * k0 + k * L * (L + 1) / 2)
+        # an array of no dimension
+        return np.array(4 * pixels * (k0 + k * np.arange(1, L + 1)).sum())
+        # a loop
+        total, width = 0, k0
+        for _ in range(L):
+            width += k
+            total += width * pixels * np.dtype("float32").itemsize
+        return total
+        # from exercise 1
+        return 4 * pixels * sum(channels(k0, k, L)[1:])
+        """
+    ),
 )

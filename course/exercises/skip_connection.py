@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from course.exercises import Exercise, Mistake, Right, case, changed, conduct, made
+from course.exercises import Exercise, Mistake, Right, case, changed, conduct, made, written
 from helpers.checks.probes import skip_connection as probes
 
 # Blocks in general ---------------------------------------------------------------------------------------------------
@@ -246,30 +246,23 @@ branch_size = Exercise(
         ),
         Mistake("right up to 64 pixels", edits=_sizes("min({n}, 64) // 4 + 3"), special=True),
     ],
-    right=[
-        Right(
-            "the size formula, twice",
-            """
-            def conv(n):
-                return (n + 2 * 2 - 2) // 2 + 1
-            return conv(conv(height)), conv(conv(width))
-            """,
-        ),
-        Right(
-            "asks torch",
-            """
-            x, weight = torch.zeros(1, 1, height, width), torch.zeros(1, 1, 2, 2)
-            for _ in range(2):
-                x = nn.functional.conv2d(x, weight, stride=2, padding=2)
-            return x.shape[-2:]
-            """,
-        ),
-        Right("an array of whole numbers", "return np.array([height, width]) // 4 + 3"),
-        Right(
-            "the branch of the course",
-            "return blocks.conv_branch(1, 1, 2, 2, 2)(torch.zeros(1, 1, height, width)).shape[2:]",
-        ),
-    ],
+    right=written(
+        """
+        # the size formula, twice
+        def conv(n):
+            return (n + 2 * 2 - 2) // 2 + 1
+        return conv(conv(height)), conv(conv(width))
+        # asks torch
+        x, weight = torch.zeros(1, 1, height, width), torch.zeros(1, 1, 2, 2)
+        for _ in range(2):
+            x = nn.functional.conv2d(x, weight, stride=2, padding=2)
+        return x.shape[-2:]
+        # an array of whole numbers
+        return np.array([height, width]) // 4 + 3
+        # the branch of the course
+        return blocks.conv_branch(1, 1, 2, 2, 2)(torch.zeros(1, 1, height, width)).shape[2:]
+        """
+    ),
 )
 
 # input_dependence ----------------------------------------------------------------------------------------------------
@@ -394,33 +387,26 @@ input_dependence = Exercise(
         f"return ({COUNT}, changes.numel())  ->  return (changes.sum(), changes.numel())": "a tensor of no dimension",
         "computed without gradients": "a count has no gradient",
     },
-    right=[
-        Right(
-            "the Jacobian at many images",
-            """
-            generator, seen = torch.Generator().manual_seed(5), False
-            for _ in range(24):
-                x = torch.randn(1, 3, n, n, generator=generator)
-                J = torch.autograd.functional.jacobian(branch, x)[0]
-                seen = seen | (J != 0).flatten(3).any(-1).any(0)
-            return seen.sum(), seen.numel()
-            """,
-        ),
-        Right(
-            "pixel by pixel, with NumPy",
-            """
-            images = torch.tensor(10 * np.random.default_rng(9).normal(size=(100, 3, n, n)), dtype=torch.float32)
-            maps = branch(images).detach().numpy()
-            spread = np.ptp(maps, axis=0).max(axis=0)
-            return np.array([np.count_nonzero(spread), spread.size])
-            """,
-        ),
-        Right(
-            "images of everybody's generator, no value below zero",
-            "maps = branch(torch.rand(50, 3, n, n)).detach()\nchanges = maps.std(0).amax(0) > 1e-6\n"
-            "return [int(changes.sum()), len(changes.flatten())]",
-        ),
-    ],
+    right=written(
+        """
+        # the Jacobian at many images
+        generator, seen = torch.Generator().manual_seed(5), False
+        for _ in range(24):
+            x = torch.randn(1, 3, n, n, generator=generator)
+            J = torch.autograd.functional.jacobian(branch, x)[0]
+            seen = seen | (J != 0).flatten(3).any(-1).any(0)
+        return seen.sum(), seen.numel()
+        # pixel by pixel, with NumPy
+        images = torch.tensor(10 * np.random.default_rng(9).normal(size=(100, 3, n, n)), dtype=torch.float32)
+        maps = branch(images).detach().numpy()
+        spread = np.ptp(maps, axis=0).max(axis=0)
+        return np.array([np.count_nonzero(spread), spread.size])
+        # images of everybody's generator, no value below zero
+        maps = branch(torch.rand(50, 3, n, n)).detach()
+        changes = maps.std(0).amax(0) > 1e-6
+        return [int(changes.sum()), len(changes.flatten())]
+        """
+    ),
 )
 
 # FixedBlock and ProjectionBlock --------------------------------------------------------------------------------------
@@ -525,9 +511,9 @@ FixedBlock = Exercise(
         ),
     ],
     right=[
-        Right(
-            "padding='same' and clamp",
+        *written(
             """
+            # padding='same' and clamp
             class FixedBlock(nn.Module):
                 def __init__(self, channels):
                     super().__init__()
@@ -535,11 +521,7 @@ FixedBlock = Exercise(
 
                 def forward(self, image):
                     return (image + self.conv2(self.conv1(image).clamp(min=0))).clamp(min=0)
-            """,
-        ),
-        Right(
-            "modules, an in-place ReLU where it is safe, no bias",
-            """
+            # modules, an in-place ReLU where it is safe, no bias
             class FixedBlock(nn.Module):
                 def __init__(self, channels):
                     super().__init__()
@@ -551,7 +533,7 @@ FixedBlock = Exercise(
                     branch = self.conv2(self.relu(self.conv1(image)))
                     branch += image
                     return self.relu(branch)
-            """,
+            """
         ),
         Right(
             "the course's own addition",
