@@ -10,7 +10,6 @@ from typing import Any
 
 from helpers.checks.core import (
     CheckFailed,
-    after_call,
     beside,
     call,
     close,
@@ -18,13 +17,11 @@ from helpers.checks.core import (
     expect,
     gradient,
     progress,
-    raises,
     shown,
 )
 
 __all__ = [
     "CheckFailed",
-    "after_call",
     "beside",
     "call",
     "close",
@@ -32,7 +29,6 @@ __all__ = [
     "expect",
     "gradient",
     "progress",
-    "raises",
     "shown",
 ]
 

@@ -6,7 +6,7 @@ the solution.
 The learner's object may live in another process (grading runs it in a sandbox), so a
 check only calls it, reads its attributes and compares plain values and arrays. What
 must happen beside the object - a gradient, a look at the arguments after a call - goes
-through `beside`, `gradient` and `after_call`.
+through `beside` and `gradient`.
 """
 
 from __future__ import annotations
@@ -100,26 +100,6 @@ def _argument(value: Any) -> str:
     if text.endswith("…") and hasattr(value, "shape"):
         return f"<{type(value).__name__} of shape {tuple(value.shape)}>"
     return text
-
-
-def raises(error: type[Exception], function: Callable, *args: Any, hint: str) -> None:
-    """Expect that the call raises `error`; anything else fails with the hint.
-
-    Args:
-        error: the exception class that has to come (a subclass counts too).
-        function: the learner's function.
-        *args: handed over as they are.
-        hint: said when nothing, or something else, is raised.
-    """
-    try:
-        function(*args)
-    except error as raised:
-        if isinstance(raised, NotImplementedError) and error is not NotImplementedError:
-            call(function, *args)
-        return
-    except Exception as other:
-        raise CheckFailed(f"{hint} (It raised {type(other).__name__}: {other})") from other
-    raise CheckFailed(hint)
 
 
 def close(
@@ -289,27 +269,6 @@ def _gradient(function: Callable, args: Sequence[Any], wrt: int, cotangent: Any)
     weights = torch.ones_like(output) if cotangent is None else torch.as_tensor(cotangent)
     (grad,) = torch.autograd.grad(output, tensors[wrt], weights, allow_unused=True)
     return (torch.zeros_like(tensors[wrt]) if grad is None else grad).detach().numpy()
-
-
-def after_call(function: Callable, *args: Any) -> list[Any]:
-    """Call the learner's function and bring back its arguments as the call left them.
-
-    Args:
-        function: the learner's function.
-        *args: arrays, tensors or plain values; copies of them are handed over.
-
-    Returns:
-        The arguments after the call, in order: equal to `args` unless the function changed them.
-    """
-    return beside(function, _after_call, function, args)
-
-
-def _after_call(function: Callable, args: Sequence[Any]) -> list[Any]:
-    import copy
-
-    handed = [a.clone() if hasattr(a, "clone") else copy.copy(a) for a in args]
-    function(*handed)
-    return handed
 
 
 class Progress:
