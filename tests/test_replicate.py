@@ -56,6 +56,30 @@ RAISES = """
 assert 1 + 1 == 2
 raise ValueError("no such luck")
 """
+JUDGED = """
+# %% setup="helpers"
+from helpers import statistics
+from helpers.checks import progress
+from helpers.checks import (
+    skip_connection as check,
+)
+
+# %% answer="answer"
+def answer():
+    '''{words}'''
+    ### BEGIN SOLUTION
+    return 1
+    ### END SOLUTION
+
+# %% check="answer" points=1
+{check}
+
+# %% claim="depends_on_the_answer"
+assert answer() == 1
+
+# %%
+progress(check, globals())
+"""
 
 
 @pytest.fixture
@@ -154,8 +178,47 @@ def test_a_helper_that_changes_is_run_again(toy):
     add("\n# %%\nfrom helpers import statistics\n")
     before = replicate.plan(course, course.written, [0], ["plain"])
     path = course.root / "helpers" / "statistics.py"
-    path.write_text(path.read_text(encoding="utf-8") + "\n# changed\n", encoding="utf-8")
+    path.write_text(path.read_text(encoding="utf-8") + "\nCHANGED = True\n", encoding="utf-8")
     assert before[0].key != replicate.plan(course, course.written, [0], ["plain"])[0].key
+
+
+def test_what_no_claim_depends_on_starts_nothing_over(toy):
+    course, add = toy
+    add(JUDGED.format(check="assert answer() == 1", words="Gives one."))
+    [before] = replicate.plan(course, course.written, [0], ["plain"])
+    for module in (course.root / "helpers" / "checks").glob("*.py"):
+        module.write_text("raise ImportError('no claim imports me')\n", encoding="utf-8")
+    statistics = course.root / "helpers" / "statistics.py"
+    text = statistics.read_text(encoding="utf-8")
+    assert text.startswith('"""')
+    statistics.write_text('"""Other words' + text[3:] + "# a comment\n", encoding="utf-8")
+    course.source(course.lessons[0]).write_text(TOY, encoding="utf-8")
+    add(
+        "\n# %% [markdown]\n# Prose shifts what follows."
+        + JUDGED.format(check="raise SystemExit", words="Gives the number one.")
+    )
+    [after] = replicate.plan(course, course.written, [0], ["plain"])
+    assert after.key == before.key
+    [done] = ran(course, [0])  # it imports no check: they would raise
+    assert done.outcome.errors == {} and done.outcome.claims["depends_on_the_answer"].held
+    add("\n# %%\nlater = answer()\n")
+    assert before.key != replicate.plan(course, course.written, [0], ["plain"])[0].key
+
+
+def test_an_answer_is_part_of_the_key(toy):
+    course, add = toy
+    add(JUDGED.format(check="pass", words="Gives one."))
+    [before] = replicate.plan(course, course.written, [0], ["plain"])
+    path = course.source(course.lessons[0])
+    path.write_text(path.read_text(encoding="utf-8").replace("return 1", "return 1 + 0"), encoding="utf-8")
+    assert before.key != replicate.plan(course, course.written, [0], ["plain"])[0].key
+
+
+@ALL
+def test_no_check_runs_when_a_lesson_is_replicated(lesson):
+    cells = replicate.script(read_lesson(COURSE, lesson), None).cells
+    assert not [cell.id for cell in cells if "HIDDEN TESTS" in cell.source or "helpers.checks" in cell.source]
+    assert [cell.id for cell in cells if "BEGIN SOLUTION" in cell.source]
 
 
 def test_a_lesson_without_a_draw_runs_once(toy):

@@ -8,6 +8,7 @@ is a line of a file; what stands there under the same key is not run again.
 
 from __future__ import annotations
 
+import ast
 import datetime
 import functools
 import hashlib
@@ -31,12 +32,13 @@ from rich.table import Column, Table
 from course.editions import claims
 from course.editions.build import helpers_imported
 from course.editions.claims import Code, Result, Script
-from course.editions.source import read_lesson
+from course.editions.source import is_role, read_lesson
 from course.model import Course, CourseError, Lesson
 from helpers.statistics import interval
 
 STRIDE = 1000  # set k is SEED = 1000 k: sets of up to a thousand seeds do not overlap
 ENOUGH = (19, 20)  # a claim has to hold in 19 of 20 sets
+CHECKS = "helpers.checks"  # judge learners; no claim needs them
 LIBRARIES = ("numpy", "scipy", "torch")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "PYTHONHASHSEED": "0"}
 
@@ -155,18 +157,43 @@ def script(notebook: NotebookNode, seed: int | None) -> Script:
         seed: what `SEED` is set to behind the parameters; None leaves them alone.
 
     Returns:
-        Its code cells without the bootstrap and the live ones.
+        Its code cells without the bootstrap, the live ones, and all that judges a learner: no claim depends on a check.
     """
     cells = []
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
         if cell.cell_type != "code" or cell.id == "bootstrap" or "skip-execution" in tags:
             continue
+        source = _unjudged(cell)
+        if not source:
+            continue
         claim = cell.metadata.get("claim", {})
-        cells.append(Code(cell.id, cell.source, claim.get("claim", ""), claim.get("effect", "")))
+        cells.append(Code(cell.id, source, claim.get("claim", ""), claim.get("effect", "")))
         if "parameters" in tags and seed is not None:
             cells.append(Code("injected-parameters", f"SEED = {seed}"))
     return Script(tuple(cells))
+
+
+def _unjudged(cell: NotebookNode) -> str:
+    """A cell's source without imports of the checks; nothing of a check, or of a cell that only shows progress."""
+    tree = ast.parse(cell.source)
+    if is_role(cell, "check") or all(_shows_progress(node) for node in tree.body):
+        return ""
+    gone = {
+        number
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(CHECKS)
+        for number in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    }
+    lines = enumerate(cell.source.splitlines(), 1)
+    return "\n".join(line for number, line in lines if number not in gone).strip()
+
+
+def _shows_progress(node: ast.stmt) -> bool:
+    match node:
+        case ast.Expr(ast.Call(ast.Name("progress"))):
+            return True
+    return False
 
 
 def has_draw(notebook: NotebookNode) -> bool:
@@ -193,7 +220,8 @@ def plan(course: Course, lessons: Iterable[Lesson], sets: Iterable[int], names: 
         state = _state(course, lesson)
         for number in sets if has_draw(notebook) else [0]:
             cells = script(notebook, STRIDE * number)
-            text = json.dumps(asdict(cells), sort_keys=True)
+            # Without the ids: a cell of prose more shifts those of cells that have no name.
+            text = json.dumps([(_plain(cell.source), cell.claim, cell.effect) for cell in cells.cells])
             for name in names:
                 key = hashlib.sha256(f"{text}\0{state}\0{name}".encode()).hexdigest()
                 runs.append(Run(lesson.name, number, name, cells, key))
@@ -201,11 +229,23 @@ def plan(course: Course, lessons: Iterable[Lesson], sets: Iterable[int], names: 
 
 
 def _state(course: Course, lesson: Lesson) -> str:
-    """What a run depends on beside its cells: the helpers, the libraries, the machine."""
+    """What a run depends on beside its cells: the helpers but for the checks, the libraries, the machine."""
     digest = hashlib.sha256()
-    for path in sorted(helpers_imported(course, course.source(lesson))):
-        digest.update(path.relative_to(course.root).as_posix().encode() + b"\0" + path.read_bytes())
+    for path in sorted(helpers_imported(course, course.source(lesson), without=CHECKS)):
+        digest.update(
+            f"{path.relative_to(course.root).as_posix()}\0{_plain(path.read_text('utf-8'))}".encode()
+        )
     return "\0".join([digest.hexdigest(), *libraries(), processor_model()])
+
+
+def _plain(source: str) -> str:
+    """A source without comments and docstrings: words about code change no outcome."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        if documented and ast.get_docstring(node, clean=False) is not None:
+            node.body[0] = ast.Pass()
+    return ast.unparse(tree)
 
 
 def replicate(
