@@ -39,6 +39,7 @@ from helpers.statistics import interval
 STRIDE = 1000  # set k is SEED = 1000 k: sets of up to a thousand seeds do not overlap
 ENOUGH = (19, 20)  # a claim has to hold in 19 of 20 sets
 CHECKS = "helpers.checks"  # judge learners; no claim needs them
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 LIBRARIES = ("numpy", "scipy", "torch")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "PYTHONHASHSEED": "0"}
 
@@ -242,8 +243,7 @@ def _plain(source: str) -> str:
     """A source without comments and docstrings: words about code change no outcome."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
-        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-        if documented and ast.get_docstring(node, clean=False) is not None:
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
             node.body[0] = ast.Pass()
     return ast.unparse(tree)
 
