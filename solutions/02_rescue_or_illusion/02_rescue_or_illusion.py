@@ -137,6 +137,8 @@ systems = {
     "softmax only": convolution.softmax_step,
     "skip and softmax": convolution.residual_softmax_step,
 }
+
+# %%
 final = {}
 for name, step in systems.items():
     x = np.ones((8, 8), np.float32)
@@ -886,6 +888,7 @@ def draw_health(system="residual + softmax", depth=60, seed=0):
     return fig
 
 
+# %%
 figures.show(
     draw_health(),
     alt="Residual and softmax: the largest pixel stays, the separation falls to rounding level, the gradient to zero.",

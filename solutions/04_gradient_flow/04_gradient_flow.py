@@ -339,7 +339,7 @@ assert (round(wrong), round(right)) == (758, 176)
 # one?
 
 
-# %% claim="finite_width" effect="deeper"
+# %%
 def excess(width, depth):
     """By what share the factor per layer is above the prediction: one number per network."""
     case = {
@@ -354,6 +354,7 @@ def excess(width, depth):
     return np.array([f.gradient[0] ** (1 / depth) for f in flows]) / gain_factor("relu", 2.0, skip=True) - 1
 
 
+# %% claim="finite_width" effect="deeper"
 wider = {width: excess(width, 15) for width in (32, 128)}
 for width, e in wider.items():
     print(f"15 layers, width {width:3}: {e.mean():.0%} above the prediction")
@@ -433,7 +434,7 @@ assert small.mean() > by_batch[16].mean() > by_batch[128].mean() and small.min()
 #
 # Here are five networks of 50 layers in one picture: points are measured, lines predicted.
 
-# %% claim="two_of_five" effect="ends_log"
+# %%
 networks = {
     "plain, g = 1/3": {"gain": 1 / 3},
     "plain, g = 2": {},
@@ -441,6 +442,8 @@ networks = {
     "residual": {"skip": "pre-activation"},
     "residual, branch / √50": {"skip": "pre-activation", "branch_scale": 50**-0.5},
 }
+
+# %% claim="two_of_five" effect="ends_log"
 xrays = {
     name: gradient_flow.xray(activation="relu", depth=50, seed=SEED, **case)
     for name, case in networks.items()
@@ -808,7 +811,7 @@ three = {
     "residual, branch / √L": lambda depth: {"skip": "pre-activation", "branch_scale": depth**-0.5},
 }
 
-
+# %%
 inputs = [[gradient_flow.inputs_at_angle(c, width=128, seed=seed) for seed in SEEDS] for c in cosines]
 
 
