@@ -94,7 +94,7 @@ def remedies(losses: Mapping[str, np.ndarray], without_shortcut: Sequence[str], 
     Returns:
         The figure, with a line for guessing.
     """
-    names = list(reversed(losses))
+    names = list(losses)[::-1]
     ticks = {"yticks": range(len(names)), "yticklabels": names}
     fig, axis = figures.canvas(title, "training loss at 24 layers (nats)", "", xscale="log", **ticks)
     for row, name in enumerate(names):

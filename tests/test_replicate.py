@@ -285,16 +285,30 @@ def test_an_unknown_processor_and_another_machine(monkeypatch):
 def test_the_page_is_dated_and_says_what_was_run(toy):
     course, _ = toy
     done = ran(course, range(2))
-    page = replicate.markdown(replicate.standings(done), ["plain"], range(2), datetime.date(2026, 1, 2))
+    page = replicate.markdown(done, ["plain"], today=datetime.date(2026, 1, 2))
     for words in (
-        "- Date: 2026-01-02",
-        "SEED = 0 to 1000 in steps of 1000 (2 sets)",
+        "## 01_toy\n\n2026-01-02, ",
+        "Sets 0 to 1: SEED = 0 to 1000 in steps of 1000 (2 sets).",
         replicate.processor_model(),
         *replicate.libraries(),
-        "| lesson | claim | plain | effect, mean over sets [95 %] | range of runs |",
-        "| 01_toy | holds sometimes | 1/2 | 0.5 [",
+        "| claim | plain | effect, mean over sets [95 %] | range of runs |",
+        "| holds sometimes | 1/2 | 0.5 [",
+        "- 01_toy, set 1 (SEED = 1000), plain: holds_sometimes: not parity == 0",
     ):
         assert words in page, words
+
+
+def test_a_lesson_replaces_its_own_section_of_the_page(toy):
+    course, _ = toy
+    done = ran(course, [0])
+    other = [replace(run, lesson="02_other") for run in done]
+    first = replicate.markdown(done + other, ["plain"], today=datetime.date(2026, 1, 2))
+    page = replicate.markdown(ran(course, [2]), ["plain"], first, datetime.date(2026, 3, 4))
+    assert page.count("# Do the claims hold") == 1 and page.count("\n## ") == 2
+    toy_part, other_part = page.split("\n## ")[1:]
+    assert toy_part.startswith("01_toy\n\n2026-03-04, ") and "Set 2: SEED = 2000." in toy_part
+    assert other_part.startswith("02_other\n\n2026-01-02, ") and "Set 0: SEED = 0." in other_part
+    assert replicate.markdown([], [], page) == page
 
 
 def test_the_command(toy, monkeypatch):

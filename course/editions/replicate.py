@@ -65,6 +65,19 @@ BEYOND = {
     "baseline": ("",),
 }  # beginnings of the features to switch off
 
+HEAD = """\
+# Do the claims hold for other seeds, and on other processors?
+
+Every claim of a lesson is an `assert` in its notebook. Here the lesson was run with other seeds, and as other
+processors compute: `plain` with all instructions of the machine that is named, `avx2` with none beyond AVX2, `baseline`
+with the oldest code paths of numpy, OpenBLAS and torch. A cell n/m says that the claim held in n of m sets of seeds; 19
+of 20 are asked for. A lesson that draws nothing at random runs once. The effect is the number that the claim is about,
+where it has one: its mean over the sets with a 95 % interval, and the smallest and the largest of a single run.
+
+Each section is written by `course replicate LESSON --markdown docs/replication.md`, which leaves the others as they
+are; [CONTRIBUTING.md](../CONTRIBUTING.md#claims-that-replicate) says how to repeat it.
+"""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -395,62 +408,56 @@ def table(found: list[Standing], names: Iterable[str]) -> Table:
 
 
 def markdown(
-    found: list[Standing], names: Iterable[str], sets: Iterable[int], today: datetime.date | None = None
+    runs: list[Replicated], names: Iterable[str], before: str = "", today: datetime.date | None = None
 ) -> str:
-    """Write the standings as a dated page.
+    """Write the standings as a page with one dated section per lesson.
 
     Args:
-        found: from `standings`.
+        runs: from `replicate`.
         names: of the processors.
-        sets: which were run.
+        before: the page as it was; sections of lessons that were not run now are kept.
         today: the date; the day of the call if None.
 
     Returns:
         The text of the page.
     """
-    names, sets = list(names), list(sets)
-    head = ["lesson", "claim", *names, "effect, mean over sets [95 %]", "range of runs"]
+    names, today = list(names), today or datetime.date.today()
+    _, *kept = before.split("\n## ")
+    sections = {section.partition("\n")[0]: section.partition("\n")[2].strip("\n") for section in kept}
+    for lesson in dict.fromkeys(run.lesson for run in runs):
+        sections[lesson] = _section([run for run in runs if run.lesson == lesson], names, today)
+    body = (f"## {lesson}\n\n{text}\n" for lesson, text in sorted(sections.items()))
+    return "\n".join([HEAD, *body])
+
+
+def _section(runs: list[Replicated], names: list[str], today: datetime.date) -> str:
+    """Write what one lesson's runs gave: when, where, with which seeds; a row per claim; what failed."""
+    head = ["claim", *names, "effect, mean over sets [95 %]", "range of runs"]
     rows = [
+        [row.claim.replace("_", " "), *(_of(row.held.get(name)) for name in names), row.effect, row.span]
+        for row in standings(runs)
+    ]
+    failed = [f"- {sentence}" for sentence in failures(runs)]
+    return "\n".join(
         [
-            row.lesson,
-            row.claim.replace("_", " "),
-            *(_of(row.held.get(name)) for name in names),
-            row.effect,
-            row.span,
+            f"{today}, {processor_model()}; {', '.join(libraries())}. {_seeds({run.number for run in runs})}",
+            "",
+            *(f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *rows]),
+            *(["", "Where it did not hold:", "", *failed] if failed else []),
         ]
-        for row in found
-    ]
-    lines = [
-        "# Do the claims hold for other seeds, and on other processors?",
-        "",
-        "Made by `course replicate --markdown`; CONTRIBUTING.md says how. Every claim of a lesson is an `assert` in its "
-        f"notebook. Here each was run with SEED = {STRIDE * sets[0]}"
-        + (f" to {STRIDE * sets[-1]} in steps of {STRIDE} ({len(sets)} sets)" if len(sets) > 1 else "")
-        + ", where the lesson draws anything at random, and on "
-        + ("the processor as it is" if names == ["plain"] else f"{len(names)} sets of instructions")
-        + ". A cell n/m says that the claim held in n of m sets; 19 of 20 are asked for.",
-        "",
-        f"- Date: {today or datetime.date.today()}",
-        f"- Processor: {processor_model()}; " + "; ".join(f"`{name}`: {_words(name)}" for name in names),
-        f"- Versions: {', '.join(libraries())}",
-        "",
-        *(f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *rows]),
-        "",
-    ]
-    return "\n".join(lines)
+    )
+
+
+def _seeds(sets: set[int]) -> str:
+    """Say which sets of seeds were run."""
+    first, last = min(sets), max(sets)
+    if first == last:
+        return f"Set {first}: SEED = {STRIDE * first}."
+    return f"Sets {first} to {last}: SEED = {STRIDE * first} to {STRIDE * last} in steps of {STRIDE} ({len(sets)} sets)."
 
 
 def _of(held: tuple[int, int] | None) -> str:
     return f"{held[0]}/{held[1]}" if held else "-"
-
-
-def _words(processor: str) -> str:
-    """Say what a name of `PROCESSORS` stands for."""
-    return {
-        "plain": "all its instructions",
-        "avx2": "none beyond AVX2",
-        "baseline": "the oldest code paths of numpy, OpenBLAS and torch",
-    }[processor]
 
 
 def libraries() -> tuple[str, ...]:
