@@ -600,18 +600,20 @@ independent = {
     name: functools.reduce(np.convolve, [[1 / (1 + g), g / (1 + g)] for g in gains[name]]) for name in gains
 }
 mean_length = {name: observed[name] @ np.arange(11) for name in observed}
+stem, stem_weights = {}, {}
 with torch.no_grad():
-    stem = {
-        name: net.embed(x_test).pow(2).mean((1, 2)).sqrt().numpy()
-        for name, net in {"untrained": untrained, "trained": nets["residual"]}.items()
-    }
+    for name, net in {"untrained": untrained, "trained": nets["residual"]}.items():
+        stem[name] = net.embed(x_test).pow(2).mean((1, 2)).sqrt().numpy()
+        stem_weights[name] = net.stem.weight.flatten(1).norm(dim=1).numpy()
 
 # %% varies=true claim="training_shortens_paths" effect="shorter"
 for name in observed:
     print(
         f"{name:9} mean length {mean_length[name].mean():.2f} ± {mean_length[name].std(ddof=1):.2f}, "
-        f"if paths were independent {independent[name] @ np.arange(11):.2f}; stem's output {stem[name].mean():.2f}"
+        f"if paths were independent {independent[name] @ np.arange(11):.2f}"
     )
+grown = [(size["trained"] / size["untrained"]).mean() for size in (stem, stem_weights)]
+print(f"the stem's output grows {grown[0]:.2f}-fold, the length of its weights {grown[1]:.2f}-fold")
 shorter = mean_length["untrained"] - mean_length["trained"]
 print(f"shorter by {interval(shorter):.2f} branches")
 assert (np.diff(gains["untrained"]) < 0.03).all() and gains["untrained"][0] > 3 * gains["untrained"][-1]
@@ -634,9 +636,9 @@ figures.show(
 #
 # **What it does not show.**
 #
-# - *Why* they get shorter. One part is plain bookkeeping: training makes the stem's output larger, as the last
-#   numbers show, so that batch norm divides by more and every branch weighs less. Nothing clever need have
-#   happened in the blocks.
+# - *Why* they get shorter. One part is plain bookkeeping: training makes the stem's output larger, as the printed
+#   factors show (its weights grow, and turn towards what differs between the images), so that batch norm divides by
+#   more and every branch weighs less. Nothing clever need have happened in the blocks.
 # - That the paths are independent voices. Before training, the squares add up, more or less (the ratio, the
 #   **coherence**, is near 1). After training the square of the sum is about twice the sum of squares: paths of
 #   different length *point the same way*. So neither count of section 3 is right: squares leave out that the
