@@ -130,8 +130,8 @@ print(f"20 layers by {np.mean(default**20):.0e}")
 #
 # $$\text{factor} = \sqrt{g \; \mathbb{E}\!\left[\varphi'(h)^2\right]} \quad\text{(plain)}, \qquad \text{factor} = \sqrt{1 + g \; \mathbb{E}\!\left[\varphi'(h)^2\right]} \quad\text{(residual)}.$$
 #
-# $\mathbb{E}$ is the mean over $h$. Since $h = W x$ is a sum of many independent terms, $h$ is normal, with mean
-# 0 and variance $g q$, where $q$ is the mean square of an entry of $x$.
+# $\mathbb{E}$ is the mean over $h$. Since $h = W x$ is a sum of many independent terms, $h$ is normally distributed,
+# with mean 0 and variance $g q$, where $q$ is the mean square of an entry of $x$.
 #
 # ### Where that comes from (optional)
 #
@@ -265,8 +265,9 @@ assert max(abs(ratio - 1) for ratio in ratios) < 0.03
 #
 # For tanh the factor depends on $q$, and $q$ changes from layer to layer: the next one is
 # $q' = \mathbb{E}[\varphi(h)^2]$ in a plain network and $q' = q + \mathbb{E}[\varphi(h)^2]$ with a skip, again with
-# $h$ normal of variance $g q$. The instrument's `mean_field` iterates this rule; your factors, one per layer,
-# are multiplied. The input is as large as what a first tanh layer hands on.
+# $h$ normally distributed, of variance $g q$. The instrument's `mean_field` iterates this rule; your factors, one per layer,
+# are multiplied. (Where to start? We let the entries of the input be as large as those that a tanh layer with $g = 1$
+# makes of an input of size 1; the next cell calls that `start`.)
 #
 # **Predict.** After 50 tanh layers with skips and $g = 2$: does the gradient grow like
 # $\sqrt{1 + g}^{\,50} \approx 10^{12}$, or less?
@@ -610,8 +611,8 @@ assert abs(above_floor.mean() - 1) < 0.2 and signals[False].max() < 1e-6
 
 # %% [markdown]
 # They hold the **signal** up. In a layer with biases of variance $1/(3N)$ the rule for $q$ reads
-# $q' = \tfrac12 \left(\tfrac13 q + \tfrac1{3N}\right)$. It stops falling at $q = \tfrac{1}{5N}$, an rms of 0.0395
-# for $N = 128$. The *gradient* is not refilled: a bias adds nothing on the way back, so it still shrinks by 0.41
+# $q' = \tfrac12 \left(\tfrac13 q + \tfrac1{3N}\right)$. It stops falling where $q' = q$: at $q = \tfrac{1}{5N}$, an
+# rms of 0.0395 for $N = 128$. The *gradient* is not refilled: a bias adds nothing on the way back, so it still shrinks by 0.41
 # per layer. Now the two no longer cancel, and a weight's gradient shrinks as the stream's does.
 #
 # Look at the left end of the figure, too. With and without biases the first layer gets about the same. Biases
@@ -697,8 +698,8 @@ assert equal and all(np.ptp(v) > 0.01 for v in others.values())
 # %% [markdown]
 # The same number in every layer, up to the rounding of float64. With biases or with tanh the law is gone.
 #
-# It has a consequence. In training by small steps, $\|W_l\|^2$ changes at the rate
-# $-2 \langle W_l, \partial L/\partial W_l \rangle$. If this is the same for all layers, the *differences*
+# It has a consequence. A small step $\lambda$ of gradient descent takes $\lambda\, \partial L/\partial W_l$ from $W_l$, so
+# $\|W_l\|^2$ changes by $-2 \lambda \langle W_l, \partial L/\partial W_l \rangle$, up to a term with $\lambda^2$. If this is the same for all layers, the *differences*
 # between their squared norms never change (Du, Hu and Lee, 2018): the layers grow and shrink in step.
 #
 # **Predict.** If we train for the same total time with steps a tenth the size, by what factor does the
@@ -871,7 +872,7 @@ figures.show(
 #
 # **What it does not show.** That the fall is exponential, as the paper's abstract puts it for standard
 # networks: here (no biases, no batch norm) it is slower than halving, because deep layers see their inputs
-# under ever smaller angles. The next cell shows the local exponent. Nor does it show that shattered gradients
+# under ever smaller angles. The next cell shows the power of $L$ that it follows far down. Nor does it show that shattered gradients
 # cannot train: this too is the first instant.
 
 # %% claim="power_law"
@@ -989,8 +990,8 @@ progress(check, globals())
 #
 # - X. Glorot, Y. Bengio, *Understanding the difficulty of training deep feedforward neural networks*, AISTATS
 #   (2010). [PMLR 9:249-256](https://proceedings.mlr.press/v9/glorot10a.html)
-# - K. He, X. Zhang, S. Ren, J. Sun, *Delving deep into rectifiers* (2015).
-#   [arXiv:1502.01852](https://arxiv.org/abs/1502.01852)
+# - K. He, X. Zhang, S. Ren, J. Sun, *Delving deep into rectifiers: surpassing human-level performance on ImageNet
+#   classification* (2015). [arXiv:1502.01852](https://arxiv.org/abs/1502.01852)
 # - K. He, X. Zhang, S. Ren, J. Sun, *Identity mappings in deep residual networks* (2016).
 #   [arXiv:1603.05027](https://arxiv.org/abs/1603.05027)
 # - S. S. Schoenholz, J. Gilmer, S. Ganguli, J. Sohl-Dickstein, *Deep information propagation* (2017).

@@ -47,7 +47,8 @@
 # >
 # > **Symbols.** $h$: the stream. $F$: a branch. $g = N\,\mathrm{Var}(W)$: the gain of a random weight matrix
 # > with $N$ inputs (lesson 4). $\gamma$: a learned number in front of a branch. The *depth* counts hidden layers
-# > with weights.
+# > with weights. Losses are cross-entropies with the natural logarithm, in *nats*: to give ten classes the
+# > same probability costs $\ln 10 = 2.30$.
 #
 # All symbols are on the [notation page](../../docs/notation.md), terms in the
 # [glossary](../../docs/glossary.md).
@@ -604,7 +605,7 @@ figures.show(
 
 # %% [markdown]
 # With batch normalisation and without shortcuts, a difference in the tenth decimal becomes another network
-# within one pass. There the gradient *turns* within a hair's breadth, and a step that follows it ends where it
+# within one pass. There the gradient *turns* within a tiny distance: at the end of a step along it, it already
 # points elsewhere. In lesson 4 the gradients shattered from one input to the next; here it is from one set of
 # weights to the next. (It also fits the law above: each such layer stretches what comes back by 1.21.)
 #
@@ -981,16 +982,17 @@ progress(check, globals())
 #   [arXiv:1603.05027](https://arxiv.org/abs/1603.05027)
 # - C. Zhang, S. Bengio, M. Hardt, B. Recht, O. Vinyals, *Understanding deep learning requires rethinking
 #   generalization* (2017). [arXiv:1611.03530](https://arxiv.org/abs/1611.03530)
-# - S. Ioffe, C. Szegedy, *Batch normalization* (2015). [arXiv:1502.03167](https://arxiv.org/abs/1502.03167)
-# - K. He, X. Zhang, S. Ren, J. Sun, *Delving deep into rectifiers* (2015): He init.
-#   [arXiv:1502.01852](https://arxiv.org/abs/1502.01852)
+# - S. Ioffe, C. Szegedy, *Batch normalization: accelerating deep network training by reducing internal covariate
+#   shift* (2015). [arXiv:1502.03167](https://arxiv.org/abs/1502.03167)
+# - K. He, X. Zhang, S. Ren, J. Sun, *Delving deep into rectifiers: surpassing human-level performance on ImageNet
+#   classification* (2015): He init. [arXiv:1502.01852](https://arxiv.org/abs/1502.01852)
 # - A. Saxe, J. McClelland, S. Ganguli, *Exact solutions to the nonlinear dynamics of learning in deep linear
 #   neural networks* (2013): orthogonal init. [arXiv:1312.6120](https://arxiv.org/abs/1312.6120)
 # - D. Mishkin, J. Matas, *All you need is a good init* (2015): LSUV.
 #   [arXiv:1511.06422](https://arxiv.org/abs/1511.06422)
-# - R. Srivastava, K. Greff, J. Schmidhuber, *Highway networks* (2015).
+# - R. K. Srivastava, K. Greff, J. Schmidhuber, *Highway networks* (2015).
 #   [arXiv:1505.00387](https://arxiv.org/abs/1505.00387)
 # - S. De, S. Smith, *Batch normalization biases residual blocks towards the identity function in deep
 #   networks* (2020): SkipInit. [arXiv:2002.10444](https://arxiv.org/abs/2002.10444)
-# - T. Bachlechner et al., *ReZero is all you need* (2020).
-#   [arXiv:2003.04887](https://arxiv.org/abs/2003.04887)
+# - T. Bachlechner, B. P. Majumder, H. H. Mao, G. W. Cottrell, J. McAuley, *ReZero is all you need: fast convergence
+#   at large depth* (2020). [arXiv:2003.04887](https://arxiv.org/abs/2003.04887)

@@ -603,7 +603,7 @@ print("ResNet of width 16 minus DenseNet:", f"{interval(wide - dense):.3f}")
 
 # %% [markdown]
 # Look at the spread of the gap from seed to seed, and at the interval: it says where the true mean gap may
-# lie, given these five. If it holds 0, five seeds have not told us which network is ahead. If it does not, we
+# lie, given these five. If it contains 0, five seeds have not told us which network is ahead. If it does not, we
 # may have been lucky.
 #
 # ### How many seeds does it take?

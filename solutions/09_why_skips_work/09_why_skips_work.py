@@ -816,7 +816,7 @@ figures.show(
 # seeds the order may turn round. So we assert nothing here.
 #
 # Now two directions, a grid of 21 × 21 points, and a number beside the picture. At every inner point we take
-# the Hessian of the slice by central differences; its eigenvalues are the **principal curvatures**. Where the
+# the Hessian of the slice, its 2 × 2 matrix of second derivatives, from the heights at the points around; its eigenvalues are the **principal curvatures**. Where the
 # smaller one is negative, the surface is **not convex**.
 #
 # **Predict.** The share of points that are not convex, plain and residual.
