@@ -440,7 +440,8 @@ def _section(runs: list[Replicated], names: list[str], today: datetime.date) -> 
     failed = [f"- {sentence}" for sentence in failures(runs)]
     return "\n".join(
         [
-            f"{today}, {processor_model()}; {', '.join(libraries())}. {_seeds({run.number for run in runs})}",
+            f"{today}, {processor_model()} ({' '.join(numpy_features())}); {', '.join(libraries())}. "
+            + _seeds({run.number for run in runs}),
             "",
             *(f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *rows]),
             *(["", "Where it did not hold:", "", *failed] if failed else []),
