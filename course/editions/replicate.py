@@ -71,8 +71,9 @@ HEAD = """\
 Every claim of a lesson is an `assert` in its notebook. Here the lesson was run with other seeds, and as other
 processors compute: `plain` with all instructions of the machine that is named, `avx2` with none beyond AVX2, `baseline`
 with the oldest code paths of numpy, OpenBLAS and torch. A cell n/m says that the claim held in n of m sets of seeds; 19
-of 20 are asked for. A lesson that draws nothing at random runs once. The effect is the number that the claim is about,
-where it has one: its mean over the sets with a 95 % interval, and the smallest and the largest of a single run.
+of 20 are asked for, on each of the three. A section says which sets and processors it holds; where they are fewer, the
+rest has not been run yet. A lesson that draws nothing at random runs once. The effect is the number that the claim is
+about, where it has one: its mean over the sets with a 95 % interval, and the smallest and the largest of a single run.
 
 Each section is written by `course replicate LESSON --markdown docs/replication.md`, which leaves the others as they
 are; [CONTRIBUTING.md](../CONTRIBUTING.md#claims-that-replicate) says how to repeat it.
