@@ -234,7 +234,9 @@ def replicate_command(
     out: Annotated[
         Path | None, typer.Option(help="where results are kept; build/replicate/results.jsonl if left out")
     ] = None,
-    markdown: Annotated[Path | None, typer.Option(help="write the table to this page too")] = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="write the tables of these lessons into this page too")
+    ] = None,
 ) -> None:
     """Run the lessons' claims with other seeds and as older processors compute."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -260,7 +262,8 @@ def replicate_command(
     for sentence in replicate.failures(done):
         say(sentence, "red")
     if markdown:
-        write_text(markdown, replicate.markdown(found, environments, numbers))
+        before = markdown.read_text(encoding="utf-8") if markdown.is_file() else ""
+        write_text(markdown, replicate.markdown(done, environments, before))
         say(f"written to {markdown}")
     if not replicate.passed(done):
         say("A claim has to hold in 19 of 20 sets, on every processor.", "red")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from matplotlib.figure import Figure
 
-from helpers import figures
+from helpers import architectures, figures
 from helpers.statistics import interval
 
 
@@ -45,6 +46,34 @@ def ratios(values: dict[str, float], title: str, ylabel: str) -> Figure:
     ax.bar_label(bars, fmt="%.2f", padding=3)
     ax.axhline(1, label="equal", **figures.series(1))
     ax.set_xticks(range(len(values)), [name.replace(" ", "\n").replace("-", "-\n") for name in values])
+    ax.legend()
+    return fig
+
+
+def copies(growth: int, layers: int, start: int) -> Figure:
+    """Draw what a naive dense block copies, and what its features need, over the number of layers.
+
+    Args:
+        growth: channels that each layer appends.
+        layers: of the block, at least 1.
+        start: channels that enter it.
+
+    Returns:
+        The figure, for images of 56 x 56 pixels, with the ratio at the last layer in its title.
+    """
+    image = torch.empty(1, start, 56, 56, device="meta")
+    convs = [torch.nn.Conv2d(start + growth * i, growth, 1, device="meta") for i in range(layers)]
+    block = torch.nn.Sequential(*map(architectures.Append, convs))
+    depths = range(1, layers + 1)
+    copied = [architectures.concatenation_bytes(block[:depth], tuple(image.shape)) / 1e6 for depth in depths]
+    needed = [block[:depth](image).nbytes / 1e6 for depth in depths]
+    fig, ax = figures.canvas(
+        f"{layers} layers copy {copied[-1] / needed[-1]:.1f} times what they need",
+        "layers in the block",
+        "MB per image (56 x 56 pixels)",
+    )
+    ax.plot(depths, copied, label="copies of a naive block", **figures.series(0))
+    ax.plot(depths, needed, label="the features themselves", **figures.series(1))
     ax.legend()
     return fig
 

@@ -56,6 +56,30 @@ RAISES = """
 assert 1 + 1 == 2
 raise ValueError("no such luck")
 """
+JUDGED = """
+# %% setup="helpers"
+from helpers import statistics
+from helpers.checks import progress
+from helpers.checks import (
+    skip_connection as check,
+)
+
+# %% answer="answer"
+def answer():
+    '''{words}'''
+    ### BEGIN SOLUTION
+    return 1
+    ### END SOLUTION
+
+# %% check="answer" points=1
+{check}
+
+# %% claim="depends_on_the_answer"
+assert answer() == 1
+
+# %%
+progress(check, globals())
+"""
 
 
 @pytest.fixture
@@ -154,8 +178,47 @@ def test_a_helper_that_changes_is_run_again(toy):
     add("\n# %%\nfrom helpers import statistics\n")
     before = replicate.plan(course, course.written, [0], ["plain"])
     path = course.root / "helpers" / "statistics.py"
-    path.write_text(path.read_text(encoding="utf-8") + "\n# changed\n", encoding="utf-8")
+    path.write_text(path.read_text(encoding="utf-8") + "\nCHANGED = True\n", encoding="utf-8")
     assert before[0].key != replicate.plan(course, course.written, [0], ["plain"])[0].key
+
+
+def test_what_no_claim_depends_on_starts_nothing_over(toy):
+    course, add = toy
+    add(JUDGED.format(check="assert answer() == 1", words="Gives one."))
+    [before] = replicate.plan(course, course.written, [0], ["plain"])
+    for module in (course.root / "helpers" / "checks").glob("*.py"):
+        module.write_text("raise ImportError('no claim imports me')\n", encoding="utf-8")
+    statistics = course.root / "helpers" / "statistics.py"
+    text = statistics.read_text(encoding="utf-8")
+    assert text.startswith('"""')
+    statistics.write_text('"""Other words' + text[3:] + "# a comment\n", encoding="utf-8")
+    course.source(course.lessons[0]).write_text(TOY, encoding="utf-8")
+    add(
+        "\n# %% [markdown]\n# Prose shifts what follows."
+        + JUDGED.format(check="raise SystemExit", words="Gives the number one.")
+    )
+    [after] = replicate.plan(course, course.written, [0], ["plain"])
+    assert after.key == before.key
+    [done] = ran(course, [0])  # it imports no check: they would raise
+    assert done.outcome.errors == {} and done.outcome.claims["depends_on_the_answer"].held
+    add("\n# %%\nlater = answer()\n")
+    assert before.key != replicate.plan(course, course.written, [0], ["plain"])[0].key
+
+
+def test_an_answer_is_part_of_the_key(toy):
+    course, add = toy
+    add(JUDGED.format(check="pass", words="Gives one."))
+    [before] = replicate.plan(course, course.written, [0], ["plain"])
+    path = course.source(course.lessons[0])
+    path.write_text(path.read_text(encoding="utf-8").replace("return 1", "return 1 + 0"), encoding="utf-8")
+    assert before.key != replicate.plan(course, course.written, [0], ["plain"])[0].key
+
+
+@ALL
+def test_no_check_runs_when_a_lesson_is_replicated(lesson):
+    cells = replicate.script(read_lesson(COURSE, lesson), None).cells
+    assert not [cell.id for cell in cells if "HIDDEN TESTS" in cell.source or "helpers.checks" in cell.source]
+    assert [cell.id for cell in cells if "BEGIN SOLUTION" in cell.source]
 
 
 def test_a_lesson_without_a_draw_runs_once(toy):
@@ -222,16 +285,30 @@ def test_an_unknown_processor_and_another_machine(monkeypatch):
 def test_the_page_is_dated_and_says_what_was_run(toy):
     course, _ = toy
     done = ran(course, range(2))
-    page = replicate.markdown(replicate.standings(done), ["plain"], range(2), datetime.date(2026, 1, 2))
+    page = replicate.markdown(done, ["plain"], today=datetime.date(2026, 1, 2))
     for words in (
-        "- Date: 2026-01-02",
-        "SEED = 0 to 1000 in steps of 1000 (2 sets)",
+        "## 01_toy\n\n2026-01-02, ",
+        "Sets 0 to 1: SEED = 0 to 1000 in steps of 1000 (2 sets).",
         replicate.processor_model(),
         *replicate.libraries(),
-        "| lesson | claim | plain | effect, mean over sets [95 %] | range of runs |",
-        "| 01_toy | holds sometimes | 1/2 | 0.5 [",
+        "| claim | plain | effect, mean over sets [95 %] | range of runs |",
+        "| holds sometimes | 1/2 | 0.5 [",
+        "- 01_toy, set 1 (SEED = 1000), plain: holds_sometimes: not parity == 0",
     ):
         assert words in page, words
+
+
+def test_a_lesson_replaces_its_own_section_of_the_page(toy):
+    course, _ = toy
+    done = ran(course, [0])
+    other = [replace(run, lesson="02_other") for run in done]
+    first = replicate.markdown(done + other, ["plain"], today=datetime.date(2026, 1, 2))
+    page = replicate.markdown(ran(course, [2]), ["plain"], first, datetime.date(2026, 3, 4))
+    assert page.count("# Do the claims hold") == 1 and page.count("\n## ") == 2
+    toy_part, other_part = page.split("\n## ")[1:]
+    assert toy_part.startswith("01_toy\n\n2026-03-04, ") and "Set 2: SEED = 2000." in toy_part
+    assert other_part.startswith("02_other\n\n2026-01-02, ") and "Set 0: SEED = 0." in other_part
+    assert replicate.markdown([], [], page) == page
 
 
 def test_the_command(toy, monkeypatch):

@@ -125,8 +125,20 @@ def fingerprint(course: Course, lesson: Lesson) -> str:
     return digest.hexdigest()
 
 
-def helpers_imported(course: Course, source: Path) -> set[Path]:
-    """Files of `helpers` that a Python file reaches through its import statements."""
+def helpers_imported(course: Course, source: Path, without: str = "") -> set[Path]:
+    """List the files of `helpers` that a Python file reaches through its import statements.
+
+    Args:
+        course: the checkout.
+        source: the file.
+        without: a package that is not entered, such as "helpers.checks"; none if empty.
+
+    Returns:
+        Their paths.
+
+    Raises:
+        CourseError: if one of the files is no Python.
+    """
     found: set[Path] = set()
     waiting = [source]
     while waiting:
@@ -136,6 +148,8 @@ def helpers_imported(course: Course, source: Path) -> set[Path]:
         except (SyntaxError, ValueError) as error:
             raise CourseError(f"{file} is no Python: {error}") from error
         for name in _imports(tree):
+            if without and f"{name}.".startswith(f"{without}."):
+                continue
             base = course.root.joinpath(*name.split("."))
             for path in (base.with_suffix(".py"), base / "__init__.py"):
                 if name.startswith("helpers") and path.is_file() and path not in found:

@@ -8,6 +8,7 @@ is a line of a file; what stands there under the same key is not run again.
 
 from __future__ import annotations
 
+import ast
 import datetime
 import functools
 import hashlib
@@ -31,12 +32,14 @@ from rich.table import Column, Table
 from course.editions import claims
 from course.editions.build import helpers_imported
 from course.editions.claims import Code, Result, Script
-from course.editions.source import read_lesson
+from course.editions.source import is_role, read_lesson
 from course.model import Course, CourseError, Lesson
 from helpers.statistics import interval
 
 STRIDE = 1000  # set k is SEED = 1000 k: sets of up to a thousand seeds do not overlap
 ENOUGH = (19, 20)  # a claim has to hold in 19 of 20 sets
+CHECKS = "helpers.checks"  # judge learners; no claim needs them
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 LIBRARIES = ("numpy", "scipy", "torch")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MPLBACKEND": "agg", "PYTHONHASHSEED": "0"}
 
@@ -61,6 +64,20 @@ BEYOND = {
     "avx2": ("X86_V4", "AVX512"),
     "baseline": ("",),
 }  # beginnings of the features to switch off
+
+HEAD = """\
+# Do the claims hold for other seeds, and on other processors?
+
+Every claim of a lesson is an `assert` in its notebook. Here the lesson was run with other seeds, and as other
+processors compute: `plain` with all instructions of the machine that is named, `avx2` with none beyond AVX2, `baseline`
+with the oldest code paths of numpy, OpenBLAS and torch. A cell n/m says that the claim held in n of m sets of seeds; 19
+of 20 are asked for, on each of the three. A section says which sets and processors it holds; where they are fewer, the
+rest has not been run yet. A lesson that draws nothing at random runs once. The effect is the number that the claim is
+about, where it has one: its mean over the sets with a 95 % interval, and the smallest and the largest of a single run.
+
+Each section is written by `course replicate LESSON --markdown docs/replication.md`, which leaves the others as they
+are; [CONTRIBUTING.md](../CONTRIBUTING.md#claims-that-replicate) says how to repeat it.
+"""
 
 
 @dataclass(frozen=True)
@@ -155,18 +172,43 @@ def script(notebook: NotebookNode, seed: int | None) -> Script:
         seed: what `SEED` is set to behind the parameters; None leaves them alone.
 
     Returns:
-        Its code cells without the bootstrap and the live ones.
+        Its code cells without the bootstrap, the live ones, and all that judges a learner: no claim depends on a check.
     """
     cells = []
     for cell in notebook.cells:
         tags = cell.metadata.get("tags", [])
         if cell.cell_type != "code" or cell.id == "bootstrap" or "skip-execution" in tags:
             continue
+        source = _unjudged(cell)
+        if not source:
+            continue
         claim = cell.metadata.get("claim", {})
-        cells.append(Code(cell.id, cell.source, claim.get("claim", ""), claim.get("effect", "")))
+        cells.append(Code(cell.id, source, claim.get("claim", ""), claim.get("effect", "")))
         if "parameters" in tags and seed is not None:
             cells.append(Code("injected-parameters", f"SEED = {seed}"))
     return Script(tuple(cells))
+
+
+def _unjudged(cell: NotebookNode) -> str:
+    """A cell's source without imports of the checks; nothing of a check, or of a cell that only shows progress."""
+    tree = ast.parse(cell.source)
+    if is_role(cell, "check") or all(_shows_progress(node) for node in tree.body):
+        return ""
+    gone = {
+        number
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(CHECKS)
+        for number in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    }
+    lines = enumerate(cell.source.splitlines(), 1)
+    return "\n".join(line for number, line in lines if number not in gone).strip()
+
+
+def _shows_progress(node: ast.stmt) -> bool:
+    match node:
+        case ast.Expr(ast.Call(ast.Name("progress"))):
+            return True
+    return False
 
 
 def has_draw(notebook: NotebookNode) -> bool:
@@ -193,7 +235,8 @@ def plan(course: Course, lessons: Iterable[Lesson], sets: Iterable[int], names: 
         state = _state(course, lesson)
         for number in sets if has_draw(notebook) else [0]:
             cells = script(notebook, STRIDE * number)
-            text = json.dumps(asdict(cells), sort_keys=True)
+            # Without the ids: a cell of prose more shifts those of cells that have no name.
+            text = json.dumps([(_plain(cell.source), cell.claim, cell.effect) for cell in cells.cells])
             for name in names:
                 key = hashlib.sha256(f"{text}\0{state}\0{name}".encode()).hexdigest()
                 runs.append(Run(lesson.name, number, name, cells, key))
@@ -201,11 +244,22 @@ def plan(course: Course, lessons: Iterable[Lesson], sets: Iterable[int], names: 
 
 
 def _state(course: Course, lesson: Lesson) -> str:
-    """What a run depends on beside its cells: the helpers, the libraries, the machine."""
+    """What a run depends on beside its cells: the helpers but for the checks, the libraries, the machine."""
     digest = hashlib.sha256()
-    for path in sorted(helpers_imported(course, course.source(lesson))):
-        digest.update(path.relative_to(course.root).as_posix().encode() + b"\0" + path.read_bytes())
+    for path in sorted(helpers_imported(course, course.source(lesson), without=CHECKS)):
+        digest.update(
+            f"{path.relative_to(course.root).as_posix()}\0{_plain(path.read_text('utf-8'))}".encode()
+        )
     return "\0".join([digest.hexdigest(), *libraries(), processor_model()])
+
+
+def _plain(source: str) -> str:
+    """A source without comments and docstrings: words about code change no outcome."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+            node.body[0] = ast.Pass()
+    return ast.unparse(tree)
 
 
 def replicate(
@@ -355,62 +409,57 @@ def table(found: list[Standing], names: Iterable[str]) -> Table:
 
 
 def markdown(
-    found: list[Standing], names: Iterable[str], sets: Iterable[int], today: datetime.date | None = None
+    runs: list[Replicated], names: Iterable[str], before: str = "", today: datetime.date | None = None
 ) -> str:
-    """Write the standings as a dated page.
+    """Write the standings as a page with one dated section per lesson.
 
     Args:
-        found: from `standings`.
+        runs: from `replicate`.
         names: of the processors.
-        sets: which were run.
+        before: the page as it was; sections of lessons that were not run now are kept.
         today: the date; the day of the call if None.
 
     Returns:
         The text of the page.
     """
-    names, sets = list(names), list(sets)
-    head = ["lesson", "claim", *names, "effect, mean over sets [95 %]", "range of runs"]
+    names, today = list(names), today or datetime.date.today()
+    _, *kept = before.split("\n## ")
+    sections = {section.partition("\n")[0]: section.partition("\n")[2].strip("\n") for section in kept}
+    for lesson in dict.fromkeys(run.lesson for run in runs):
+        sections[lesson] = _section([run for run in runs if run.lesson == lesson], names, today)
+    body = (f"## {lesson}\n\n{text}\n" for lesson, text in sorted(sections.items()))
+    return "\n".join([HEAD, *body])
+
+
+def _section(runs: list[Replicated], names: list[str], today: datetime.date) -> str:
+    """Write what one lesson's runs gave: when, where, with which seeds; a row per claim; what failed."""
+    head = ["claim", *names, "effect, mean over sets [95 %]", "range of runs"]
     rows = [
+        [row.claim.replace("_", " "), *(_of(row.held.get(name)) for name in names), row.effect, row.span]
+        for row in standings(runs)
+    ]
+    failed = [f"- {sentence}" for sentence in failures(runs)]
+    return "\n".join(
         [
-            row.lesson,
-            row.claim.replace("_", " "),
-            *(_of(row.held.get(name)) for name in names),
-            row.effect,
-            row.span,
+            f"{today}, {processor_model()} ({' '.join(numpy_features())}); {', '.join(libraries())}. "
+            + _seeds({run.number for run in runs}),
+            "",
+            *(f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *rows]),
+            *(["", "Where it did not hold:", "", *failed] if failed else []),
         ]
-        for row in found
-    ]
-    lines = [
-        "# Do the claims hold for other seeds, and on other processors?",
-        "",
-        "Made by `course replicate --markdown`; CONTRIBUTING.md says how. Every claim of a lesson is an `assert` in its "
-        f"notebook. Here each was run with SEED = {STRIDE * sets[0]}"
-        + (f" to {STRIDE * sets[-1]} in steps of {STRIDE} ({len(sets)} sets)" if len(sets) > 1 else "")
-        + ", where the lesson draws anything at random, and on "
-        + ("the processor as it is" if names == ["plain"] else f"{len(names)} sets of instructions")
-        + ". A cell n/m says that the claim held in n of m sets; 19 of 20 are asked for.",
-        "",
-        f"- Date: {today or datetime.date.today()}",
-        f"- Processor: {processor_model()}; " + "; ".join(f"`{name}`: {_words(name)}" for name in names),
-        f"- Versions: {', '.join(libraries())}",
-        "",
-        *(f"| {' | '.join(cells)} |" for cells in [head, ["---"] * len(head), *rows]),
-        "",
-    ]
-    return "\n".join(lines)
+    )
+
+
+def _seeds(sets: set[int]) -> str:
+    """Say which sets of seeds were run."""
+    first, last = min(sets), max(sets)
+    if first == last:
+        return f"Set {first}: SEED = {STRIDE * first}."
+    return f"Sets {first} to {last}: SEED = {STRIDE * first} to {STRIDE * last} in steps of {STRIDE} ({len(sets)} sets)."
 
 
 def _of(held: tuple[int, int] | None) -> str:
     return f"{held[0]}/{held[1]}" if held else "-"
-
-
-def _words(processor: str) -> str:
-    """Say what a name of `PROCESSORS` stands for."""
-    return {
-        "plain": "all its instructions",
-        "avx2": "none beyond AVX2",
-        "baseline": "the oldest code paths of numpy, OpenBLAS and torch",
-    }[processor]
 
 
 def libraries() -> tuple[str, ...]:

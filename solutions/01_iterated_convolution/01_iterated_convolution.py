@@ -740,8 +740,8 @@ print(f"100 convolutions: largest activation {y.max():.3e}, largest gradient {gr
 assert torch.allclose(y.detach(), gradient, rtol=1e-4, atol=0)
 
 # %% [markdown]
-# Here the two are the same thing, since $A^\top = A$: pull ones back through a hundred convolutions and you
-# get the image of ones after a hundred convolutions. So the gradient dies as well, and the original is right
+# Here the two are the same thing, since $A^\top = A$: send a gradient of ones back through a hundred convolutions
+# and you get the image of ones after a hundred convolutions. So the gradient dies as well, and the original is right
 # *by accident of symmetry*. It is an accident: in the next lesson the activations are in perfect health while
 # the gradients die twelve times sooner.
 #

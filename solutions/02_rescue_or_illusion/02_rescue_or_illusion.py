@@ -137,6 +137,8 @@ systems = {
     "softmax only": convolution.softmax_step,
     "skip and softmax": convolution.residual_softmax_step,
 }
+
+# %%
 final = {}
 for name, step in systems.items():
     x = np.ones((8, 8), np.float32)
@@ -270,7 +272,8 @@ figures.show(
 # %% [markdown]
 # **What we should see.** Ten iterations, and two unrelated images are one image. The numbers that were so
 # carefully kept from dying are the same numbers for every input. (The plain convolution forgets as well, but
-# slowly: everything that is not the slowest mode fades faster than the mode itself.)
+# slowly: it is a sum of eigenvectors of $A$, its *modes*, and all of them fade faster than the slowest one, which
+# is left.)
 #
 # One line hardly falls. We shall meet that system below, and see what it remembers after a thousand steps.
 #
@@ -391,9 +394,11 @@ assert sooner.min() > 11 and sooner.max() < 13
 # ### Why 28 or 29?
 #
 # The Jacobian of a softmax with output $p$ is $D = \operatorname{diag}(p) - p p^\top$. All 64 entries of $p$
-# are close to 1/64, so a step multiplies a gradient by
+# are close to 1/64, so $D$ takes the mean out of an image and divides the rest by about 64. The Jacobian of a step is
 #
 # $$J = D \, (I + A), \qquad \rho(J) \lesssim \tfrac{1}{64} (1 + \rho(A)) .$$
+#
+# ($\lesssim$: at most, or about that.)
 #
 # **Predict.** Compute that bound ($\rho(A) = 0.7525$), and from it the depth at which a gradient of size 1
 # falls below $2^{-150}$.
@@ -782,8 +787,9 @@ assert divided[-1] < fade**300 and remembered > 0.4
 # mode, the same for all inputs, as fast as the second slowest fades. It is power iteration, the standard way to
 # *find* an eigenvector.
 #
-# Small steps remember. But look at what they compute: $(I + A/n)^n$ tends to $e^{A}$, a fixed map that can be
-# undone.
+# Small steps remember. But look at what they compute: $(I + A/n)^n$ tends to the matrix exponential
+# $e^{A} = I + A + \tfrac12 A^2 + \tfrac16 A^3 + \dots$, just as $(1 + a/n)^n$ tends to $e^a$ for a number: a fixed map
+# that can be undone.
 #
 # **Predict.** How different are the outputs of such a network with 10 layers and with 300?
 
@@ -919,6 +925,7 @@ def draw_health(system="residual + softmax", depth=60, seed=0):
     return fig
 
 
+# %%
 figures.show(
     draw_health(),
     alt="Residual and softmax: the largest pixel stays, the separation falls to rounding level, the gradient to zero.",

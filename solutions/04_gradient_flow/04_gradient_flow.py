@@ -130,8 +130,8 @@ print(f"20 layers by {np.mean(default**20):.0e}")
 #
 # $$\text{factor} = \sqrt{g \; \mathbb{E}\!\left[\varphi'(h)^2\right]} \quad\text{(plain)}, \qquad \text{factor} = \sqrt{1 + g \; \mathbb{E}\!\left[\varphi'(h)^2\right]} \quad\text{(residual)}.$$
 #
-# $\mathbb{E}$ is the mean over $h$. Since $h = W x$ is a sum of many independent terms, $h$ is normal, with mean
-# 0 and variance $g q$, where $q$ is the mean square of an entry of $x$.
+# $\mathbb{E}$ is the mean over $h$. Since $h = W x$ is a sum of many independent terms, $h$ is normally distributed,
+# with mean 0 and variance $g q$, where $q$ is the mean square of an entry of $x$.
 #
 # ### Where that comes from (optional)
 #
@@ -268,8 +268,9 @@ assert max(abs(ratio - 1) for ratio in ratios) < 0.03
 #
 # For tanh the factor depends on $q$, and $q$ changes from layer to layer: the next one is
 # $q' = \mathbb{E}[\varphi(h)^2]$ in a plain network and $q' = q + \mathbb{E}[\varphi(h)^2]$ with a skip, again with
-# $h$ normal of variance $g q$. The instrument's `mean_field` iterates this rule; your factors, one per layer,
-# are multiplied. The input is as large as what a first tanh layer hands on.
+# $h$ normally distributed, of variance $g q$. The instrument's `mean_field` iterates this rule; your factors, one per layer,
+# are multiplied. (Where to start? We let the entries of the input be as large as those that a tanh layer with $g = 1$
+# makes of an input of size 1; the next cell calls that `start`.)
 #
 # **Predict.** After 50 tanh layers with skips and $g = 2$: does the gradient grow like
 # $\sqrt{1 + g}^{\,50} \approx 10^{12}$, or less?
@@ -342,7 +343,7 @@ assert (round(wrong), round(right)) == (758, 176)
 # one?
 
 
-# %% claim="finite_width" effect="deeper"
+# %%
 def excess(width, depth):
     """By what share the factor per layer is above the prediction: one number per network."""
     case = {
@@ -357,6 +358,7 @@ def excess(width, depth):
     return np.array([f.gradient[0] ** (1 / depth) for f in flows]) / gain_factor("relu", 2.0, skip=True) - 1
 
 
+# %% claim="finite_width" effect="deeper"
 wider = {width: excess(width, 15) for width in (32, 128)}
 for width, e in wider.items():
     print(f"15 layers, width {width:3}: {e.mean():.0%} above the prediction")
@@ -436,7 +438,7 @@ assert small.mean() > by_batch[16].mean() > by_batch[128].mean() and small.min()
 #
 # Here are five networks of 50 layers in one picture: points are measured, lines predicted.
 
-# %% claim="two_of_five" effect="ends_log"
+# %%
 networks = {
     "plain, g = 1/3": {"gain": 1 / 3},
     "plain, g = 2": {},
@@ -444,6 +446,8 @@ networks = {
     "residual": {"skip": "pre-activation"},
     "residual, branch / √50": {"skip": "pre-activation", "branch_scale": 50**-0.5},
 }
+
+# %% claim="two_of_five" effect="ends_log"
 xrays = {
     name: gradient_flow.xray(activation="relu", depth=50, seed=SEED, **case)
     for name, case in networks.items()
@@ -613,8 +617,8 @@ assert abs(above_floor.mean() - 1) < 0.2 and signals[False].max() < 1e-6
 
 # %% [markdown]
 # They hold the **signal** up. In a layer with biases of variance $1/(3N)$ the rule for $q$ reads
-# $q' = \tfrac12 \left(\tfrac13 q + \tfrac1{3N}\right)$. It stops falling at $q = \tfrac{1}{5N}$, an rms of 0.0395
-# for $N = 128$. The *gradient* is not refilled: a bias adds nothing on the way back, so it still shrinks by 0.41
+# $q' = \tfrac12 \left(\tfrac13 q + \tfrac1{3N}\right)$. It stops falling where $q' = q$: at $q = \tfrac{1}{5N}$, an
+# rms of 0.0395 for $N = 128$. The *gradient* is not refilled: a bias adds nothing on the way back, so it still shrinks by 0.41
 # per layer. Now the two no longer cancel, and a weight's gradient shrinks as the stream's does.
 #
 # Look at the left end of the figure, too. With and without biases the first layer gets about the same. Biases
@@ -702,8 +706,8 @@ assert equal and all(np.ptp(v) > 0.01 for v in others.values())
 # %% [markdown]
 # The same number in every layer, up to the rounding of float64. With biases or with tanh the law is gone.
 #
-# It has a consequence. In training by small steps, $\|W_l\|^2$ changes at the rate
-# $-2 \langle W_l, \partial L/\partial W_l \rangle$. If this is the same for all layers, the *differences*
+# It has a consequence. A small step $\lambda$ of gradient descent takes $\lambda\, \partial L/\partial W_l$ from $W_l$, so
+# $\|W_l\|^2$ changes by $-2 \lambda \langle W_l, \partial L/\partial W_l \rangle$, up to a term with $\lambda^2$. If this is the same for all layers, the *differences*
 # between their squared norms never change (Du, Hu and Lee, 2018): the layers grow and shrink in step.
 #
 # **Predict.** If we train for the same total time with steps a tenth the size, by what factor does the
@@ -823,7 +827,7 @@ three = {
     "residual, branch / √L": lambda depth: {"skip": "pre-activation", "branch_scale": depth**-0.5},
 }
 
-
+# %%
 inputs = [[gradient_flow.inputs_at_angle(c, width=128, seed=seed) for seed in SEEDS] for c in cosines]
 
 
@@ -883,7 +887,7 @@ figures.show(
 #
 # **What it does not show.** That the fall is exponential, as the paper's abstract puts it for standard
 # networks: here (no biases, no batch norm) it is slower than halving, because deep layers see their inputs
-# under ever smaller angles. The next cell shows the local exponent. Nor does it show that shattered gradients
+# under ever smaller angles. The next cell shows the power of $L$ that it follows far down. Nor does it show that shattered gradients
 # cannot train: this too is the first instant.
 
 # %% claim="power_law"
@@ -1001,8 +1005,8 @@ progress(check, globals())
 #
 # - X. Glorot, Y. Bengio, *Understanding the difficulty of training deep feedforward neural networks*, AISTATS
 #   (2010). [PMLR 9:249-256](https://proceedings.mlr.press/v9/glorot10a.html)
-# - K. He, X. Zhang, S. Ren, J. Sun, *Delving deep into rectifiers* (2015).
-#   [arXiv:1502.01852](https://arxiv.org/abs/1502.01852)
+# - K. He, X. Zhang, S. Ren, J. Sun, *Delving deep into rectifiers: surpassing human-level performance on ImageNet
+#   classification* (2015). [arXiv:1502.01852](https://arxiv.org/abs/1502.01852)
 # - K. He, X. Zhang, S. Ren, J. Sun, *Identity mappings in deep residual networks* (2016).
 #   [arXiv:1603.05027](https://arxiv.org/abs/1603.05027)
 # - S. S. Schoenholz, J. Gilmer, S. Ganguli, J. Sohl-Dickstein, *Deep information propagation* (2017).

@@ -694,8 +694,8 @@ for name, steps in passes.items():
 assert [sum(steps.values()) for steps in passes.values()] == [8, 11, 17]
 
 # %% [markdown]
-# `shortcut.add_scaled` saves the temporary arrays: it hands contiguous arrays to BLAS (`axpy`), which reads two
-# and writes one. That is how the layer of our solution comes to 11 passes; 8 would take one loop that reads
+# `shortcut.add_scaled` saves the temporary arrays: it hands contiguous arrays to BLAS, the library of linear
+# algebra under NumPy (its routine is called `axpy`), which reads two and writes one. That is how the layer of our solution comes to 11 passes; 8 would take one loop that reads
 # $x_1$ and $x_2$ together, which NumPy does not have. Timings differ from machine to machine, so they are no part of this notebook;
 # `python tests/bench_shortcut.py` measures the solution's layer on yours, against the plain formula and the
 # time that eight passes take.

@@ -47,7 +47,8 @@
 # >
 # > **Symbols.** $h$: the stream. $F$: a branch. $g = N\,\mathrm{Var}(W)$: the gain of a random weight matrix
 # > with $N$ inputs (lesson 4). $\gamma$: a learned number in front of a branch. The *depth* counts hidden layers
-# > with weights.
+# > with weights. Losses are cross-entropies with the natural logarithm, in *nats*: to give ten classes the
+# > same probability costs $\ln 10 = 2.30$.
 #
 # All symbols are on the [notation page](../../docs/notation.md), terms in the
 # [glossary](../../docs/glossary.md).
@@ -62,7 +63,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from helpers import architectures, datasets, figures, gradient_flow, remedies, training
+from helpers import architectures, datasets, degradation_figures, figures, gradient_flow, remedies, training
 from helpers.checks import progress
 from helpers.checks import residual_networks as check
 from helpers.statistics import interval
@@ -449,24 +450,9 @@ for kind in KINDS:
 # %% varies=true
 losses = {kind: results[kind]["train_loss"] for kind in KINDS}
 factor = losses["plain"][-1].mean() / losses["residual"][-1].mean()
-fig, axis = figures.canvas(
-    f"At {DEPTHS[-1]} layers the plain networks' training loss\nis {factor:.0f} times that of the residual ones",
-    "hidden layers",
-    "training loss (nats)",
-    xscale="log",
-    yscale="log",
-)
-for i, (kind, loss) in enumerate(losses.items()):
-    look = figures.series(i, marker=True)
-    axis.plot(DEPTHS, loss, ls="", marker=look["marker"], ms=5, mfc="none", color=look["color"], alpha=0.7)
-    axis.plot(DEPTHS, loss.mean(1), label=f"{kind} + BN, mean of {NETWORKS} networks", **look)
-axis.axhline(math.log(10), color="grey", lw=1)
-axis.text(2, math.log(10) * 0.62, "guessing: ln 10", fontsize=9, color="dimgrey")
-axis.set_xticks(DEPTHS, map(str, DEPTHS))
-axis.minorticks_off()
-axis.legend(loc="center left")
+title = f"At {DEPTHS[-1]} layers the plain networks' training loss\nis {factor:.0f} times that of the residual ones"
 figures.show(
-    fig,
+    degradation_figures.losses_by_depth(DEPTHS, losses, title),
     alt=f"Training loss against depth: the plain networks rise towards guessing, to {losses['plain'][-1].mean():.2f} at {DEPTHS[-1]} layers; the residual ones stay near {losses['residual'][-1].mean():.3f}.",
 )
 
@@ -577,21 +563,9 @@ assert abs(growth - math.sqrt(math.pi / (math.pi - 1))) < 0.01
 assert ratio["plain"] > 300 and ratio["residual"] < 20
 
 # %%
-fig, axis = figures.canvas(
-    f"Plain + BN: towards the input the gradient explodes,\n{round(ratio['plain'], -2):.0f}-fold over 40 layers; nothing vanishes",
-    "hidden layer",
-    "norm of the weight gradient",
-    yscale="log",
-)
-layers = np.arange(1, 41)
-for i, (kind, norm) in enumerate(norms.items()):
-    figures.band(axis, layers, np.log(norm), i, f"{kind} + BN, {NETWORKS} networks and their range", np.exp)
-scale = np.exp(np.log(norms["plain"][-1]).mean())
-law_look = figures.series(5) | {"linestyle": ":", "linewidth": 1.2}
-axis.plot(layers, scale * growth ** (40 - layers), label="law of lesson 4", **law_look)
-axis.legend()
+title = f"Plain + BN: towards the input the gradient explodes,\n{round(ratio['plain'], -2):.0f}-fold over 40 layers; nothing vanishes"
 figures.show(
-    fig,
+    degradation_figures.gradients(norms, growth, title),
     alt=f"Gradient norms at the start over 40 layers: plain networks grow about {round(ratio['plain'], -2):.0f}-fold from the last layer to the first, along lesson 4's law; residual networks {ratio['residual']:.0f}-fold.",
 )
 
@@ -666,18 +640,9 @@ assert min(slow["plain + BN"].min(), slow["plain, no BN"].min()) > 1.3 * slow["r
 
 # %% varies=true
 split = [kind for kind, distance in apart.items() if np.median(distance[10]) > 1e-4]
-fig, axis = figures.canvas(
-    f"Twins that differ by one part in 10¹⁰: within ten steps\nthose of {' and '.join(split)} part, the others stay together",
-    "step",
-    "distance of the two losses (nats)",
-    yscale="log",
-    ylim=(1e-15, 10),
-)
-for i, (kind, distance) in enumerate(apart.items()):
-    figures.band(axis, np.arange(len(distance)), distance, i, f"{kind}: median and range", centre=np.median)
-axis.legend(loc="center right")
+title = f"Twins that differ by one part in 10¹⁰: within ten steps\nthose of {' and '.join(split)} part, the others stay together"
 figures.show(
-    fig,
+    degradation_figures.twins(apart, title),
     alt=f"Distance between the losses of a 24-layer network and its twin, for {', '.join(apart)}: after ten steps the twins of {' and '.join(split)} are {np.median(apart[split[0]][10]):.0e} apart, the others never more than {together:.0e}."
     if split
     else "Distance between the losses of a network and its twin: no kind parts.",
@@ -685,7 +650,7 @@ figures.show(
 
 # %% [markdown]
 # With batch normalisation and without shortcuts, a difference in the tenth decimal becomes another network
-# within one pass. There the gradient *turns* within a hair's breadth, and a step that follows it ends where it
+# within one pass. There the gradient *turns* within a tiny distance: at the end of a step along it, it already
 # points elsewhere. In lesson 4 the gradients shattered from one input to the next; here it is from one set of
 # weights to the next. (It also fits the law above: each such layer stretches what comes back by 1.21.)
 #
@@ -843,25 +808,11 @@ closest = np.nanmin(list(elsewhere.values()), axis=0)  # per seed; "nan" is a ne
 assert closest.min() > 1
 
 # %%
-fig, axis = figures.canvas(
-    f"After three passes {len([n for n in short if short[n].max() < 1])} of twelve are below 1: a shortcut with\na branch that starts small",
-    "training loss at 24 layers (nats)",
-    "",
-    xscale="log",
-    yticks=range(len(short)),
-    yticklabels=list(reversed(short)),
-)
-for row, (name, loss) in enumerate(reversed(short.items())):
-    look = figures.series(0 if name in without_skip else 1, marker=True)
-    label = {"He init": "no shortcut", "ReZero": "shortcut"}.get(name)
-    axis.plot(loss, [row] * len(loss), **look | {"linestyle": "", "markerfacecolor": "none", "label": label})
-axis.legend(loc="upper left")
-axis.text(math.log(10) * 0.93, 0, "guessing: ln 10", ha="right", va="center", fontsize=9, color="dimgrey")
-axis.axvline(math.log(10), color="grey", lw=1)
-axis.grid(axis="y", visible=False)
+below = [name for name, loss in short.items() if loss.max() < 1]
+title = f"After three passes {len(below)} of twelve are below 1: a shortcut with\na branch that starts small"
 figures.show(
-    fig,
-    alt=f"Training loss in the third pass for twelve networks of 24 layers, {NETWORKS} seeds each. Below 1 in every seed: {', '.join(n for n in short if short[n].max() < 1)}. The others stay above.",
+    degradation_figures.remedies(short, without_skip, title),
+    alt=f"Training loss in the third pass for twelve networks of 24 layers, {NETWORKS} seeds each. Below 1 in every seed: {', '.join(below)}. The others stay above.",
 )
 
 # %% [markdown]
@@ -894,6 +845,8 @@ cases = {
     "labels in the wrong order": ("He init", 2, shuffled, 0.005),
     "a learning rate far too large": ("He init", 2, DIGITS.y_train, 0.5),
 }
+
+# %%
 stalled = {}
 for case, (remedy, depth, labels, rate) in cases.items():
     network = remedies.build(remedy, SEEDS, depth, DIGITS.x_train)
@@ -1094,16 +1047,17 @@ progress(check, globals())
 #   [arXiv:1603.05027](https://arxiv.org/abs/1603.05027)
 # - C. Zhang, S. Bengio, M. Hardt, B. Recht, O. Vinyals, *Understanding deep learning requires rethinking
 #   generalization* (2017). [arXiv:1611.03530](https://arxiv.org/abs/1611.03530)
-# - S. Ioffe, C. Szegedy, *Batch normalization* (2015). [arXiv:1502.03167](https://arxiv.org/abs/1502.03167)
-# - K. He, X. Zhang, S. Ren, J. Sun, *Delving deep into rectifiers* (2015): He init.
-#   [arXiv:1502.01852](https://arxiv.org/abs/1502.01852)
+# - S. Ioffe, C. Szegedy, *Batch normalization: accelerating deep network training by reducing internal covariate
+#   shift* (2015). [arXiv:1502.03167](https://arxiv.org/abs/1502.03167)
+# - K. He, X. Zhang, S. Ren, J. Sun, *Delving deep into rectifiers: surpassing human-level performance on ImageNet
+#   classification* (2015): He init. [arXiv:1502.01852](https://arxiv.org/abs/1502.01852)
 # - A. Saxe, J. McClelland, S. Ganguli, *Exact solutions to the nonlinear dynamics of learning in deep linear
 #   neural networks* (2013): orthogonal init. [arXiv:1312.6120](https://arxiv.org/abs/1312.6120)
 # - D. Mishkin, J. Matas, *All you need is a good init* (2015): LSUV.
 #   [arXiv:1511.06422](https://arxiv.org/abs/1511.06422)
-# - R. Srivastava, K. Greff, J. Schmidhuber, *Highway networks* (2015).
+# - R. K. Srivastava, K. Greff, J. Schmidhuber, *Highway networks* (2015).
 #   [arXiv:1505.00387](https://arxiv.org/abs/1505.00387)
 # - S. De, S. Smith, *Batch normalization biases residual blocks towards the identity function in deep
 #   networks* (2020): SkipInit. [arXiv:2002.10444](https://arxiv.org/abs/2002.10444)
-# - T. Bachlechner et al., *ReZero is all you need* (2020).
-#   [arXiv:2003.04887](https://arxiv.org/abs/2003.04887)
+# - T. Bachlechner, B. P. Majumder, H. H. Mao, G. W. Cottrell, J. McAuley, *ReZero is all you need: fast convergence
+#   at large depth* (2020). [arXiv:2003.04887](https://arxiv.org/abs/2003.04887)

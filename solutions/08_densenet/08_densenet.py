@@ -636,35 +636,14 @@ check.concat_bytes(concat_bytes)
 # in the backward pass, gets back to linear, for some extra time (Pleiss et al. 2017). The figure measures the
 # copies with a counter on `torch.cat`.
 
-
-# %%
-def draw_block(growth: int, layers: int, start: int):
-    """Draw what a naive dense block copies, and what its features need, against the number of layers."""
-    image = torch.empty(1, start, 56, 56, device="meta")
-    convs = [torch.nn.Conv2d(start + growth * i, growth, 1, device="meta") for i in range(layers)]
-    block = torch.nn.Sequential(*map(architectures.Append, convs))
-    depths = range(1, layers + 1)
-    copied = [architectures.concatenation_bytes(block[:depth], tuple(image.shape)) / 1e6 for depth in depths]
-    needed = [block[:depth](image).nbytes / 1e6 for depth in depths]
-    fig, ax = figures.canvas(
-        f"{layers} layers copy {copied[-1] / needed[-1]:.1f} times what they need",
-        "layers in the block",
-        "MB per image (56 x 56 pixels)",
-    )
-    ax.plot(depths, copied, label="copies of a naive block", **figures.series(0))
-    ax.plot(depths, needed, label="the features themselves", **figures.series(1))
-    ax.legend()
-    return fig
-
-
 # %%
 figures.show(
-    draw_block(growth=32, layers=24, start=256),
+    densenet_figures.copies(growth=32, layers=24, start=256),
     alt="The bytes copied by a naive dense block grow with the square of its layers, those of the features in a straight line.",
 )
 
 # %% live=true
-figures.explore(draw_block, growth=(4, 48, 4), layers=(2, 40, 1), start=(16, 512, 16))
+figures.explore(densenet_figures.copies, growth=(4, 48, 4), layers=(2, 40, 1), start=(16, 512, 16))
 
 # %% [markdown]
 # ## 8 · Does it learn better?
@@ -729,7 +708,7 @@ print("ResNet of width 16 minus DenseNet:", f"{interval(wide - dense):.3f}")
 
 # %% [markdown]
 # Look at the spread of the gap from seed to seed, and at the interval: it says where the true mean gap may
-# lie, given these five. If it holds 0, five seeds have not told us which network is ahead. If it does not, we
+# lie, given these five. If it contains 0, five seeds have not told us which network is ahead. If it does not, we
 # may have been lucky.
 #
 # ### How many seeds does it take?

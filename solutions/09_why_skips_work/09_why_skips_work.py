@@ -65,7 +65,7 @@ import torch
 from scipy.signal import convolve2d
 from sklearn.linear_model import LogisticRegression
 
-from helpers import datasets, figures, gradient_flow, landscape, paths, training
+from helpers import datasets, figures, gradient_flow, landscape, paths, paths_figures, training
 from helpers.checks import progress
 from helpers.checks import why_skips_work as check
 from helpers.statistics import interval
@@ -191,21 +191,9 @@ assert np.array_equal(accuracy_without(nets["residual"], []), whole["residual"])
 assert lesion["plain"].mean(1).max() < 0.3 and lesion["residual"].mean(1).min() > 0.7 and gap.min() > 0.6
 
 # %%
-fig, ax = figures.canvas(
-    f"Any one block gone: the residual nets keep {lesion['residual'].mean():.0%}, the plain ones {lesion['plain'].mean():.0%}",
-    "deleted block",
-    "test accuracy",
-    ylim=(0, 1.02),
-    xticks=range(10),
-)
-for i, name in enumerate(nets):
-    mean = lesion[name].mean(1)
-    spread = abs(mean - [lesion[name].min(1), lesion[name].max(1)])
-    ax.errorbar(range(10), mean, spread, **figures.series(i, marker=True), capsize=3, label=name)
-ax.axhline(0.1, **figures.series(5) | {"linewidth": 1}, label="guessing")
-ax.legend(loc="center right")
+title = f"Any one block gone: the residual nets keep {lesion['residual'].mean():.0%}, the plain ones {lesion['plain'].mean():.0%}"
 figures.show(
-    fig,
+    paths_figures.deletions(lesion, title),
     alt=f"Test accuracy after deleting one block. Residual: {lesion['residual'].mean(1).min():.2f} to {lesion['residual'].mean(1).max():.2f}; "
     f"plain: {lesion['plain'].mean(1).min():.2f} to {lesion['plain'].mean(1).max():.2f}, about guessing. Bars: range of {NETWORKS} networks.",
 )
@@ -271,6 +259,8 @@ last = {
     ),
 }
 plain_last = np.array([accuracy_refreshed(nets["plain"], range(10 - k, 10)) for k in range(11)])
+
+# %%
 SOME = range(3, 8)  # how many blocks are deleted at random
 scattered = np.array(
     [
@@ -299,25 +289,14 @@ assert interval(repaired).low > 0 and share > 0.6 and interval(order).low > 0 an
 assert plain_last[1:].mean(1).max() < 0.3 and baseline > 0.94
 
 # %%
-fig, ax = figures.canvas(
-    f"Last eight blocks gone: {stale[8].mean():.2f} left, {fresh[8].mean():.2f} once\nthe statistics fit; a linear model has {baseline:.2f}",
-    "number of blocks deleted",
-    "test accuracy",
-    ylim=(0, 1.02),
-    xticks=range(11),
-)
+title = f"Last eight blocks gone: {stale[8].mean():.2f} left, {fresh[8].mean():.2f} once\nthe statistics fit; a linear model has {baseline:.2f}"
 curves = {
     "plain, last k, re-estimated": plain_last,
     "residual, last k, re-estimated": fresh,
     "residual, last k, as it was": stale,
 }
-for i, (name, values) in enumerate(curves.items()):
-    figures.band(ax, range(11), values, i, name)
-figures.band(ax, SOME, scattered, 3, "residual, any k, re-estimated")
-ax.axhline(baseline, **figures.series(5) | {"linewidth": 1}, label="logistic regression on pixels")
-ax.legend(loc=(0.02, 0.17), fontsize=9)
 figures.show(
-    fig,
+    paths_figures.read_outs(curves, SOME, scattered, baseline, title),
     alt=f"Test accuracy against the number of deleted blocks. Residual, last eight deleted: {stale[8].mean():.2f} with the old statistics, {fresh[8].mean():.2f} with new ones; "
     f"plain, last one deleted: {plain_last[1].mean():.2f}; logistic regression on the pixels: {baseline:.2f}.",
 )
@@ -442,6 +421,7 @@ def draw_paths(g: float = 1 / 3, n: int = 10):
     return fig
 
 
+# %%
 figures.show(
     draw_paths(),
     alt="Share of the paths and of the squared gradient against the length of the path, for 10 blocks with g = 1/3. "
@@ -585,6 +565,7 @@ with torch.no_grad():
 untrained = untrained.eval()
 
 
+# %%
 def path_lengths(net, batch: int = 40) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Gain of each branch (n,), share of each length (seeds, n + 1), |sum of paths|^2 / sum of |paths|^2 (seeds,)."""
     jacobians = paths.branch_jacobians(net, x_test[:batch])
@@ -624,18 +605,20 @@ independent = {
     name: functools.reduce(np.convolve, [[1 / (1 + g), g / (1 + g)] for g in gains[name]]) for name in gains
 }
 mean_length = {name: observed[name] @ np.arange(11) for name in observed}
+stem, stem_weights = {}, {}
 with torch.no_grad():
-    stem = {
-        name: net.embed(x_test).pow(2).mean((1, 2)).sqrt().numpy()
-        for name, net in {"untrained": untrained, "trained": nets["residual"]}.items()
-    }
+    for name, net in {"untrained": untrained, "trained": nets["residual"]}.items():
+        stem[name] = net.embed(x_test).pow(2).mean((1, 2)).sqrt().numpy()
+        stem_weights[name] = net.stem.weight.flatten(1).norm(dim=1).numpy()
 
 # %% varies=true claim="training_shortens_paths" effect="shorter"
 for name in observed:
     print(
         f"{name:9} mean length {mean_length[name].mean():.2f} ± {mean_length[name].std(ddof=1):.2f}, "
-        f"if paths were independent {independent[name] @ np.arange(11):.2f}; stem's output {stem[name].mean():.2f}"
+        f"if paths were independent {independent[name] @ np.arange(11):.2f}"
     )
+grown = [(size["trained"] / size["untrained"]).mean() for size in (stem, stem_weights)]
+print(f"the stem's output grows {grown[0]:.2f}-fold, the length of its weights {grown[1]:.2f}-fold")
 shorter = mean_length["untrained"] - mean_length["trained"]
 print(f"shorter by {interval(shorter):.2f} branches")
 assert (np.diff(gains["untrained"]) < 0.03).all() and gains["untrained"][0] > 3 * gains["untrained"][-1]
@@ -644,20 +627,10 @@ assert shorter.min() > 0 and coherence["untrained"].max() < 1.6 < coherence["tra
 assert observed["trained"][:, :3].sum(1).min() > 0.75 and (stem["trained"] > stem["untrained"]).all()
 
 # %%
-fig, axes = figures.panels(
-    [f"{name}: mean length {mean_length[name].mean():.1f}" for name in observed],
-    f"Gradient by path length, all {NETWORKS} networks: training shortens the paths",
-    xlabel="length of the path / branches",
-    ylim=(0, 0.5),
-    xticks=range(0, 11, 2),
-)
-for ax, name in zip(axes, observed, strict=True):
-    ax.plot(independent[name], **figures.series(3), label="independent paths")
-    figures.band(ax, range(11), observed[name].T, 1, "measured, mean and range")
-axes[0].set_ylabel("share of squared gradient")
-axes[1].legend(fontsize=9)
+titles = [f"{name}: mean length {mean_length[name].mean():.1f}" for name in observed]
+title = f"Gradient by path length, all {NETWORKS} networks: training shortens the paths"
 figures.show(
-    fig,
+    paths_figures.lengths(observed, independent, titles, title),
     alt=f"Share of the squared gradient by path length. Untrained, the measurement follows the prediction for independent paths, mean length {mean_length['untrained'].mean():.1f}. "
     f"Trained, the paths are shorter, {mean_length['trained'].mean():.1f}; independent ones would have {independent['trained'] @ np.arange(11):.1f}.",
 )
@@ -668,9 +641,9 @@ figures.show(
 #
 # **What it does not show.**
 #
-# - *Why* they get shorter. One part is plain bookkeeping: training makes the stem's output larger, as the last
-#   numbers show, so that batch norm divides by more and every branch weighs less. Nothing clever need have
-#   happened in the blocks.
+# - *Why* they get shorter. One part is plain bookkeeping: training makes the stem's output larger, as the printed
+#   factors show (its weights grow, and turn towards what differs between the images), so that batch norm divides by
+#   more and every branch weighs less. Nothing clever need have happened in the blocks.
 # - That the paths are independent voices. Before training, the squares add up, more or less (the ratio, the
 #   **coherence**, is near 1). After training the square of the sum is about twice the sum of squares: paths of
 #   different length *point the same way*. So neither count of section 3 is right: squares leave out that the
@@ -848,7 +821,7 @@ figures.show(
 # seeds the order may turn round. So we assert nothing here.
 #
 # Now two directions, a grid of 21 × 21 points, and a number beside the picture. At every inner point we take
-# the Hessian of the slice by central differences; its eigenvalues are the **principal curvatures**. Where the
+# the Hessian of the slice, its 2 × 2 matrix of second derivatives, from the heights at the points around; its eigenvalues are the **principal curvatures**. Where the
 # smaller one is negative, the surface is **not convex**.
 #
 # **Predict.** The share of points that are not convex, plain and residual.
@@ -870,24 +843,10 @@ assert difference.min() > 0.03 and interval(difference).low > 0.05
 
 # %%
 steps = np.linspace(-RADIUS, RADIUS, POINTS)
-fig, axes = figures.panels(
-    [f"{name}: {rough[name][0]:.1%} not convex" for name in rough],
-    "The loss around the weights of the first network of each kind (orange: bent downwards)",
-    4.0,
-    xlabel="first direction",
-    aspect="equal",
-)
-for ax, name in zip(axes, rough, strict=True):
-    smaller = landscape.curvatures(surfaces[name][0], spacing)[..., 0].T
-    ax.pcolormesh(steps[1:-1], steps[1:-1], smaller < 0, cmap=figures.CONVEX, vmin=0, vmax=1)
-    lines = ax.contour(
-        steps, steps, surfaces[name][0].T, np.geomspace(0.01, 10, 7), colors="black", linewidths=0.8
-    )
-    ax.clabel(lines, fmt="%.2g", fontsize=7)
-    ax.grid(False)
-axes[0].set_ylabel("second direction")
+titles = [f"{name}: {rough[name][0]:.1%} not convex" for name in surfaces]
+title = "The loss around the weights of the first network of each kind (orange: bent downwards)"
 figures.show(
-    fig,
+    paths_figures.surfaces({name: h[0] for name, h in surfaces.items()}, steps, titles, title),
     alt=f"Contours of the loss of one plain and one residual net over two filter-normalised random directions, with the points that are not convex in orange: "
     f"{rough['plain'][0]:.0%} of the plain surface and {rough['residual'][0]:.1%} of the residual one.",
 )
@@ -924,22 +883,9 @@ assert loss["residual, stopped early"].min() > 3 * loss["plain, trained further"
 assert still_rougher.min() > 0.03
 
 # %%
-fig, ax = figures.canvas(
-    f"Stopped at a higher loss, residual nets are at most {rough['residual, stopped early'].max():.1%} not convex,\nplain nets trained further at least {rough['plain, trained further'].min():.0%}",
-    "training loss / nats",
-    "share of points that are not convex",
-    xscale="log",
-    ylim=(-0.01, 1.1 * max(values.max() for values in rough.values())),
-)
-for i, (name, values) in enumerate(rough.items()):
-    look = figures.series(i % 2, marker=True) | {
-        "linestyle": "",
-        "markerfacecolor": "none" if i > 1 else None,
-    }
-    ax.plot(loss[name], values, **look | {"marker": figures.MARKERS[i]}, label=name)
-ax.legend(loc="upper right", fontsize=9)
+title = f"Stopped at a higher loss, residual nets are at most {rough['residual, stopped early'].max():.1%} not convex,\nplain nets trained further at least {rough['plain, trained further'].min():.0%}"
 figures.show(
-    fig,
+    paths_figures.roughness(loss, rough, title),
     alt="Share of points that are not convex against training loss, one mark per network. "
     + "; ".join(f"{name}: {values.min():.0%} to {values.max():.0%}" for name, values in rough.items()),
 )
@@ -1025,6 +971,7 @@ saturated = torch.tanh(torch.tensor(10.0)).item()
 overlap = np.ones((4, 4))
 overlap[::2, ::2] += np.ones((2, 2))
 
+# %%
 print("iterated convolution:  all zero at iteration", death)
 print(
     "tanh chain:            tanh(10) in float32 is", saturated, "so the first gradient is", 1 - saturated**2
