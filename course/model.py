@@ -148,10 +148,14 @@ class Submission:
 
 @dataclass(frozen=True)
 class Confinement:
-    """The sandbox in force: its name, and in words, with its version, for the record."""
+    """The sandbox in force: its name, and in words, with its version, for the record.
+
+    A warm one forks its kernels from a template. That is no part of the record: an outcome is the same.
+    """
 
     name: str
     words: str
+    warm: bool = False
 
     def __str__(self) -> str:
         return self.words
