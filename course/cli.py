@@ -106,6 +106,9 @@ def grade_command(
     unsafe: Annotated[
         bool, typer.Option("--unsafe", help="run learners' code without a sandbox: only for code you trust")
     ] = False,
+    cold: Annotated[
+        bool, typer.Option("--cold", help="start every kernel by itself instead of from a warm template")
+    ] = False,
 ) -> None:
     """Execute the submissions in a sandbox, check them outside of it, and fill the gradebook."""
     from course.grading.backends.local import Local
@@ -114,7 +117,7 @@ def grade_command(
     from course.grading.sandboxes.choose import confinement
     from course.reports import report
 
-    course = load_course(sandbox="unsafe" if unsafe else "")
+    course = load_course(sandbox="unsafe" if unsafe else "", cold=cold)
     say(f"sandbox: {confinement(course.sandbox)}")
     try:
         results = grade(course, chosen(course, lessons), student, force, Local(jobs), told)

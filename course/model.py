@@ -90,6 +90,7 @@ class Course:
         classroom: what grading leaves behind: submissions, feedback, the gradebook.
         limits: how much a submission may use.
         sandbox: name of the sandbox to use; empty for the best that stands.
+        cold: whether every kernel imports for itself, instead of being forked from a warm template.
     """
 
     root: Path
@@ -99,6 +100,7 @@ class Course:
     classroom: Path
     limits: Limits = field(default=Limits(), repr=False)
     sandbox: str = ""
+    cold: bool = False
 
     def lesson(self, name: str) -> Lesson:
         """Find a lesson by its name or number.

@@ -20,6 +20,7 @@ from course.grading.bridge import wire
 from course.grading.checker.trusted import LINE_BYTES, TrustedServer
 from course.grading.kernel import Budget, KernelGone, MachineFault, StudentKernel, TooSlow, student_kernel
 from course.grading.outputs import clean, error_output, pictures_within
+from course.grading.template import TEMPLATES
 from course.grading.watch import killed_for_memory
 from course.model import Job, Outcome, Verdict
 from course.store import notebook_text
@@ -136,7 +137,8 @@ class _Execution:
         Raises:
             MachineFault: if this machine failed.
         """
-        SERVER.start()
+        SERVER.start()  # both warm up meanwhile, side by side
+        TEMPLATES.start(self._job.sandbox)
         async with AsyncExitStack() as stack:
             kernel, waiting = None, list(self._checks)
             while waiting:

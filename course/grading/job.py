@@ -35,7 +35,13 @@ def jobs(course: Course, lesson: Lesson, submissions: Iterable[Submission]) -> l
     if not submissions:
         return []
     key, files = key_and_files(course.solution(lesson).parent, course.release(lesson).parent)
-    shared = key, files, allowed(course.limits), confinement(course.sandbox), checker_version()
+    shared = (
+        key,
+        files,
+        allowed(course.limits),
+        confinement(course.sandbox, not course.cold),
+        checker_version(),
+    )
     return [Job(submission, *shared) for submission in submissions]
 
 

@@ -281,8 +281,8 @@ class Templates:
 def code() -> str:
     """Hash what a template holds: `helpers`, the bridge, and the names, with versions, of what is installed."""
     digest = hashlib.sha256()
-    for folder in (*helpers.__path__, BRIDGE):
-        for path in sorted(Path(folder).rglob("*.py")):
+    for folder in [*map(Path, helpers.__path__), BRIDGE]:
+        for path in sorted(folder.rglob("*.py")):
             digest.update(f"{path}\0".encode() + path.read_bytes())
     for installed in sorted(Path(sysconfig.get_path("purelib")).glob("*.dist-info")):
         digest.update(installed.name.encode())

@@ -37,11 +37,12 @@ def available() -> dict[str, Sandbox]:
     return {s.name: s for s in sorted(found, key=lambda s: (s.rank is None, s.rank or 0, s.name))}
 
 
-def confinement(name: str = "") -> Confinement:
+def confinement(name: str = "", warm: bool = False) -> Confinement:
     """Give the sandbox to use: the named one, else the best that stands.
 
     Args:
         name: of one; one without a rank, such as "unsafe", is only taken by its name.
+        warm: whether kernels are to be forked from a template, where this kind can.
 
     Returns:
         A sandbox that has been tried on this machine.
@@ -63,7 +64,7 @@ def confinement(name: str = "") -> Confinement:
     for choice in [known[name]] if name else [s for s in known.values() if s.rank is not None]:
         trouble, words = _try(choice)
         if not trouble:
-            return Confinement(choice.name, words)
+            return Confinement(choice.name, words, warm)
         troubles.append(f"{choice.name}: {trouble}")
     raise SandboxUnavailable(
         "Students' code cannot be confined here, so nothing is graded. "
