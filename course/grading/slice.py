@@ -17,7 +17,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from course.config import STUB
 from course.grading.facts import DRAWING, PART, PURE_METHODS, SAME, SHOWS, Call, Effects, Facts, Path, facts
+from course.model import Job
 
 NOTE = "shown as you handed it in; not run for the grade"
 
@@ -105,6 +107,32 @@ def _tags(cell: dict[str, Any]) -> list[Any]:
 def _source(cell: dict[str, Any]) -> str:
     source = cell["source"]
     return source if isinstance(source, str) else "".join(source)
+
+
+def only_untouched_stubs(job: Job) -> bool:
+    """Tell whether what is still to be answered in a submission was never begun: each stub stands in a cell as it was released."""
+    released = _released(job.key)
+    for cell in json.loads(job.submission.notebook)["cells"]:
+        if STUB[-1] in _source(cell) and cell["cell_type"] == "code":
+            original = released.get(_grade_id(cell))
+            if original is None or _source(cell).strip() != without_solution(_source(original)).strip():
+                return False
+    return True
+
+
+def without_solution(source: str) -> str:
+    """An answer's cell as students get it: nbgrader's stub in place of each solution."""
+    kept: list[str] = []
+    inside = False
+    for line in source.splitlines():
+        if line.strip() == "### BEGIN SOLUTION":
+            inside = True
+            kept += [line[: len(line) - len(line.lstrip())] + stub for stub in STUB]
+        elif line.strip() == "### END SOLUTION":
+            inside = False
+        elif not inside:
+            kept.append(line)
+    return "\n".join(kept)
 
 
 def running(steps: Sequence[_Step]) -> set[int]:
