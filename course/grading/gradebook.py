@@ -61,6 +61,7 @@ def receipt(outcome: Outcome) -> str:
                 "checker": outcome.job.checker,
                 "verdicts": {name: asdict(verdict) for name, verdict in outcome.verdicts.items()},
                 "left_out": {str(at): why for at, why in outcome.left_out.items()},
+                "spared": outcome.spared,
                 "kernels": outcome.kernels,
                 "seconds": outcome.seconds,
                 "cpu_seconds": outcome.cpu_seconds,
