@@ -272,3 +272,10 @@ def test_running_cells_notice_nothing_of_those_that_are_spared(sources, data):
     everything = set(range(check))
     running = everything - set(spared(notebook(*cells), notebook(*cells)))
     assert noticed(sources, running, watched, check) == noticed(sources, everything, watched, check)
+
+
+def test_a_tag_that_a_student_puts_on_a_locked_cell_changes_nothing():
+    cells = lesson("x = 1", setup="y = x")
+    theirs = copy.deepcopy(cells)
+    theirs[0]["metadata"]["tags"].append("skip-execution")
+    assert left_out(cells) == left_out(cells, theirs) == set()

@@ -47,6 +47,7 @@ from course.grading.execute import grade_id, is_check, twice
 from course.grading.job import allowed, checker_version, key_and_files
 from course.grading.outputs import error_output
 from course.grading.sandboxes.choose import confinement
+from course.grading.slice import spared
 from course.model import Course, CourseError, Job, Lesson, Limits, Outcome, Score, Submission
 from course.store import RECEIPT, Store, notebook_text, stamp_text, write_text
 
@@ -111,7 +112,17 @@ class TrustedExecute(NbGraderPreprocessor):
         )
         submission = Submission(names["student"], names["assignment"], notebook_text(nb).encode())
         limits = allowed(Limits(**self.limits))
-        outcome = twice(Job(submission, key, files, limits, confinement(self.sandbox), checker_version()))
+        outcome = twice(
+            Job(
+                submission,
+                key,
+                files,
+                limits,
+                confinement(self.sandbox),
+                checker_version(),
+                spared(key, submission.notebook),
+            )
+        )
         if outcome.machine_fault:
             raise CourseError(
                 f"{names['student']}, {names['assignment']}: {outcome.machine_fault}; nothing was recorded"

@@ -69,11 +69,11 @@ def spared(key: bytes, submitted: bytes) -> tuple[int, ...]:
     for position, cell in enumerate(json.loads(submitted)["cells"]):
         name = _grade_id(cell)
         original = released.get(name) if name else None
-        if (original or cell)["cell_type"] != "code" or "skip-execution" in _tags(cell):
-            continue
         mark = (original or {}).get("metadata", {}).get("nbgrader", {})
         check = bool(mark.get("grade") and not mark.get("solution"))
         taken = original if original and mark.get("locked") else cell
+        if (original or cell)["cell_type"] != "code" or "skip-execution" in _tags(taken):
+            continue
         twin = None if name else released.get(("id", cell.get("id")))
         ours = twin is not None and cell.get("id") not in seen and _source(twin) == _source(cell)
         seen.add(cell.get("id"))
