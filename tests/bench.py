@@ -28,7 +28,7 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
-from course.config import CLASSROOM, load_course
+from course.config import CLASSROOM, grader_config, load_course
 from course.editions.source import is_role
 from course.grading.slice import spared
 from course.model import Course, Lesson
@@ -46,6 +46,8 @@ c = get_config()
 c.CourseDirectory.root = {root!r}
 c.CourseDirectory.course_id = "plain"
 c.ClearMarkScheme.enforce_metadata = False
+c.ClearSolutions.code_stub = {{"python": {code!r}}}
+c.ClearSolutions.text_stub = {text!r}
 c.ExecutePreprocessor.timeout = 600
 """
 
@@ -135,7 +137,7 @@ class Bench:
             room = Path(folder, "room")
             shutil.copytree(self.plain if way == "stock" else self.ours, room)
             if way == "stock":
-                write_text(room / "nbgrader_config.py", PLAIN.format(root=str(room)))
+                write_text(room / "nbgrader_config.py", plain_config(room))
                 words = [tool("nbgrader"), "autograde", self.lesson.name]
                 took = timed(words, room)
             else:
@@ -161,6 +163,12 @@ def scores(database: Path) -> dict[tuple[str, str], float | None]:
         }
 
 
+def plain_config(room: Path) -> str:
+    """The settings of a plain course: nbgrader's own but for what an unanswered cell holds, which is in the submissions."""
+    stubs = grader_config(COURSE).ClearSolutions
+    return PLAIN.format(root=str(room), code=stubs.code_stub["python"], text=stubs.text_stub)
+
+
 def prepared(folder: Path, lesson: Lesson, count: int, jobs: int) -> Bench:
     """Hand the same work in to both courses."""
     from course.grading.gradebook import register
@@ -172,7 +180,7 @@ def prepared(folder: Path, lesson: Lesson, count: int, jobs: int) -> Bench:
         for room in (plain, ours):
             write_text(room / "submitted" / f"s{number:03d}" / lesson.name / f"{lesson.name}.ipynb", text)
     register(course, lesson)
-    write_text(plain / "nbgrader_config.py", PLAIN.format(root=str(plain)))
+    write_text(plain / "nbgrader_config.py", plain_config(plain))
     source = plain / "source" / lesson.name / f"{lesson.name}.ipynb"
     write_text(source, COURSE.solution(lesson).read_text(encoding="utf-8"))
     timed([tool("nbgrader"), "generate_assignment", lesson.name], plain)

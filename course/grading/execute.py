@@ -6,6 +6,7 @@ Cells that no grade depends on are spared. Before a point is lost everything run
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import threading
 import time
@@ -103,7 +104,7 @@ class _Execution:
     def __init__(self, job: Job):
         self._job, self._limits = job, job.limits
         self._notebook = nbformat.reads(job.submission.notebook.decode("utf-8"), as_version=4)
-        key = nbformat.reads(job.key.decode("utf-8"), as_version=4)
+        key = _read_key(job.key)
         self._verdicts: dict[str, Verdict] = {}
         self._left_out: dict[int, str] = {}
         self._kernels = 0
@@ -355,13 +356,20 @@ class _Execution:
             cell.outputs.append(new_output("execute_result", data=data, execution_count=None))
 
 
+@functools.lru_cache(maxsize=16)
+def _read_key(key: bytes) -> NotebookNode:
+    """Read an instructor's notebook, once for all that are graded with it; nobody changes it."""
+    made: NotebookNode = nbformat.reads(key.decode("utf-8"), as_version=4)
+    return made
+
+
 def _as_handed_in(outputs: list[NotebookNode], limits: Limits) -> list[NotebookNode]:
     """What a cell that is not run shows: what it showed, as far as an output may, and that it was not run."""
     shown = Outputs(limits)
     for output in outputs:
         with suppress(KeyError, TypeError, AttributeError):  # a file can hold anything
             shown.take(output["output_type"], output)
-    return [*shown.cells, new_output("stream", name="stdout", text=f"({NOTE})\n")]
+    return [*shown.cells, NotebookNode(output_type="stream", name="stdout", text=f"({NOTE})\n")]
 
 
 def _tags(cell: NotebookNode) -> list[Any]:
