@@ -11,6 +11,7 @@ from course.grading import execute
 from course.grading.execute import once, run
 from course.grading.job import key_and_files
 from course.grading.kernel import MachineFault
+from course.grading.sandboxes.choose import confinement
 from course.model import Limits
 from tests.bank import COURSE, bank, exercises
 from tests.jobs import job_of, sliced, told
@@ -23,7 +24,8 @@ ALL_OF_IT = COURSE.lessons[0]
 def job(lesson, answers):
     """A lesson's submission with these answers."""
     content, files = key_and_files(COURSE.solution(lesson).parent, COURSE.release(lesson).parent)
-    return job_of(filled(lesson, answers), nbformat.reads(content.decode(), as_version=4), Limits(), files)
+    made = job_of(filled(lesson, answers), nbformat.reads(content.decode(), as_version=4), Limits(), files)
+    return replace(made, sandbox=confinement(warm=True))  # many kernels: one import for all
 
 
 @pytest.mark.parametrize("lesson", COURSE.written, ids=lambda lesson: lesson.name)
