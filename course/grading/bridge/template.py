@@ -183,7 +183,10 @@ def _become_kernel(request: dict[str, Any], connection: int, log: int) -> None:
 
 
 def start_afresh() -> None:
-    """Draw new random states: else unseeded numbers would be the same in all kernels."""
+    """Draw new random states: else unseeded numbers would be the same in all kernels.
+
+    Not torch's, which begins with the same seed in every process; nothing has been drawn from it here.
+    """
     import random
     import tempfile
 
@@ -191,8 +194,6 @@ def start_afresh() -> None:
     tempfile.tempdir = None
     if numpy := sys.modules.get("numpy"):
         numpy.random.seed(None)
-    if torch := sys.modules.get("torch"):
-        torch.default_generator.seed()
 
 
 def _bury_all(kernel: int) -> NoReturn:
@@ -226,6 +227,7 @@ def _own_world(top: str, room: str, disk: int, files: list[str]) -> None:
     _mount("tmpfs", top, "tmpfs", QUIET, "size=64k,mode=755")
     os.mkdir(room)
     _show(f"/proc/self/fd/{kept}", room)
+    os.close(kept)  # it leads to the folder behind the new one, and by .. to all rooms
     _mount(f"{room}/sockets", f"{room}/sockets", None, MS_BIND)
     _mount(None, f"{room}/sockets", None, MS_BIND | MS_REMOUNT | QUIET)
     _mount("tmpfs", f"{room}/work", "tmpfs", QUIET, f"size={disk},mode=755")
@@ -236,7 +238,7 @@ def _own_world(top: str, room: str, disk: int, files: list[str]) -> None:
         _show(f"{room}/files/{name}", str(shown))
     os.symlink(f"{room}/work", f"{top}/work")  # the template's home, which matplotlib remembers
     _mount(None, top, None, MS_REMOUNT | MS_RDONLY | QUIET, "size=64k,mode=755")
-    _mount("tmpfs", "/dev/shm", "tmpfs", QUIET, f"size={disk}")
+    _mount("tmpfs", "/dev/shm", "tmpfs", QUIET, f"size={disk},mode=755")
     _mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=620")
     _mount("proc", "/proc", "proc", QUIET | MS_NOEXEC)
     for name in MACHINE:

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from course.grading.bridge.template import MACHINE
 from course.grading.sandboxes.places import readable
 from course.model import Limits
 
@@ -79,7 +80,11 @@ def _system(limits: Limits) -> list[str]:
             if path.is_symlink()
             else ["--ro-bind", str(path), str(path)]
         )
-    words += ["--proc", "/proc", "--dev", "/dev"]
+    words += ["--proc", "/proc"]
+    # bwrap covers these only where it thinks that they can be written; root's number may, without root's powers.
+    for path in (f"/proc/{name}" for name in MACHINE if os.path.exists(f"/proc/{name}")):
+        words += ["--ro-bind", path, path]
+    words += ["--dev", "/dev"]
     return [*words, "--size", str(limits.disk), "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]
 
 
