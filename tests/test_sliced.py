@@ -43,7 +43,7 @@ def test_the_solution_run_by_its_slice_alone_earns_full_marks(lesson):
 
 def wrong_classes():
     """(lesson, n): every exercise answered by its n-th wrong answer; all of them in the first lesson, the first in each other."""
-    most = {lesson: 1 for lesson in COURSE.written}
+    most = dict.fromkeys(COURSE.written, 1)
     most[ALL_OF_IT] = max(map(len, bank(ALL_OF_IT).wrong.values()))
     return [pytest.param(lesson, n, id=f"{lesson.name}-{n}") for lesson in most for n in range(most[lesson])]
 
