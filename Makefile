@@ -5,6 +5,7 @@
 # make demo  - grade a messy sample class and show what comes out
 # make table - the course in numbers: exercises, points, CPU seconds, the bank of wrong answers
 # make fuzz  - thousands of mutated notebooks, scripts, archives and YAMLs through `course collect`; FUZZ="FILES ARCHIVES SEED"
+# make bench - how fast a class is graded, against stock nbgrader (docs/speed.md), and lesson 6's layer; hours. BENCH="--lessons 1 --rounds 1"
 # make build - both editions of the notebooks, from the texts in solutions/
 
 PYTHON ?= python3
@@ -65,6 +66,7 @@ table: .venv/instructor
 
 bench: .venv/instructor
 	$(BIN)/python tests/bench_shortcut.py
+	$(BIN)/python -m tests.bench $(BENCH)
 
 fuzz: .venv/instructor
 	$(BIN)/python -m tests.fuzz $(FUZZ)

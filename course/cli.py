@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -12,12 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from course.config import load_course
-from course.intake.command import collect_command
 from course.model import Course, CourseError, Lesson
 from course.store import LOG, Store, write_text
-
-if TYPE_CHECKING:
-    from course.grading.grade import Graded
 
 app = typer.Typer(
     help="Build, collect, grade and report: the instructor's side of the course.",
@@ -32,18 +29,13 @@ def say(text: str | Text, style: str = "") -> None:
     console.print(text if isinstance(text, Text) else Text(text, style=style), soft_wrap=True)
 
 
-def told(result: Graded) -> None:
-    """Say what became of one submission."""
-    state = Text(result.state, style={"graded": "green", "failed": "red"}.get(result.state, ""))
-    say(Text.assemble(f"{result.student}  {result.lesson}  ", state, f"  {result.reason}".rstrip()))
-
-
 @app.callback()
 def start(
+    ctx: typer.Context,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="show the log on the screen, too")] = False,
 ) -> None:
     """Build, collect, grade and report: the instructor's side of the course."""
-    course = load_course()
+    course = ctx.obj = load_course()
     if course.classroom.is_dir():
         Store(course.classroom).log(verbose)
 
@@ -59,6 +51,7 @@ def chosen(course: Course, names: list[str] | None) -> list[Lesson]:
 
 @app.command("build")
 def build_command(
+    ctx: typer.Context,
     lessons: Lessons = None,
     check: Annotated[
         bool, typer.Option("--check", help="only tell whether the generated notebooks are up to date")
@@ -68,7 +61,7 @@ def build_command(
     """Make both editions of the notebooks from the lessons' texts."""
     from course.editions import build, exercises, overview
 
-    course = load_course()
+    course: Course = ctx.obj
     drifted = []
     for lesson in chosen(course, lessons):
         if check:
@@ -97,13 +90,14 @@ def build_command(
 
 @app.command("new-exercise")
 def new_exercise_command(
+    ctx: typer.Context,
     lesson: Annotated[str, typer.Argument(help="name or number of the lesson")],
     name: Annotated[str, typer.Argument(help="name of the function that learners are to write")],
 ) -> None:
     """Write the skeleton of an exercise: a section of the lesson's text, and its declaration."""
     from course.editions.skeleton import new_exercise
 
-    course = load_course()
+    course: Course = ctx.obj
     for place in new_exercise(course, course.lesson(lesson), name):
         say(place)
     say(
@@ -113,6 +107,7 @@ def new_exercise_command(
 
 @app.command("mutate")
 def mutate_command(
+    ctx: typer.Context,
     lessons: Lessons = None,
     seeds: Annotated[
         int, typer.Option(min=0, help="fresh draws of the hidden cases for every right answer")
@@ -121,7 +116,7 @@ def mutate_command(
     """Measure the checks: every declared answer, every small change to a solution, and fresh hidden cases."""
     from course.editions import mutation
 
-    course = load_course()
+    course: Course = ctx.obj
     found = []
     for lesson in chosen(course, lessons):
         for score in mutation.scores(course, lesson, seeds):
@@ -135,11 +130,55 @@ def mutate_command(
         raise typer.Exit(1)
 
 
-app.command("collect")(collect_command)
+@app.command("collect")
+def collect_command(
+    ctx: typer.Context,
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(help="zips, folders or notebooks; none looks again at what was kept"),
+    ] = None,
+    roster: Annotated[
+        Path | None, typer.Option(help="class list, CSV or .xlsx: id, first_name, last_name, email")
+    ] = None,
+    student: Annotated[
+        str, typer.Option(help="whose work PATHS are, where no name tells; it replaces what came before")
+    ] = "",
+    lesson: Annotated[str, typer.Option(help="with --student: which lesson")] = "",
+    confirm_zero: Annotated[
+        list[str] | None, typer.Option(metavar="STUDENT:LESSON", help="grade an unreadable file as blank")
+    ] = None,
+    forget: Annotated[
+        list[str] | None,
+        typer.Option(metavar="DOWNLOAD", help="put aside what was collected by mistake; nothing is deleted"),
+    ] = None,
+) -> None:
+    """Take in what students handed in: repair it, say what became of every file, place it for grading."""
+    from course.intake import collect
+
+    course: Course = ctx.obj
+    classroom = course.classroom
+    named = course.lesson(lesson).name if lesson else ""
+    with Store(classroom).writing(), console.status("reading what was handed in"):
+        triage = collect(
+            paths,
+            course.root / "notebooks",
+            classroom,
+            roster,
+            student=student,
+            lesson=named,
+            confirm_zero=confirm_zero or (),
+            forget=forget or (),
+        )
+        triage.write(classroom)
+    console.print(triage.on_screen())
+    for name in forget or ():
+        say(f"{name} was put aside in {classroom / 'forgotten'}; collect it again to bring it back")
+    say(f"The same as a table: {classroom / 'triage.csv'}, as a page: {classroom / 'triage.html'}")
 
 
 @app.command("grade")
 def grade_command(
+    ctx: typer.Context,
     lessons: Lessons = None,
     student: Students = None,
     force: Annotated[bool, typer.Option("--force", help="grade again what has not changed, too")] = False,
@@ -147,18 +186,29 @@ def grade_command(
     unsafe: Annotated[
         bool, typer.Option("--unsafe", help="run learners' code without a sandbox: only for code you trust")
     ] = False,
+    cold: Annotated[
+        bool, typer.Option("--cold", help="start every kernel by itself instead of from a warm template")
+    ] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="run every cell, also those that no check depends on")
+    ] = False,
 ) -> None:
     """Execute the submissions in a sandbox, check them outside of it, and fill the gradebook."""
     from course.grading.backends.local import Local
     from course.grading.grade import grade
     from course.grading.gradebook import scores
     from course.grading.sandboxes.choose import confinement
+    from course.progress import Progress
     from course.reports import report
 
-    course = load_course(sandbox="unsafe" if unsafe else "")
+    known: Course = ctx.obj
+    course = replace(known, sandbox="unsafe" if unsafe else known.sandbox, cold=cold, full=full)
     say(f"sandbox: {confinement(course.sandbox)}")
     try:
-        results = grade(course, chosen(course, lessons), student, force, Local(jobs), told)
+        with Progress(console) as bar:
+            results = grade(
+                course, chosen(course, lessons), student, force, Local(jobs), bar.told, bar.expected
+            )
     except KeyboardInterrupt:
         say(
             "Stopped. What is listed as graded is recorded; the same command goes on with the rest.", "yellow"
@@ -172,6 +222,7 @@ def grade_command(
 
 @app.command("all")
 def all_command(
+    ctx: typer.Context,
     paths: Annotated[list[Path], typer.Argument(help="zips, folders or notebooks")],
     roster: Annotated[Path | None, typer.Option(help="class list: CSV or Excel")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="how many submissions are executed at once")] = 2,
@@ -179,11 +230,13 @@ def all_command(
     """Collect, grade and write the feedback in one go: what arrived on Monday morning."""
     from course.grading.backends.local import Local
     from course.grading.gradebook import scores
+    from course.progress import Progress
     from course.reports import report
     from course.way import way
 
-    course = load_course()
-    went = way(course, paths, roster, Local(jobs), told)
+    course: Course = ctx.obj
+    with Progress(console) as bar:
+        went = way(course, paths, roster, Local(jobs), bar.told, bar.expected)
     console.print(went.triage.on_screen())
     console.print(report.grade_table(scores(course)))
     say(f"{len(went.pages)} pages of feedback in {course.classroom / 'feedback'}")
@@ -192,11 +245,11 @@ def all_command(
 
 
 @app.command("feedback")
-def feedback_command(lessons: Lessons = None, student: Students = None) -> None:
+def feedback_command(ctx: typer.Context, lessons: Lessons = None, student: Students = None) -> None:
     """Write one page a graded submission: the work, the scores, the hints."""
     from course.reports import feedback
 
-    course = load_course()
+    course: Course = ctx.obj
     with Store(course.classroom).writing():
         for path in feedback.feedback(course, chosen(course, lessons), student):
             say(str(path))
@@ -204,6 +257,7 @@ def feedback_command(lessons: Lessons = None, student: Students = None) -> None:
 
 @app.command("report")
 def report_command(
+    ctx: typer.Context,
     csv: Annotated[
         Path | None, typer.Option(help="where the CSV goes; grades.csv in the classroom if left out")
     ] = None,
@@ -212,7 +266,7 @@ def report_command(
     from course.grading.gradebook import scores
     from course.reports import report
 
-    course = load_course()
+    course: Course = ctx.obj
     rows = scores(course)
     if not rows:
         raise CourseError(
@@ -224,6 +278,7 @@ def report_command(
 
 @app.command("replicate")
 def replicate_command(
+    ctx: typer.Context,
     lessons: Lessons = None,
     sets: Annotated[int, typer.Option(min=1, help="sets of seeds; set k has SEED = 1000 k")] = 20,
     processors: Annotated[
@@ -243,7 +298,7 @@ def replicate_command(
 
     from course.editions import replicate
 
-    course = load_course()
+    course: Course = ctx.obj
     names = list(replicate.PROCESSORS) if processors == "all" else processors.split(",")
     environments = replicate.processors(names)
     numbers = range(first, first + sets)
@@ -271,11 +326,11 @@ def replicate_command(
 
 
 @app.command("doctor")
-def doctor_command() -> None:
+def doctor_command(ctx: typer.Context) -> None:
     """Say what is missing on this machine and how to get it."""
     from course import doctor
 
-    findings = list(doctor.examine(load_course()))
+    findings = list(doctor.examine(ctx.obj))
     table = Table("", "what", "found", "what to do")
     for finding in findings:
         mark = Text("ok", "green") if finding.ok else Text("missing", "red")

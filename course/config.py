@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from traitlets.config import Config
 
 CLASSROOM, LIMITS, SANDBOX = "COURSE_CLASSROOM", "COURSE_LIMITS", "COURSE_SANDBOX"
+# What an answer holds before it is begun.
+STUB = ("# YOUR CODE HERE", 'raise NotImplementedError("replace this line with your answer")')
 # SQLAlchemy's, about nbgrader's own queries; harmless.
 warnings.filterwarnings("ignore", module="nbgrader")
 
@@ -31,6 +33,8 @@ def load_course(
     classroom: Path | None = None,
     environment: Mapping[str, str] = os.environ,
     sandbox: str = "",
+    cold: bool = False,
+    full: bool = False,
 ) -> Course:
     """Read the course from a checkout, and from the environment how it is used.
 
@@ -39,6 +43,8 @@ def load_course(
         classroom: where grading works; by default $COURSE_CLASSROOM, else `classroom/` in the checkout.
         environment: COURSE_CLASSROOM, COURSE_LIMITS (JSON of single limits, such as {"cell_cpu": 60}) and COURSE_SANDBOX.
         sandbox: which one to use; by default $COURSE_SANDBOX, else the best that stands.
+        cold: whether every kernel imports for itself.
+        full: whether cells run, too, that no grade depends on.
 
     Returns:
         The course.
@@ -71,6 +77,8 @@ def load_course(
         classroom.resolve(),
         _limits(environment.get(LIMITS, "")),
         sandbox or environment.get(SANDBOX, ""),
+        cold,
+        full,
     )
 
 
@@ -125,9 +133,7 @@ def grader_config(course: Course) -> Config:
     c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", "*.py", "*.tmp", "graded.json"]
 
     # The student edition.
-    c.ClearSolutions.code_stub = {
-        "python": '# YOUR CODE HERE\nraise NotImplementedError("replace this line with your answer")'
-    }
+    c.ClearSolutions.code_stub = {"python": "\n".join(STUB)}
     c.ClearSolutions.text_stub = "*Replace this line with your answer.*"
     # Our mark schemes stand in the locked question above the answer, where the Formgrader shows them beside it; the build
     # removes them from the student edition all the same.

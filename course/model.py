@@ -41,7 +41,7 @@ class Limits:
     """How much one submission may use. CPU seconds count, so that a busy machine fails nobody; the clock is a backstop.
 
     Time: `cell_cpu` and `cell_wall` are for one cell, and for all that one check asks of the student's code; `notebook_wall` is
-    for the whole submission, restarts included. `interrupted` is how long an interrupted cell has to come to rest.
+    for one run of the submission, restarts included; where a check does not pass there may be two. `interrupted` is how long an interrupted cell has to come to rest.
     Memory: `memory` sums all processes of the kernel and what they keep in /tmp; `address_space` bounds each of them.
     `check_cpu` and `check_memory` are what one check may use on the trusted side, of what a student's answer makes it compute.
     """
@@ -90,6 +90,8 @@ class Course:
         classroom: what grading leaves behind: submissions, feedback, the gradebook.
         limits: how much a submission may use.
         sandbox: name of the sandbox to use; empty for the best that stands.
+        cold: whether every kernel imports for itself, instead of being forked from a warm template.
+        full: whether cells run, too, that no grade depends on.
     """
 
     root: Path
@@ -99,6 +101,8 @@ class Course:
     classroom: Path
     limits: Limits = field(default=Limits(), repr=False)
     sandbox: str = ""
+    cold: bool = False
+    full: bool = False
 
     def lesson(self, name: str) -> Lesson:
         """Find a lesson by its name or number.
@@ -148,10 +152,14 @@ class Submission:
 
 @dataclass(frozen=True)
 class Confinement:
-    """The sandbox in force: its name, and in words, with its version, for the record."""
+    """The sandbox in force: its name, and in words, with its version, for the record.
+
+    A warm one forks its kernels from a template. That is no part of the record: an outcome is the same.
+    """
 
     name: str
     words: str
+    warm: bool = False
 
     def __str__(self) -> str:
         return self.words
@@ -168,6 +176,7 @@ class Job:
         limits: how much it may use.
         sandbox: which stands around it.
         checker: version of the code that judges: of `course.grading` and of `helpers`.
+        spared: positions of cells that are not run, since no grade depends on them (`grading.slice`).
     """
 
     submission: Submission
@@ -176,12 +185,14 @@ class Job:
     limits: Limits
     sandbox: Confinement
     checker: str
+    spared: tuple[int, ...] = ()
 
     @cached_property
     def digest(self) -> str:
         """The only stamp of a grade: two jobs of one digest have one outcome."""
         digest = hashlib.sha256()
         parts = [self.submission.notebook, self.key, *(part for file in self.files for part in file)]
+        parts += [repr(self.spared)] if self.spared else []  # the shown outputs are others
         for part in [*parts, repr(sorted(asdict(self.limits).items())), str(self.sandbox), self.checker]:
             content = part.encode() if isinstance(part, str) else part
             digest.update(len(content).to_bytes(8, "big") + content)
@@ -218,6 +229,7 @@ class Outcome:
         notebook: the executed notebook; each check cell ends with an error unless it passed.
         verdicts: by grade_id of the check.
         left_out: position of a cell -> why it was left out.
+        spared: positions of cells that were not run, since no grade depends on them.
         kernels: how many were started.
         seconds, cpu_seconds: what it took, on the clock and of computing.
         machine_fault: what failed on this machine; such an outcome is never a score. Empty if nothing did.
@@ -227,6 +239,7 @@ class Outcome:
     notebook: bytes = field(default=b"", repr=False)
     verdicts: Mapping[str, Verdict] = field(default_factory=dict)
     left_out: Mapping[int, str] = field(default_factory=dict)
+    spared: tuple[int, ...] = ()
     kernels: int = 0
     seconds: float = 0.0
     cpu_seconds: float = 0.0

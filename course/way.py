@@ -7,7 +7,7 @@
 | Sheet -> Submission | `intake.rebuild.rebuild`: the release with the student's answers in it |
 | Submission -> Job | `grading.job.jobs`: all that its grade depends on |
 | Job -> Outcome | `grading.execute.run`: the verdicts |
-| Outcome -> Gradebook | `grading.gradebook.record` |
+| Outcome -> Gradebook | `grading.gradebook.Recorder.record` |
 | Gradebook -> Page | `reports.feedback.feedback` |
 """
 
@@ -40,6 +40,7 @@ def way(
     roster: Path | None = None,
     backend: Backend | None = None,
     told: Callable[[Graded], None] = lambda _: None,
+    expected: Callable[[int], None] = lambda _: None,
 ) -> Went:
     """Take a class the whole way.
 
@@ -49,6 +50,7 @@ def way(
         roster: the class list; the one kept before if None.
         backend: what executes; this machine, two at once, if None.
         told: called with each graded submission as it comes.
+        expected: called once, before the first, with their number.
 
     Returns:
         What was handed in, what it was graded, and the pages of feedback.
@@ -60,7 +62,7 @@ def way(
     with store.writing():
         triage = collect(downloads, course.root / "notebooks", course.classroom, roster)
         triage.write(course.classroom)
-    results = grade(course, lessons, backend=backend, told=told)
+    results = grade(course, lessons, backend=backend, told=told, expected=expected)
     with store.writing():
         pages = list(feedback(course, lessons))
     return Went(triage, results, pages)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import nbformat
 from nbformat import NotebookNode
@@ -10,6 +10,7 @@ from nbformat import NotebookNode
 from course.grading.execute import run
 from course.grading.job import checker_version
 from course.grading.sandboxes.choose import confinement
+from course.grading.slice import spared
 from course.model import Job, Limits, Outcome, Submission
 from course.store import notebook_text
 
@@ -34,9 +35,18 @@ def job_of(
     return Job(submission, notebook_text(key).encode(), files, limits, confinement(), checker_version())
 
 
+def sliced(job: Job) -> Job:
+    """The same without the cells that its grade does not depend on."""
+    return replace(job, spared=spared(job.key, job.submission.notebook))
+
+
+def told(outcome: Outcome) -> dict[str, str]:
+    """grade_id -> "passed" or the hint."""
+    assert not outcome.machine_fault, outcome.machine_fault
+    return {name: "passed" if v.passed else v.hint for name, v in outcome.verdicts.items()}
+
+
 def ran(notebook: NotebookNode, key: NotebookNode, *more) -> Ran:
     """Execute; the arguments are those of `job_of`."""
     outcome = run(job_of(notebook, key, *more))
-    assert not outcome.machine_fault, outcome.machine_fault
-    told = {name: "passed" if v.passed else v.hint for name, v in outcome.verdicts.items()}
-    return Ran(outcome, nbformat.reads(outcome.notebook.decode(), as_version=4), told)
+    return Ran(outcome, nbformat.reads(outcome.notebook.decode(), as_version=4), told(outcome))

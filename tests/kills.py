@@ -1,7 +1,8 @@
 """`python -m tests.kills [N]`: kill -9 at random moments of collect, grade and feedback; then the same command again.
 
 Each time the classroom must end as an undisturbed one: the same files placed, the same scores, the same pages; nothing doubled,
-nothing left behind.
+nothing left behind. A run of grade is killed twice, the second time when something is recorded: that is not executed again. Then Ctrl-C at
+random moments of `course grade`, while a submission runs that never ends: how long it takes until the command has ended.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from course import cli
 from course.config import load_course
 from course.grading.grade import grade
 from course.grading.gradebook import recorded, scores
@@ -29,7 +31,9 @@ from tests.toy_course import hand_in, toy_course
 
 GREET = "def greet(name):\n    return f'Hello, {name}'"
 CLASS = {"ada": None, "bo": {"greet": GREET}, "cy": {}, "di": None}
+ENDLESS = "def greet(name):\n    return name\nwhile True:\n    pass"
 VERBS = ("collect", "grade", "feedback")
+INTERRUPTS = 4
 
 
 def do(course: Course, verb: str) -> None:
@@ -38,6 +42,10 @@ def do(course: Course, verb: str) -> None:
     if verb == "collect":
         with Store(course.classroom).writing():
             collect([course.root / "handed"], course.root / "notebooks", course.classroom)
+    elif verb == "command":
+        cli.load_course = lambda: course
+        sys.argv = ["course", "grade", "--jobs", "2"]
+        cli.main()
     elif verb == "grade":
         failed = [r for r in grade(course, lessons) if r.state == "failed"]
         assert not failed, failed
@@ -77,11 +85,15 @@ def picture(course: Course) -> dict[str, object]:
 
 @dataclass(frozen=True)
 class Kill:
-    """One kill: of which verb, after how many seconds, whether it still ran then, and what was different in the end."""
+    """One kill: of which verb, after how many seconds, whether it still ran then, and what was different in the end.
+
+    `kept` counts the submissions that were graded when it was killed.
+    """
 
     verb: str
     after: float
     hit: bool
+    kept: int
     differences: tuple[str, ...]
 
 
@@ -115,12 +127,19 @@ def kills(root: Path, count: int, seed: int = 0) -> list[Kill]:
         verb, room = VERBS[number % len(VERBS)], root / f"room-{number}"
         for before in VERBS[: VERBS.index(verb)]:
             assert _start(course.root, room, before).wait() == 0
-        process = _start(course.root, room, verb)
-        after = rng.uniform(0.15, 1.0) * took[verb]
-        time.sleep(after)
-        hit = process.poll() is None
-        os.killpg(process.pid, signal.SIGKILL) if hit else None
-        process.wait()
+        after, hit, kept = 0.0, False, {}
+        for again in range(2 if verb == "grade" else 1):
+            process, start = _start(course.root, room, verb), time.monotonic()
+            if again:
+                while process.poll() is None and not receipts(room):
+                    time.sleep(0.02)
+                time.sleep(rng.uniform(0.0, 2.0))
+            else:
+                time.sleep(rng.uniform(0.15, 1.0) * took[verb])
+            after, hit = time.monotonic() - start, process.poll() is None
+            os.killpg(process.pid, signal.SIGKILL) if hit else None
+            process.wait()
+            kept |= receipts(room)
         for verb_ in VERBS[VERBS.index(verb) :]:
             assert _start(course.root, room, verb_).wait() == 0
         seen = picture(load_course(course.root, room))
@@ -129,13 +148,50 @@ def kills(root: Path, count: int, seed: int = 0) -> list[Kill]:
             for what in expected
             if seen[what] != expected[what]
         )
-        found.append(Kill(verb, after, hit, wrong))
+        if repeated := [name for name, when in receipts(room).items() if when != kept.get(name, when)]:
+            wrong = (*wrong, f"executed again: {', '.join(repeated)}")
+        found.append(Kill(verb, after, hit, len(kept), wrong))
     return found
 
 
-def _start(root: Path, classroom: Path, verb: str) -> subprocess.Popen:
+def receipts(room: Path) -> dict[str, int]:
+    """When each receipt was written."""
+    return {str(path): path.stat().st_mtime_ns for path in room.glob("autograded/*/*/graded.json")}
+
+
+def interrupts(root: Path, count: int, seed: int = 0) -> list[tuple[float, float, int]]:
+    """Press Ctrl-C while one submission never ends.
+
+    Args:
+        root: an empty folder.
+        count: how often.
+        seed: of the moments.
+
+    Returns:
+        After how many seconds of the run, how many seconds it then took to end, and the exit code.
+    """
+    rng = random.Random(seed)
+    (root / "endless").mkdir()
+    course = toy_course(root / "endless", registered=False)
+    hand_in(course, course.root / "handed", {"ada": None, "bo": {"greet": ENDLESS}, "cy": None})
+    do(course, "collect")
+    found = []
+    for _ in range(count):
+        process = _start(course.root, course.classroom, "command", stdout=subprocess.PIPE)
+        assert process.stdout
+        process.stdout.readline()  # the sandbox is named: from here on it grades
+        after = rng.uniform(0.0, 10.0)
+        time.sleep(after)
+        start = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        code = process.wait()
+        found.append((after, time.monotonic() - start, code))
+    return found
+
+
+def _start(root: Path, classroom: Path, verb: str, **more) -> subprocess.Popen:
     words = [sys.executable, "-m", "tests.kills", "--do", str(root), str(classroom), verb]
-    return subprocess.Popen(words, cwd=Path(__file__).parents[1], start_new_session=True)
+    return subprocess.Popen(words, cwd=Path(__file__).parents[1], start_new_session=True, **more)
 
 
 def main() -> None:
@@ -146,14 +202,17 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(prefix="kills-", dir="/tmp") as folder:
         made = kills(Path(folder), int(sys.argv[1]) if len(sys.argv) > 1 else 20, seed=int(time.time()))
+        stopped = interrupts(Path(folder), INTERRUPTS, seed=int(time.time()))
     for kill in made:
         print(
-            f"{kill.verb:<9} killed after {kill.after:4.1f} s{'' if kill.hit else ' (had ended)'}: {'; '.join(kill.differences) or 'as undisturbed'}"
+            f"{kill.verb:<9} killed after {kill.after:4.1f} s{'' if kill.hit else ' (had ended)'}, {kill.kept} graded then: {'; '.join(kill.differences) or 'as undisturbed'}"
         )
     left = list(Path("/tmp").glob("sk-*"))
     print(
         f"{len(made)} kills, {sum(k.hit for k in made)} in mid-run: {sum(bool(k.differences) for k in made)} differ; folders of kernels left: {len(left)}"
     )
+    for after, took, code in stopped:
+        print(f"Ctrl-C after {after:4.1f} s: the command ended {took:.1f} s later with exit code {code}")
 
 
 if __name__ == "__main__":

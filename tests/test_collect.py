@@ -807,22 +807,18 @@ def test_who_handed_in_nothing_is_in_every_report(release, classroom, roster, wo
 
 
 def test_the_command(course, release, classroom, work, tmp_path, monkeypatch):
-    import typer
-
-    from course.intake.command import collect_command
+    from course import cli
 
     (tmp_path / "notebooks").symlink_to(release)
     lesson = replace(course.lessons[0], name=LESSON)
     tiny_course = replace(course, root=tmp_path, classroom=classroom, lessons=(lesson,))
-    monkeypatch.setattr("course.intake.command.load_course", lambda: tiny_course)
-    app = typer.Typer()
-    app.command()(collect_command)
+    monkeypatch.setattr(cli, "load_course", lambda: tiny_course)
     folder = hand_in(tmp_path / "class", {"jane/x.ipynb": work, f"jo/{LESSON}.ipynb": b""})
-    ran = CliRunner().invoke(app, [str(folder)])
+    ran = CliRunner().invoke(cli.app, ["collect", str(folder)])
     assert ran.exit_code == 0, ran.output
     assert "2 files: 1 taken, 1 unreadable" in ran.output and "the file is empty" in ran.output
     assert (classroom / "triage.csv").is_file() and (classroom / "triage.html").is_file()
-    ran = CliRunner().invoke(app, ["--confirm-zero", f"jo:{LESSON}"])
+    ran = CliRunner().invoke(cli.app, ["collect", "--confirm-zero", f"jo:{LESSON}"])
     assert ran.exit_code == 0 and "zero confirmed" in ran.output.replace("\n", " ")
 
 

@@ -23,7 +23,7 @@ FLOORS = (
     ("editions", "intake"),
     ("grading",),
     ("reports", "doctor"),
-    ("way",),
+    ("way", "progress"),
     ("cli",),
 )
 LINUX_ONLY = {"resource", "fcntl", "pwd", "grp", "termios", "pty"}

@@ -14,6 +14,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 from nbgrader.converters import GenerateAssignment
 from nbgrader.coursedir import CourseDirectory
+from nbgrader.preprocessors import SaveCells
 
 from course.config import grader_config, run_quietly
 from course.editions.lint import lint
@@ -271,6 +273,26 @@ def generate(course: Course, lesson: Lesson, root: Path, database: bool = False)
     converter = GenerateAssignment(coursedir=CourseDirectory(config=config), config=config)
     converter.exporter_class = NotebookExporter
     run_quietly(converter, f"generate_assignment {lesson.name}")
+
+
+def as_registered(course: Course, lesson: Lesson) -> NotebookNode:
+    """Give a lesson's notebook as `generate` hands it to the gradebook.
+
+    Args:
+        course: the checkout.
+        lesson: a built one.
+
+    Returns:
+        The notebook after nbgrader's steps before `SaveCells`: answers cleared, cells locked, checksums written.
+    """
+    config = grader_config(course)
+    config.CourseDirectory.assignment_id = lesson.name
+    converter = GenerateAssignment(coursedir=CourseDirectory(config=config), config=config)
+    notebook: NotebookNode = nbformat.read(course.solution(lesson), as_version=4)
+    resources = {"nbgrader": {"notebook": lesson.name, "assignment": lesson.name}, "metadata": {"path": ""}}
+    for step in takewhile(lambda step: step is not SaveCells, converter.preprocessors):
+        notebook, resources = step(parent=converter)(notebook, resources)
+    return notebook
 
 
 def cpu_seconds(course: Course, lesson: Lesson) -> float:

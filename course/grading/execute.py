@@ -1,8 +1,12 @@
-"""Run a job: the student's cells in their kernel, the checks in ours, the verdict by us alone."""
+"""Run a job: the student's cells in their kernel, the checks in ours, the verdict by us alone.
+
+Cells that no grade depends on are spared. Before a point is lost everything runs, and what comes of that counts.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import threading
 import time
@@ -19,9 +23,11 @@ from nbgrader.utils import is_grade, is_locked, is_solution
 from course.grading.bridge import wire
 from course.grading.checker.trusted import LINE_BYTES, TrustedServer
 from course.grading.kernel import Budget, KernelGone, MachineFault, StudentKernel, TooSlow, student_kernel
-from course.grading.outputs import clean, error_output, pictures_within
+from course.grading.outputs import Outputs, clean, error_output, pictures_within
+from course.grading.slice import NOTE, only_untouched_stubs
+from course.grading.template import TEMPLATES
 from course.grading.watch import killed_for_memory
-from course.model import Job, Outcome, Verdict
+from course.model import Job, Limits, Outcome, Verdict
 from course.store import notebook_text
 
 SERVER = TrustedServer()
@@ -36,7 +42,7 @@ class Stopped(Exception):
 
 
 def run(job: Job, stop: threading.Event | None = None) -> Outcome:
-    """Execute a job.
+    """Execute a job; where a check does not pass and cells were spared, once more and in full.
 
     Args:
         job: all that the outcome depends on. Cells of the submission with a grade_id of the key take the key's role; all its other
@@ -49,6 +55,28 @@ def run(job: Job, stop: threading.Event | None = None) -> Outcome:
     Raises:
         Stopped: if it was stopped.
     """
+    outcome = once(job, stop)
+    if outcome.machine_fault or not job.spared or _is_settled(outcome):
+        return outcome
+    whole = once(replace(job, spared=()), stop)
+    return replace(
+        whole,
+        job=job,
+        kernels=outcome.kernels + whole.kernels,
+        seconds=round(outcome.seconds + whole.seconds, 2),
+        cpu_seconds=round(outcome.cpu_seconds + whole.cpu_seconds, 2),
+    )
+
+
+def _is_settled(outcome: Outcome) -> bool:
+    """Whether cells that were spared cannot give a point back: none is lost, or only for answers that nobody began."""
+    lost = [v for v in outcome.verdicts.values() if not v.passed or v.score is not None]
+    blank = all(v.name == NotImplementedError.__name__ and not v.detail for v in lost)
+    return blank and not outcome.left_out and (not lost or only_untouched_stubs(outcome.job))
+
+
+def once(job: Job, stop: threading.Event | None = None) -> Outcome:
+    """Execute a job, once and as it says. Arguments, outcome and errors are those of `run`."""
     execution = _Execution(job)
     with ThreadPoolExecutor(1) as thread:  # the caller may have an event loop of its own
         return thread.submit(asyncio.run, execution.until(stop or threading.Event())).result()
@@ -76,7 +104,7 @@ class _Execution:
     def __init__(self, job: Job):
         self._job, self._limits = job, job.limits
         self._notebook = nbformat.reads(job.submission.notebook.decode("utf-8"), as_version=4)
-        key = nbformat.reads(job.key.decode("utf-8"), as_version=4)
+        key = _read_key(job.key)
         self._verdicts: dict[str, Verdict] = {}
         self._left_out: dict[int, str] = {}
         self._kernels = 0
@@ -90,7 +118,11 @@ class _Execution:
             original = known.get(grade_id(cell), cell)
             if original.cell_type != "code":
                 continue
+            handed_in = cell.get("outputs", [])
             cell.cell_type, cell.outputs, cell.execution_count = "code", [], None  # also what became prose
+            if position in job.spared:
+                cell.outputs = _as_handed_in(handed_in, self._limits)
+                continue
             if original is not cell and is_check(original):
                 self._checks.append((cell, original))
                 self._steps.append((position, cell, ""))
@@ -124,6 +156,7 @@ class _Execution:
             notebook_text(self._notebook).encode(),
             {} if fault else self._verdicts,
             self._left_out,
+            self._job.spared,
             self._kernels,
             round(time.monotonic() - start, 2),
             round(self._cpu_seconds, 2),
@@ -136,7 +169,8 @@ class _Execution:
         Raises:
             MachineFault: if this machine failed.
         """
-        SERVER.start()
+        SERVER.start()  # both warm up meanwhile, side by side
+        TEMPLATES.start(self._job.sandbox)
         async with AsyncExitStack() as stack:
             kernel, waiting = None, list(self._checks)
             while waiting:
@@ -320,6 +354,22 @@ class _Execution:
         elif verdict.score is not None:
             data = {"text/plain": repr(verdict.score)}
             cell.outputs.append(new_output("execute_result", data=data, execution_count=None))
+
+
+@functools.lru_cache(maxsize=16)
+def _read_key(key: bytes) -> NotebookNode:
+    """Read an instructor's notebook, once for all that are graded with it; nobody changes it."""
+    made: NotebookNode = nbformat.reads(key.decode("utf-8"), as_version=4)
+    return made
+
+
+def _as_handed_in(outputs: list[NotebookNode], limits: Limits) -> list[NotebookNode]:
+    """What a cell that is not run shows: what it showed, as far as an output may, and that it was not run."""
+    shown = Outputs(limits)
+    for output in outputs:
+        with suppress(KeyError, TypeError, AttributeError):  # a file can hold anything
+            shown.take(output["output_type"], output)
+    return [*shown.cells, NotebookNode(output_type="stream", name="stdout", text=f"({NOTE})\n")]
 
 
 def _tags(cell: NotebookNode) -> list[Any]:

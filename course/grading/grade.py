@@ -7,8 +7,9 @@ problem, told by name, and never stops the class.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from course.grading import gradebook
 from course.grading.backends import Backend
@@ -23,12 +24,13 @@ from course.store import LOG, Store
 
 @dataclass(frozen=True)
 class Graded:
-    """What became of one submission: "graded", "unchanged" or "failed" with the reason."""
+    """What became of one submission: "graded", "unchanged" or "failed" with the reason; and how long it was executed."""
 
     student: str
     lesson: str
     state: str
     reason: str = ""
+    seconds: float = 0.0
 
 
 def grade(
@@ -38,6 +40,7 @@ def grade(
     force: bool = False,
     backend: Backend | None = None,
     told: Callable[[Graded], None] = lambda _: None,
+    expected: Callable[[int], None] = lambda _: None,
 ) -> list[Graded]:
     """Grade what was collected.
 
@@ -48,6 +51,7 @@ def grade(
         force: grade again what has not changed, too.
         backend: what executes; this machine, two at once, if None.
         told: called with each result as it comes.
+        expected: called once, before the first, with the number of submissions.
 
     Returns:
         One entry a submission, as they finished.
@@ -69,19 +73,23 @@ def grade(
     with store.writing():
         known = gradebook.recorded(course)  # first: a damaged gradebook must not replace a good backup
         store.back_up()
-        jobs = [j for x in lessons for j in jobs_of(course, x, store.submissions(x, students))]
-        for lesson in lessons:
-            if any(j.submission.lesson == lesson.name for j in jobs):
-                gradebook.register(course, lesson)
-        _enter_names(course, store, {j.submission.student for j in jobs})
-        todo = []
-        for one in jobs:
-            if force or _of(one) not in known or not store.is_graded(one):
-                todo.append(one)
-            else:
-                tell(Graded(*_of(one), "unchanged"))
-        for outcome in (backend or Local()).run(todo):
-            tell(_record(course, store, outcome))
+        handed_in = {lesson: found for lesson in lessons if (found := store.submissions(lesson, students))}
+        jobs = [jobs_of(course, lesson, found) for lesson, found in handed_in.items()]
+        for lesson in handed_in:
+            gradebook.register(course, lesson)
+        _enter_names(course, store, {s.student for found in handed_in.values() for s in found})
+        expected(sum(map(len, handed_in.values())))
+
+        def changed() -> Iterator[Job]:
+            for job in chain.from_iterable(jobs):
+                if force or _of(job) not in known or not store.is_graded(job):
+                    yield job
+                else:
+                    tell(Graded(*_of(job), "unchanged"))
+
+        with gradebook.Recorder(course, store) as recorder:
+            for outcome in (backend or Local()).run(changed()):
+                tell(_record(recorder, outcome))
     return results
 
 
@@ -89,14 +97,14 @@ def _of(job: Job) -> tuple[str, str]:
     return job.submission.student, job.submission.lesson
 
 
-def _record(course: Course, store: Store, outcome: Outcome) -> Graded:
+def _record(recorder: gradebook.Recorder, outcome: Outcome) -> Graded:
     """Write one outcome to the gradebook; every failure becomes its result."""
     whose = _of(outcome.job)
     if outcome.machine_fault:
         return Graded(*whose, "failed", f"this machine failed, nothing was recorded: {outcome.machine_fault}")
     try:
-        gradebook.record(course, store, outcome)
-        return Graded(*whose, "graded")
+        recorder.record(outcome)
+        return Graded(*whose, "graded", seconds=outcome.seconds)
     except Exception as error:
         return Graded(*whose, "failed", f"{type(error).__name__}: {error}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import sqlite3
@@ -11,22 +12,42 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import nbformat
+from nbconvert.writers.files import FilesWriter
 from nbformat import NotebookNode
-from nbgrader.api import Grade, Gradebook, SubmittedAssignment
-from nbgrader.converters import Autograde
+from nbgrader.api import (
+    Assignment,
+    Grade,
+    Gradebook,
+    GradeCell,
+    MissingEntry,
+    SubmittedAssignment,
+    SubmittedNotebook,
+)
+from nbgrader.converters import Autograde, autograde
 from nbgrader.coursedir import CourseDirectory
-from nbgrader.preprocessors import NbGraderPreprocessor
+from nbgrader.preprocessors import (
+    CheckCellMetadata,
+    NbGraderPreprocessor,
+    latesubmissions,
+    overwritecells,
+    overwritekernelspec,
+    saveautogrades,
+)
+from nbgrader.utils import is_grade, is_locked, is_solution
 from sqlalchemy.exc import DatabaseError
 from traitlets import Dict, Unicode
+from traitlets.utils.importstring import import_item
 
 from course.config import grader_config, run_quietly
-from course.editions.build import generate
+from course.editions.build import as_registered, generate
 from course.grading.execute import grade_id, is_check, twice
 from course.grading.job import allowed, checker_version, key_and_files
 from course.grading.outputs import error_output
 from course.grading.sandboxes.choose import confinement
+from course.grading.slice import spared
 from course.model import Course, CourseError, Job, Lesson, Limits, Outcome, Score, Submission
 from course.store import RECEIPT, Store, notebook_text, stamp_text, write_text
 
@@ -41,6 +62,7 @@ def receipt(outcome: Outcome) -> str:
                 "checker": outcome.job.checker,
                 "verdicts": {name: asdict(verdict) for name, verdict in outcome.verdicts.items()},
                 "left_out": {str(at): why for at, why in outcome.left_out.items()},
+                "spared": outcome.spared,
                 "kernels": outcome.kernels,
                 "seconds": outcome.seconds,
                 "cpu_seconds": outcome.cpu_seconds,
@@ -53,25 +75,12 @@ def receipt(outcome: Outcome) -> str:
 
 def graft(notebook: NotebookNode, outcome: Outcome) -> None:
     """Take an outcome's outputs over into nbgrader's copy of the submission, in place; no verdict, no points."""
-    executed = nbformat.reads(outcome.notebook.decode("utf-8"), as_version=4)
+    executed = nbformat.from_dict(json.loads(outcome.notebook))
     for cell, done in zip(notebook.cells, executed.cells, strict=True):
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = done.get("outputs", []), done.get("execution_count")
         if is_check(cell) and grade_id(cell) not in outcome.verdicts:
             cell.outputs = [error_output("NotChecked", "This check did not run.")]
-
-
-class _Graft(NbGraderPreprocessor):
-    """The step of nbgrader's autograder that would execute: here the outcome is there already."""
-
-    def __init__(self, outcome: Outcome, **words: Any):
-        super().__init__(**words)
-        self._outcome = outcome
-
-    def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
-        """Graft."""
-        graft(nb, self._outcome)
-        return nb, resources
 
 
 class TrustedExecute(NbGraderPreprocessor):
@@ -103,7 +112,17 @@ class TrustedExecute(NbGraderPreprocessor):
         )
         submission = Submission(names["student"], names["assignment"], notebook_text(nb).encode())
         limits = allowed(Limits(**self.limits))
-        outcome = twice(Job(submission, key, files, limits, confinement(self.sandbox), checker_version()))
+        outcome = twice(
+            Job(
+                submission,
+                key,
+                files,
+                limits,
+                confinement(self.sandbox),
+                checker_version(),
+                spared(key, submission.notebook),
+            )
+        )
         if outcome.machine_fault:
             raise CourseError(
                 f"{names['student']}, {names['assignment']}: {outcome.machine_fault}; nothing was recorded"
@@ -113,42 +132,166 @@ class TrustedExecute(NbGraderPreprocessor):
         return nb, resources
 
 
-def record(course: Course, store: Store, outcome: Outcome) -> None:
-    """Write an outcome to the gradebook and place the graded notebook, by nbgrader's own autograder.
+class _Recorder(Autograde):
+    """nbgrader's autograder on outcomes: its own steps in their order, on one notebook that stays in memory between them."""
+
+    def __init__(self, course: Course, folder: Path, lesson: str):
+        config = grader_config(course)
+        config.CourseDirectory.submitted_directory = str(folder / "submitted")
+        config.CourseDirectory.autograded_directory = str(folder / "autograded")
+        config.CourseDirectory.assignment_id = lesson
+        super().__init__(coursedir=CourseDirectory(config=config), config=config)
+        self.writer = FilesWriter(parent=self, config=self.config)
+        self.exporter = self.exporter_class(parent=self, config=self.config)
+        named = [*self.sanitize_preprocessors, self._graft, *config.Autograde.autograde_preprocessors[1:]]
+        steps = [import_item(step) if isinstance(step, str) else step for step in named]
+        self.exporter._preprocessors = []
+        for at, step in enumerate(steps):
+            if step not in steps[at + 1 :]:  # the metadata of cells are looked at once, in the end
+                self.exporter.register_preprocessor(step)
+        self._outcome: Outcome
+        self._looked_at: set[str] = set()  # metadata of cells, as JSON
+
+    def take(self, outcome: Outcome) -> None:
+        """Grade the notebook of an outcome."""
+        self._outcome = outcome
+        self.coursedir.student_id = outcome.job.submission.student
+        run_quietly(self, f"{outcome.job.submission.student}, {outcome.job.submission.lesson}")
+
+    def start(self) -> None:
+        """Go through what nbgrader goes through; writer and exporter are there already."""
+        self.init_notebooks()
+        with contextlib.chdir(self.coursedir.root):
+            self.convert_notebooks()
+
+    def convert_single_notebook(self, notebook_filename: str) -> None:
+        """Take the steps that nbgrader takes in two conversions, with copies and validations in between; one is at the end."""
+        resources = self.init_single_notebook_resources(notebook_filename)
+        resources |= {"metadata": {"path": str(Path(notebook_filename).parent)}, "output_extension": ".ipynb"}
+        notebook = nbformat.read(notebook_filename, as_version=4)
+        for step in self.exporter._preprocessors:
+            if isinstance(
+                step, CheckCellMetadata
+            ):  # a schema is slow; released cells are alike in all submissions
+                found = {json.dumps(cell.metadata): cell for cell in notebook.cells}
+                step(NotebookNode(cells=[found[x] for x in found.keys() - self._looked_at]), resources)
+                self._looked_at |= found.keys()
+            else:
+                notebook, resources = step(notebook, resources)
+        text = nbformat.writes(notebook, version=nbformat.current_nbformat)
+        self.write_single_notebook(text if text.endswith("\n") else text + "\n", resources)
+
+    def _graft(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
+        """The step that would execute: here the outcome is there already."""
+        graft(nb, self._outcome)
+        return nb, resources
+
+
+class Recorder:
+    """Writes outcomes to the gradebook, and places the graded notebooks, by nbgrader's own autograder.
 
     nbgrader works in a folder of its own, on the very bytes that were executed; what it made is then put in its place in one
-    move, the receipt with it. A run that is killed in between grades the submission again.
+    move, the receipt with it. One gradebook stays open for all, one converter a lesson; each outcome is one transaction. A run
+    that is killed in between grades the submission again.
 
     Args:
         course: the checkout.
         store: its classroom.
-        outcome: without a machine fault.
-
-    Raises:
-        CourseError: if nbgrader refuses.
-        ValueError: for an outcome that is no score.
     """
-    if outcome.machine_fault:
-        raise ValueError(f"no score: {outcome.machine_fault}")
-    submission = outcome.job.submission
-    with tempfile.TemporaryDirectory(prefix="course-") as folder:
-        room = Path(folder, "submitted", submission.student, submission.lesson)
-        write_text(room / f"{submission.lesson}.ipynb", submission.notebook.decode("utf-8"))
-        if submission.received:
-            write_text(room / "timestamp.txt", stamp_text(submission.received))
-        config = grader_config(course)
-        config.CourseDirectory.submitted_directory = str(Path(folder, "submitted"))
-        config.CourseDirectory.autograded_directory = str(Path(folder, "autograded"))
-        config.CourseDirectory.assignment_id = submission.lesson
-        config.CourseDirectory.student_id = submission.student
-        converter = Autograde(coursedir=CourseDirectory(config=config), config=config)
-        converter.autograde_preprocessors = [_Graft(outcome), *converter.autograde_preprocessors[1:]]
-        with readable(store.gradebook):
-            run_quietly(converter, f"{submission.student}, {submission.lesson}")
-        made = Path(folder, "autograded", submission.student, submission.lesson)
-        _hold_against(outcome, made / f"{submission.lesson}.ipynb")
-        write_text(made / RECEIPT, receipt(outcome))
-        store.place(made, store.graded(submission.student, submission.lesson))
+
+    def __init__(self, course: Course, store: Store):
+        self._course, self._store = course, store
+        self._open = contextlib.ExitStack()
+        self._converters: dict[str, _Recorder] = {}
+
+    def __enter__(self) -> Recorder:
+        with contextlib.ExitStack() as stack:
+            self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="course-")))
+            self._gradebook = stack.enter_context(opened(self._course))
+            self._open = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def record(self, outcome: Outcome) -> None:
+        """Write one outcome.
+
+        Args:
+            outcome: without a machine fault.
+
+        Raises:
+            CourseError: if nbgrader refuses.
+            ValueError: for an outcome that is no score.
+        """
+        if outcome.machine_fault:
+            raise ValueError(f"no score: {outcome.machine_fault}")
+        submission = outcome.job.submission
+        room, made = (
+            self._folder / step / submission.student / submission.lesson
+            for step in ("submitted", "autograded")
+        )
+        try:
+            write_text(room / f"{submission.lesson}.ipynb", submission.notebook.decode("utf-8"))
+            if submission.received:
+                write_text(room / "timestamp.txt", stamp_text(submission.received))
+            with _in_one(self._gradebook):
+                self._converter(submission.lesson).take(outcome)
+                _hold_against(outcome, made / f"{submission.lesson}.ipynb")
+            write_text(made / RECEIPT, receipt(outcome))
+            self._store.place(made, self._store.graded(submission.student, submission.lesson))
+        finally:
+            for folder in (room.parent, made.parent):
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _converter(self, lesson: str) -> _Recorder:
+        if lesson not in self._converters:
+            self._converters[lesson] = _Recorder(self._course, self._folder, lesson)
+        return self._converters[lesson]
+
+
+@contextmanager
+def _in_one(gradebook: Gradebook) -> Iterator[None]:
+    """Let nbgrader's steps, each of which opens the gradebook and commits often, use an open one, in one transaction."""
+    modules = (autograde, overwritecells, overwritekernelspec, saveautogrades, latesubmissions)
+    session, commit = gradebook.db, gradebook.db.commit
+    with contextlib.ExitStack() as stack:
+        for module in modules:
+            stack.enter_context(patch.object(module, "Gradebook", _Lent(gradebook)))
+        stack.enter_context(patch.object(session, "commit", session.flush))
+        try:
+            yield
+            commit()
+        except BaseException:
+            session.rollback()
+            raise
+        finally:
+            session.expunge_all()
+
+
+class _Lent:
+    """Stands where nbgrader opens a gradebook: gives the one that is open, and leaves it open."""
+
+    def __init__(self, gradebook: Gradebook):
+        self._gradebook = gradebook
+
+    def __call__(self, *_: Any) -> _Lent:
+        return self
+
+    def __enter__(self) -> Gradebook:
+        return self._gradebook
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._gradebook, name)
+
+
+def record(course: Course, store: Store, outcome: Outcome) -> None:
+    """Write a single outcome. Arguments and errors are those of `Recorder`."""
+    with Recorder(course, store) as recorder:
+        recorder.record(outcome)
 
 
 def _hold_against(outcome: Outcome, path: Path) -> None:
@@ -157,7 +300,7 @@ def _hold_against(outcome: Outcome, path: Path) -> None:
     Raises:
         CourseError: if it is not.
     """
-    for cell in nbformat.read(path, as_version=4).cells:
+    for cell in nbformat.from_dict(json.loads(path.read_text(encoding="utf-8"))).cells:
         if is_check(cell):
             verdict = outcome.verdicts.get(grade_id(cell))
             failed = any(output.output_type == "error" for output in cell.outputs)
@@ -168,13 +311,15 @@ def _hold_against(outcome: Outcome, path: Path) -> None:
 
 
 def register(course: Course, lesson: Lesson) -> None:
-    """Record a lesson's graded cells, hidden tests included, in the gradebook.
+    """Record a lesson's graded cells, hidden tests included, in the gradebook, unless they are there as they are.
 
     Raises:
         CourseError: if the lesson is not built, or its exercises changed under submissions that were graded already.
     """
     if not course.solution(lesson).is_file():
         raise CourseError(f"{course.solution(lesson)} does not exist: run `course build {lesson.name}` first")
+    if _is_registered(course, lesson):
+        return
     with tempfile.TemporaryDirectory(prefix="course-") as folder, readable(Store(course.classroom).gradebook):
         copy = Path(folder, "solutions", lesson.name, f"{lesson.name}.ipynb")
         copy.parent.mkdir(parents=True)
@@ -189,6 +334,35 @@ def register(course: Course, lesson: Lesson) -> None:
                     f"{str(error).strip().splitlines()[-1]}"
                 ) from error
             raise
+
+
+def _is_registered(course: Course, lesson: Lesson) -> bool:
+    """Whether the gradebook's cells are those that nbgrader would record: the same names, points, sources and checksums."""
+    if not Store(course.classroom).gradebook.is_file():
+        return False
+    with opened(course) as gradebook:
+        try:
+            known = gradebook.find_notebook(lesson.name, lesson.name)
+        except MissingEntry:
+            return False
+        grades = {c.name: (c.max_score, c.cell_type) for c in known.grade_cells}
+        solutions = {c.name for c in known.solution_cells}
+        sources = {c.name: (c.cell_type, c.locked, c.source, c.checksum) for c in known.source_cells}
+        kernel, tasks = json.loads(known.kernelspec or "null"), list(known.task_cells)
+    made = as_registered(course, lesson)
+    cells = {grade_id(cell): cell for cell in made.cells if grade_id(cell)}
+    return (
+        not tasks
+        and kernel == made.metadata.get("kernelspec", {})
+        and grades
+        == {n: (float(c.metadata.nbgrader.points), c.cell_type) for n, c in cells.items() if is_grade(c)}
+        and solutions == {name for name, cell in cells.items() if is_solution(cell)}
+        and sources
+        == {
+            n: (c.cell_type, is_locked(c), c.source, c.metadata.nbgrader.get("checksum"))
+            for n, c in cells.items()
+        }
+    )
 
 
 @contextmanager
@@ -234,10 +408,13 @@ def enter_names(course: Course, people: Sequence[Any], students: set[str]) -> No
         people: with id, first_name, last_name and email.
         students: ids of those who handed in.
     """
-    with opened(course) as gradebook:
+    with opened(course) as gradebook, _in_one(gradebook):
+        known = {student.id: student for student in gradebook.students}
         for person in people:
-            if person.id in students:
-                names = {field: getattr(person, field) for field in ("first_name", "last_name", "email")}
+            names = {field: getattr(person, field) for field in ("first_name", "last_name", "email")}
+            if person.id in students and (
+                person.id not in known or any(getattr(known[person.id], f) != v for f, v in names.items())
+            ):
                 gradebook.update_or_create_student(person.id, **names)
 
 
@@ -250,14 +427,16 @@ def recorded(course: Course) -> set[tuple[str, str]]:
     if not Store(course.classroom).gradebook.is_file():
         return set()
     with opened(course) as gradebook:
-        found = {(s.student.id, s.assignment.name) for s in gradebook.db.query(SubmittedAssignment)}
-        missing = {
-            (g.notebook.student.id, g.notebook.assignment.assignment.name)
-            for g in gradebook.db.query(Grade).filter(
-                Grade.auto_score.is_(None), Grade.manual_score.is_(None)
-            )
-            if g.cell.cell_type == "code"
-        }
+        pairs = gradebook.db.query(SubmittedAssignment.student_id, Assignment.name).join(
+            Assignment, SubmittedAssignment.assignment_id == Assignment.id
+        )
+        unscored = (
+            pairs.join(SubmittedNotebook, SubmittedNotebook.assignment_id == SubmittedAssignment.id)
+            .join(Grade, Grade.notebook_id == SubmittedNotebook.id)
+            .join(GradeCell, GradeCell.id == Grade.cell_id)
+            .filter(Grade.auto_score.is_(None), Grade.manual_score.is_(None), GradeCell.cell_type == "code")
+        )
+        found, missing = ({tuple(row) for row in rows} for rows in (pairs, unscored))
         return found - missing
 
 

@@ -6,19 +6,20 @@ import functools
 import hashlib
 import importlib.metadata
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import course.grading
 import helpers
 from course.grading.sandboxes.choose import confinement
+from course.grading.slice import spared
 from course.model import Course, CourseError, Job, Lesson, Limits, Submission
 
 JUDGES = ("numpy", "scipy", "torch", "ipykernel")  # packages whose version may change a verdict
 
 
-def jobs(course: Course, lesson: Lesson, submissions: Iterable[Submission]) -> list[Job]:
-    """Put together what a lesson's submissions are graded with; what they share is read once and held once.
+def jobs(course: Course, lesson: Lesson, submissions: Iterable[Submission]) -> Iterator[Job]:
+    """Put together what a lesson's submissions are graded with; what they share is read once, at once, and held once.
 
     Args:
         course: the checkout and how it is used.
@@ -26,17 +27,23 @@ def jobs(course: Course, lesson: Lesson, submissions: Iterable[Submission]) -> l
         submissions: what was placed for grading.
 
     Returns:
-        Their jobs; none where there is no submission.
+        Their jobs, each made when it is asked for; none where there is no submission.
 
     Raises:
         CourseError: if the lesson is not built, the machine allows less than the limits ask for, or no sandbox stands.
     """
     submissions = list(submissions)
     if not submissions:
-        return []
+        return iter(())
     key, files = key_and_files(course.solution(lesson).parent, course.release(lesson).parent)
-    shared = key, files, allowed(course.limits), confinement(course.sandbox), checker_version()
-    return [Job(submission, *shared) for submission in submissions]
+    shared = (
+        key,
+        files,
+        allowed(course.limits),
+        confinement(course.sandbox, not course.cold),
+        checker_version(),
+    )
+    return (Job(s, *shared, () if course.full else spared(key, s.notebook)) for s in submissions)
 
 
 def key_and_files(solution: Path, release: Path) -> tuple[bytes, tuple[tuple[str, bytes], ...]]:

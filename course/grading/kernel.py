@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import shutil
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,9 @@ from nbformat import NotebookNode
 
 from course.grading.outputs import Outputs, error_output
 from course.grading.provisioner import SandboxProvisioner
-from course.grading.sandboxes.choose import kernel_folder
+from course.grading.sandboxes.choose import hidden_from_lessons, kernel_folder
+from course.grading.sandboxes.places import put_fonts
+from course.grading.template import TEMPLATES, Template
 from course.grading.watch import excess, family
 from course.model import Confinement, Limits
 
@@ -72,6 +73,7 @@ class StudentKernel:
         self.lost_to_memory = False  # it was killed, not by us: by itself, or for want of memory
         self._manager, self._base, self._limits, self._deadline = manager, base, limits, deadline
         self._gone = ""
+        self._orphaned = False
         self._replies: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._cell: tuple[str, Outputs, asyncio.Event] | None = None
 
@@ -174,11 +176,12 @@ class StudentKernel:
 
         Raises:
             KernelGone: if there will be none.
+            MachineFault: if that is this machine's fault.
         """
         while not future.done():
             await asyncio.wait({future}, timeout=PULSE)
             if self._gone and not future.done():
-                raise KernelGone(self._gone)
+                raise MachineFault(self._gone) if self._orphaned else KernelGone(self._gone)
             if not future.done() and (reason := budget.spent(self.cpu)):
                 return reason
         return ""
@@ -285,7 +288,12 @@ class StudentKernel:
             ended = await provisioner.poll()
             if ended is not None:
                 self.lost_to_memory = ended in (-signal.SIGKILL, 128 + signal.SIGKILL)
-                self._gone = "it ended the kernel"
+                self._orphaned = provisioner.orphaned
+                self._gone = (
+                    "the warm template died, and its kernels with it"
+                    if self._orphaned
+                    else "it ended the kernel"
+                )
             elif reason:
                 await self._kill(reason)
             elif time.monotonic() > self._deadline:
@@ -301,16 +309,6 @@ def _asks_to_exit(reply: dict[str, Any]) -> bool:
     )
 
 
-@functools.cache
-def font_lists() -> list[Path]:
-    """Find matplotlib's list of the fonts on this machine, which every kernel would else spend a second to make."""
-    try:
-        import matplotlib.font_manager
-    except ImportError:
-        return []
-    return sorted(Path(matplotlib.get_cachedir()).glob("fontlist-*.json"))
-
-
 @asynccontextmanager
 async def student_kernel(
     walls: Confinement, limits: Limits, files: Sequence[tuple[str, bytes]], deadline: float
@@ -318,7 +316,7 @@ async def student_kernel(
     """Start a kernel behind walls; kill it at the end.
 
     Args:
-        walls: which.
+        walls: which, and whether it is forked from a warm template.
         limits: how much it may use.
         files: names and contents of the data files that lie in its work folder.
         deadline: `time.monotonic()` at which it is killed in any case.
@@ -327,15 +325,39 @@ async def student_kernel(
         The kernel, ready for the first cell.
 
     Raises:
-        MachineFault: if it does not start.
+        MachineFault: if it does not start, cold neither.
+        KernelGone: if the notebook's time is up.
     """
-    with kernel_folder() as base:
+    async with AsyncExitStack() as stack:
+        for template in TEMPLATES.tries(walls):
+            if template is None and (trouble := hidden_from_lessons(walls)):
+                raise MachineFault(f"behind {walls}, what lessons import cannot be imported: {trouble}")
+            try:
+                kernel = await stack.enter_async_context(_started(template, walls, limits, files, deadline))
+            except MachineFault as fault:
+                if template is None:
+                    raise
+                TEMPLATES.failed(template, fault)
+            else:
+                if template:
+                    TEMPLATES.served(template)
+                break
+        yield kernel
+
+
+@asynccontextmanager
+async def _started(
+    template: Template | None,
+    walls: Confinement,
+    limits: Limits,
+    files: Sequence[tuple[str, bytes]],
+    deadline: float,
+) -> AsyncIterator[StudentKernel]:
+    """A kernel in a folder of its own: forked, or started cold if there is no template."""
+    with kernel_folder(template.folder if template else None) as base:
         for name, content in files:
             (base / "files" / name).write_bytes(content)
-        fonts = base / "files" / ".matplotlib"
-        fonts.mkdir()
-        for file in font_lists():
-            shutil.copy(file, fonts / file.name)
+        put_fonts(base / "files")
         shutil.copytree(base / "files", base / "work", dirs_exist_ok=True)
         manager = AsyncKernelManager(
             transport="ipc", ip=f"{base}/sockets/k", connection_file=f"{base}/connection.json"
@@ -347,6 +369,7 @@ async def student_kernel(
             base=base,
             walls=walls,
             limits=limits,
+            template=template,
         )
         kernel = StudentKernel(manager, base, limits, deadline)
         try:

@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from traitlets import Instance
 
 from course.grading.sandboxes.choose import command, environment, spec
+from course.grading.template import Forked, Template
 from course.model import Confinement, Limits
 
 
@@ -19,6 +21,14 @@ class SandboxProvisioner(LocalProvisioner):
     base = Instance(Path, help="the kernel's folder, from `kernel_folder`")
     walls = Instance(Confinement, help="which walls")
     limits = Instance(Limits, help="how much the kernel may use")
+    template = Instance(
+        Template, allow_none=True, help="what the kernel is forked from; None for a cold start"
+    )
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether the kernel ended because its template did."""
+        return isinstance(self.process, Forked) and self.process.orphaned
 
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """Write the connection file and what the launcher has to know."""
@@ -27,3 +37,11 @@ class SandboxProvisioner(LocalProvisioner):
         (self.base / "spec.json").write_text(json.dumps(words))
         argv = command(self.walls.name, self.base, self.limits)
         return {**kwargs, "cmd": argv, "env": environment(self.base), "cwd": str(self.base)}
+
+    async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
+        """Start the kernel, or let the template fork it."""
+        if self.template is None:
+            return await super().launch_kernel(cmd, **kwargs)
+        forked: Any = await self.template.fork(self.base, self.limits, kwargs["stdout"])
+        self.process, self.pid = forked, forked.pid
+        return self.connection_info

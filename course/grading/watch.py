@@ -95,6 +95,8 @@ def _proportional(process: Process) -> int:
         for line in Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024
+    except (FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+        return 0
     except OSError:
         pass
     return process.resident

@@ -15,7 +15,7 @@ class Backend(Protocol):
         """Execute jobs.
 
         Args:
-            jobs: any number.
+            jobs: any number, each asked for when there is room for it.
 
         Yields:
             The outcomes, as they finish. One with a machine fault was tried twice.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import islice
 
 from course.grading.execute import Stopped, twice
 from course.grading.sandboxes.choose import sweep
@@ -34,14 +35,21 @@ class Local:
         """
         sweep()
         stop = threading.Event()
+        jobs, going = iter(jobs), set[Future[Outcome]]()
         with ThreadPoolExecutor(self._workers) as pool:
-            waiting = [pool.submit(_guarded, job, stop) for job in jobs]
             try:
-                for done in as_completed(waiting):
-                    yield done.result()
+                while True:
+                    # One more waits for each worker: nobody idles, and the first begins before the last is put together.
+                    free = 2 * self._workers - len(going)
+                    going |= {pool.submit(_guarded, job, stop) for job in islice(jobs, free)}
+                    if not going:
+                        return
+                    done, going = wait(going, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        yield future.result()
             finally:
                 stop.set()
-                for future in waiting:
+                for future in going:
                     future.cancel()
 
 

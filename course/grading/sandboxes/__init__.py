@@ -6,7 +6,7 @@ A module of this package that holds a `SANDBOX` is one: nothing else has to know
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from course.model import Limits
 
@@ -36,5 +36,27 @@ class Sandbox(Protocol):
         Args:
             argv: program and arguments.
             room: the kernel's folder: `sockets` and `work` in it are writable, the rest is read-only.
+            limits: how much it may use.
+        """
+
+
+@runtime_checkable
+class WarmSandbox(Sandbox, Protocol):
+    """Walls that a kernel can take on after it was forked from a template (`course.grading.template`)."""
+
+    def template_command(self, argv: list[str], top: Path) -> list[str]:
+        """Give the command that runs `argv`, the template.
+
+        Args:
+            argv: program and arguments.
+            top: the folder that will hold the rooms of its kernels.
+        """
+
+    def template_spec(self, top: Path, room: Path, limits: Limits) -> dict[str, Any]:
+        """Tell the template what a kernel needs besides `spec`: plain values.
+
+        Args:
+            top: the folder that holds all rooms.
+            room: the kernel's folder in it.
             limits: how much it may use.
         """

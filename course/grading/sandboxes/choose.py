@@ -17,7 +17,7 @@ from typing import Any
 
 from course.grading import sandboxes
 from course.grading.sandboxes import Sandbox
-from course.grading.sandboxes.places import BRIDGE
+from course.grading.sandboxes.places import BRIDGE, imported_by_lessons, put_fonts
 from course.model import Confinement, CourseError, Limits
 
 ROOM = "sk-"  # how the folder of a kernel begins
@@ -37,11 +37,12 @@ def available() -> dict[str, Sandbox]:
     return {s.name: s for s in sorted(found, key=lambda s: (s.rank is None, s.rank or 0, s.name))}
 
 
-def confinement(name: str = "") -> Confinement:
+def confinement(name: str = "", warm: bool = False) -> Confinement:
     """Give the sandbox to use: the named one, else the best that stands.
 
     Args:
         name: of one; one without a rank, such as "unsafe", is only taken by its name.
+        warm: whether kernels are to be forked from a template, where this kind can.
 
     Returns:
         A sandbox that has been tried on this machine.
@@ -63,7 +64,7 @@ def confinement(name: str = "") -> Confinement:
     for choice in [known[name]] if name else [s for s in known.values() if s.rank is not None]:
         trouble, words = _try(choice)
         if not trouble:
-            return Confinement(choice.name, words)
+            return Confinement(choice.name, words, warm)
         troubles.append(f"{choice.name}: {trouble}")
     raise SandboxUnavailable(
         "Students' code cannot be confined here, so nothing is graded. "
@@ -75,8 +76,12 @@ def confinement(name: str = "") -> Confinement:
 
 
 @functools.cache
-def _try(sandbox: Sandbox) -> tuple[str, str]:
-    """Put up walls around a process that does nothing.
+def _try(sandbox: Sandbox, modules: tuple[str, ...] = ()) -> tuple[str, str]:
+    """Put up walls around a process that does nothing but import.
+
+    Args:
+        sandbox: which.
+        modules: what it imports.
 
     Returns:
         What went wrong ("" if nothing), and the walls in words.
@@ -86,13 +91,17 @@ def _try(sandbox: Sandbox) -> tuple[str, str]:
         if sandbox.rank is None:
             return "", words
         with kernel_folder() as room:
-            (room / "spec.json").write_text(json.dumps(spec(sandbox.name, room, Limits()) | {"probe": True}))
+            (room / "spec.json").write_text(
+                json.dumps(spec(sandbox.name, room, Limits()) | {"probe": modules})
+            )
+            put_fonts(room / "files")
             run = subprocess.run(
                 command(sandbox.name, room, Limits()),
                 capture_output=True,
                 text=True,
                 timeout=60,
                 stdin=subprocess.DEVNULL,
+                env=environment(room),
             )
     except (OSError, subprocess.TimeoutExpired) as error:
         return str(error), ""
@@ -101,20 +110,46 @@ def _try(sandbox: Sandbox) -> tuple[str, str]:
     return "", words
 
 
+def hidden_from_lessons(walls: Confinement) -> str:
+    """Tell what lessons import and cannot, behind these walls: then no grade from there is worth anything.
+
+    Args:
+        walls: which.
+
+    Returns:
+        The error, "" if there is none.
+    """
+    trouble, _ = _try(available()[walls.name], tuple(imported_by_lessons()))
+    return trouble
+
+
 @contextmanager
-def kernel_folder() -> Iterator[Path]:
-    """Make the folder of one kernel, with a short name: the paths of its sockets may have 107 bytes."""
-    room = Path(tempfile.mkdtemp(prefix=ROOM, dir="/tmp"))
+def kernel_folder(top: Path | None = None) -> Iterator[Path]:
+    """Make the folder of one kernel, with a short name: the paths of its sockets may have 107 bytes.
+
+    Args:
+        top: the template's folder, if it is to lie there.
+
+    Yields:
+        The folder; it is removed afterwards.
+    """
+    room = new_folder(top or Path("/tmp"))
     try:
-        (room / "owner").write_text(f"{os.getpid()}\n")
         for name in ("sockets", "work", "files"):
             (room / name).mkdir()
         yield room
     finally:
-        _remove(room)
+        remove(room)
 
 
-def _remove(room: Path) -> None:
+def new_folder(place: Path) -> Path:
+    """Make a folder that nobody can guess, and that `sweep` removes when this process is gone and did not."""
+    folder = Path(tempfile.mkdtemp(prefix=ROOM, dir=place))
+    (folder / "owner").write_text(f"{os.getpid()}\n")
+    return folder
+
+
+def remove(room: Path) -> None:
     """Remove a kernel's folder, however deep a student nested it."""
     if (room / "sockets").is_dir():
         (room / "sockets").chmod(0o700)
@@ -129,7 +164,7 @@ def sweep() -> int:
         try:
             owner = int((room / "owner").read_text())
             if room.lstat().st_uid == os.getuid() and not Path(f"/proc/{owner}").exists():
-                _remove(room)
+                remove(room)
                 swept += 1
         except (OSError, ValueError):
             continue  # being made, or somebody else's

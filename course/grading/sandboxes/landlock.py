@@ -49,5 +49,13 @@ class Landlock:
         """The launcher takes the walls on itself."""
         return argv
 
+    def template_command(self, argv: list[str], top: Path) -> list[str]:
+        """An ordinary process: each of its kernels takes the walls on itself."""
+        return argv
+
+    def template_spec(self, top: Path, room: Path, limits: Limits) -> dict[str, Any]:
+        """Nothing more than without a template."""
+        return {}
+
 
 SANDBOX = Landlock()

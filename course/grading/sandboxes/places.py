@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
+import functools
 import os
+import shutil
 import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import helpers
 from course.model import CourseError
 
 COURSE = Path(__file__).resolve().parents[2]
@@ -20,6 +22,15 @@ SETTINGS = (
     "/etc/fonts",
     "/etc/alternatives",
     "/sys/devices/system/cpu",
+)
+LESSONS = (
+    "numpy",
+    "scipy.linalg",
+    "scipy.signal",
+    "scipy.stats",
+    "torch",
+    "matplotlib.pyplot",
+    "matplotlib.backends.backend_agg",
 )
 PRIVATE = ("solutions", "course", "tests", "classroom", ".git")
 
@@ -35,11 +46,9 @@ def readable() -> list[Path]:
         sys.base_prefix,
         *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")),
     ]
-    package = importlib.util.find_spec("helpers")
-    helpers: list[str] = list(package.submodule_search_locations or []) if package else []
     wanted = [
         Path(os.path.abspath(p))
-        for p in (*SYSTEM, *SETTINGS, *python, *map(os.path.realpath, python), *helpers, str(BRIDGE))
+        for p in (*SYSTEM, *SETTINGS, *python, *map(os.path.realpath, python), *helpers.__path__, str(BRIDGE))
     ]
     top = [p for p in dict.fromkeys(wanted) if not any(q != p and q in p.parents for q in wanted)]
     outside = [part for path in top if path.exists() for part in without(path, hidden())]
@@ -49,6 +58,16 @@ def readable() -> list[Path]:
 def hidden() -> list[Path]:
     """Give the folders that stay out of sight even where something around them is readable."""
     return [COURSE, *(COURSE.parent / name for name in PRIVATE)]
+
+
+def imported_by_lessons() -> list[str]:
+    """Give the names of the modules that lessons import: packages, and all of `helpers`."""
+    found = [*LESSONS]
+    for folder in map(Path, helpers.__path__):
+        for path in sorted(folder.rglob("*.py")):  # not by pkgutil, which would import some of them here
+            parts = path.relative_to(folder.parent).with_suffix("").parts
+            found.append(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
+    return found
 
 
 def keep_out_of_sight(*folders: Path) -> None:
@@ -89,3 +108,21 @@ def without(folder: Path, secrets: Iterable[Path]) -> Iterator[Path]:
         return
     for part in sorted(folder.iterdir()):
         yield from without(part, secrets)
+
+
+@functools.cache
+def font_lists() -> list[Path]:
+    """Find matplotlib's list of the fonts on this machine."""
+    try:
+        import matplotlib.font_manager
+    except ImportError:
+        return []
+    return sorted(Path(matplotlib.get_cachedir()).glob("fontlist-*.json"))
+
+
+def put_fonts(work: Path) -> None:
+    """Lay the list of fonts into a work folder, where every kernel would else spend a second to make it."""
+    folder = work / ".matplotlib"
+    folder.mkdir()
+    for file in font_lists():
+        shutil.copy(file, folder / file.name)

@@ -1,0 +1,456 @@
+"""`python -m tests.bench`: how fast a class is graded, against stock nbgrader on the same submissions.
+
+Stock is `nbgrader autograde` in a plain nbgrader course that is made from the same lessons; ours is `course grade`, with cells that no grade
+depends on spared, with all cells (`--full`), and without the warm template (`--cold`). They take turns, so that a busy moment of the
+machine meets all of them. CPU seconds are the whole machine's (/proc/stat). The floor is what the cells cost by themselves, in an
+interpreter that has imported everything. The scores must be equal, cell by cell.
+
+    python -m tests.bench --lessons 1 --rounds 1 --sizes 2 4 --growth      # a part of it: no larger classes
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+
+from course.config import CLASSROOM, grader_config, load_course
+from course.editions.source import is_role
+from course.grading.slice import spared
+from course.model import Course, Lesson
+from course.store import notebook_text, write_text
+from tests.sample_class import RECIPES, filled, solutions
+
+COURSE = load_course()
+WAYS = {"stock": [], "sliced": [], "full": ["--full"], "cold": ["--cold"]}
+# Who hands in, again and again: mostly right work, one half done, one blank, one with a wrong answer.
+CLASS = ("ada", "lea", "henri", "blaise", "grace", "dora", "wrong", "ada")
+BOTH = ("wall", "cpu")
+STUDENTS, LESSONS = 300, 10  # of the course that is projected
+PLAIN = """
+c = get_config()
+c.CourseDirectory.root = {root!r}
+c.CourseDirectory.course_id = "plain"
+c.ClearMarkScheme.enforce_metadata = False
+c.ClearSolutions.code_stub = {{"python": {code!r}}}
+c.ClearSolutions.text_stub = {text!r}
+c.ExecutePreprocessor.timeout = 600
+"""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: what it took on the clock, of the machine's computing, of the run's own processes' as far as they were waited for,
+    and the score of each cell."""
+
+    wall: float
+    cpu: float
+    own: float
+    scores: dict[tuple[str, str], float | None]
+
+
+def one_wrong(lesson: Lesson):
+    """All right but for the first exercise."""
+    from tests.bank import bank, exercises
+
+    first = exercises(lesson)[0]
+    return filled(lesson, solutions(lesson) | {first: bank(lesson).wrong[first][0].source})
+
+
+def handed_in(lesson: Lesson, number: int) -> str:
+    """The submission of a student: no two are alike."""
+    who = CLASS[number % len(CLASS)]
+    notebook = one_wrong(lesson) if who == "wrong" else RECIPES[who](lesson)
+    for cell in notebook.cells:
+        if cell.cell_type == "code" and is_role(cell, "answer"):
+            cell.source += f"\n# student {number}"
+    return notebook_text(notebook)
+
+
+def busy() -> float:
+    """Seconds that this machine's processors have been at work since it was started."""
+    user, nice, system, _, _, irq, soft = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:8])
+    return (user + nice + system + irq + soft) / os.sysconf("SC_CLK_TCK")
+
+
+def children() -> float:
+    """CPU seconds of all processes that this one has started and waited for, their children included."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def timed(words: list[str], folder: Path, **environment: str) -> tuple[float, float, float]:
+    """Run a command; give seconds on the clock, of the whole machine, and of its own processes.
+
+    Raises:
+        RuntimeError: with what it said, if it fails.
+    """
+    start, cpu, own = time.monotonic(), busy(), children()
+    done = subprocess.run(
+        words, cwd=folder, env={**os.environ, **environment}, capture_output=True, text=True
+    )
+    took = time.monotonic() - start, busy() - cpu, children() - own
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(words)}: {(done.stdout + done.stderr)[-3000:]}")
+    return took
+
+
+def tool(name: str) -> str:
+    """The path of a command of this environment."""
+    return str(Path(sys.executable).with_name(name))
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Two courses with the same submissions of one lesson, ready to be graded.
+
+    Args:
+        lesson: which.
+        count: how many submissions.
+        jobs: how many are executed at once by ours.
+        plain, ours: nbgrader's plain course, and our classroom; both registered and not graded.
+    """
+
+    lesson: Lesson
+    count: int
+    jobs: int
+    plain: Path
+    ours: Path
+
+    def run(self, way: str) -> Run:
+        """Grade everything, in a copy."""
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+            room = Path(folder, "room")
+            shutil.copytree(self.plain if way == "stock" else self.ours, room)
+            if way == "stock":
+                write_text(room / "nbgrader_config.py", plain_config(room))
+                words = [tool("nbgrader"), "autograde", self.lesson.name]
+                took = timed(words, room)
+            else:
+                words = [tool("course"), "grade", self.lesson.name, "--jobs", str(self.jobs), *WAYS[way]]
+                took = timed(words, COURSE.root, **{CLASSROOM: str(room)})
+            found = scores(room / "gradebook.db")
+        if len({student for student, _ in found}) != self.count:
+            raise RuntimeError(f"{way}: {len(found)} scores of {self.count} submissions")
+        return Run(*took, found)
+
+
+def scores(database: Path) -> dict[tuple[str, str], float | None]:
+    """The automatic score of each graded cell: (student, grade_id) -> points."""
+    from nbgrader.api import Gradebook
+
+    with Gradebook(f"sqlite:///{database}") as gradebook:
+        return {
+            (submission.student.id, grade.name): grade.auto_score
+            for assignment in gradebook.assignments
+            for submission in assignment.submissions
+            for notebook in submission.notebooks
+            for grade in notebook.grades
+        }
+
+
+def plain_config(room: Path) -> str:
+    """The settings of a plain course: nbgrader's own but for what an unanswered cell holds, which is in the submissions."""
+    stubs = grader_config(COURSE).ClearSolutions
+    return PLAIN.format(root=str(room), code=stubs.code_stub["python"], text=stubs.text_stub)
+
+
+def prepared(folder: Path, lesson: Lesson, count: int, jobs: int) -> Bench:
+    """Hand the same work in to both courses."""
+    from course.grading.gradebook import register
+
+    plain, ours = folder / f"plain-{lesson.number}-{count}", folder / f"ours-{lesson.number}-{count}"
+    course: Course = load_course(classroom=ours)
+    for number in range(count):
+        text = handed_in(lesson, number)
+        for room in (plain, ours):
+            write_text(room / "submitted" / f"s{number:03d}" / lesson.name / f"{lesson.name}.ipynb", text)
+    register(course, lesson)
+    write_text(plain / "nbgrader_config.py", plain_config(plain))
+    source = plain / "source" / lesson.name / f"{lesson.name}.ipynb"
+    write_text(source, COURSE.solution(lesson).read_text(encoding="utf-8"))
+    timed([tool("nbgrader"), "generate_assignment", lesson.name], plain)
+    return Bench(lesson, count, jobs, plain, ours)
+
+
+FLOOR = """
+import contextlib, importlib, io, json, os, pkgutil, sys, time, warnings
+warnings.simplefilter("ignore")
+import matplotlib; matplotlib.use("agg")
+import matplotlib.pyplot, mnist1d.data, numpy, scipy.signal, sklearn.datasets, sympy, torch, torch._dynamo, helpers
+for found in pkgutil.walk_packages(helpers.__path__, "helpers."):
+    importlib.import_module(found.name)
+torch.set_num_threads(1)
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+wall, cpu, kinds = time.monotonic(), time.process_time(), {"check": 0.0, "other": 0.0}
+for kind, source in json.loads(sys.stdin.read()):
+    start = time.process_time()
+    with contextlib.redirect_stdout(io.StringIO()):
+        result = shell.run_cell(source)
+    kinds[kind] += time.process_time() - start
+    assert result.success, source
+print(json.dumps([time.monotonic() - wall, time.process_time() - cpu, kinds["check"]]))
+sys.stdout.flush()
+os._exit(0)
+"""
+
+
+@dataclass(frozen=True)
+class Floor:
+    """The cells by themselves: how many, seconds on the clock, of computing, and of computing in checks."""
+
+    cells: int
+    wall: float
+    cpu: float
+    checks: float
+
+
+def floor(lesson: Lesson, full: bool) -> Floor:
+    """Run the solved notebook's cells in an interpreter that has imported everything."""
+    key = COURSE.solution(lesson).read_bytes()
+    skipped = () if full else spared(key, key)
+    cells = []
+    for at, cell in enumerate(json.loads(key)["cells"]):
+        mark = cell["metadata"].get("nbgrader", {})
+        if (
+            cell["cell_type"] == "code"
+            and "skip-execution" not in cell["metadata"].get("tags", [])
+            and at not in skipped
+        ):
+            cells.append(
+                (
+                    "check" if mark.get("grade") and not mark.get("solution") else "other",
+                    "".join(cell["source"]),
+                )
+            )
+    done = subprocess.run(
+        [sys.executable, "-c", FLOOR],
+        input=json.dumps(cells),
+        capture_output=True,
+        text=True,
+        cwd=COURSE.root,
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr[-3000:])
+    return Floor(len(cells), *json.loads(done.stdout.splitlines()[-1]))
+
+
+def import_seconds() -> float:
+    """What importing the command takes on top of Python itself: the least of five."""
+
+    def least(statement: str) -> float:
+        def once() -> float:
+            start = time.perf_counter()
+            subprocess.run([sys.executable, "-c", statement], check=True, cwd=COURSE.root)
+            return time.perf_counter() - start
+
+        return min(once() for _ in range(5))
+
+    return least("import course.cli") - least("pass")
+
+
+Floors = dict[str, tuple[Floor, Floor]]  # lesson -> all cells, and those that a grade depends on
+Runs = dict[tuple[str, int, str], list[Run]]  # lesson, number of submissions, way -> a run a round
+
+
+def measured(
+    lesson: Lesson, counts: list[int], ways: list[str], rounds: int, jobs: int, say: Callable[[str], None]
+) -> Runs:
+    """Let the ways take turns on classes of one lesson.
+
+    Raises:
+        SystemExit: naming the cells, where two ways score differently.
+    """
+    found: Runs = defaultdict(list)
+    for count in counts:
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+            bench = prepared(Path(folder), lesson, count, jobs)
+            first: Run | None = None
+            for number in range(rounds):
+                turn = number % len(ways)
+                for way in [*ways[turn:], *ways[:turn]]:
+                    made = bench.run(way)
+                    first = first or made
+                    found[lesson.name, count, way].append(made)
+                    took = (
+                        f"{made.wall:.1f} s, {made.cpu:.1f} CPU s of the machine, {made.own:.1f} of its own"
+                    )
+                    say(f"{lesson.name}, {count} submissions, round {number + 1}, {way}: {took}")
+                    if strange := sorted(made.scores.items() ^ first.scores.items(), key=str):
+                        raise SystemExit(
+                            f"{lesson.name}, {way}: scores differ from the first run's: {strange}"
+                        )
+    return found
+
+
+def median(runs: list[Run], what: str) -> float:
+    """Over the rounds."""
+    return statistics.median(getattr(run, what) for run in runs)
+
+
+def marginal(found: Runs, lesson: str, way: str, what: str) -> float:
+    """What one more submission costs: the slope over the sizes; the mean where there is one size."""
+    sizes = sorted({count for name, count, w in found if name == lesson and w == way})
+    took = [median(found[lesson, count, way], what) for count in sizes]
+    return statistics.linear_regression(sizes, took).slope if len(sizes) > 1 else took[0] / sizes[0]
+
+
+def table(header: list[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
+    """A table in markdown, with empty lines around it."""
+    yield ""
+    for cells in (header, ["---"] * len(header), *rows):
+        yield "| " + " | ".join(cells) + " |"
+    yield ""
+
+
+def page(found: Runs, growth: Runs, floors: Floors, options: argparse.Namespace) -> Iterator[str]:
+    """The page, line by line."""
+    ways, sizes = options.ways, " and ".join(map(str, options.sizes))
+    columns = [f"{way}, s / CPU s" for way in ways]
+    yield "# How fast a class is graded"
+    yield ""
+    yield f"Measured on {date.today():%-d %B %Y} by `make bench`: {machine()}. Medians of rounds: {options.rounds}; at once:"
+    yield f"{options.jobs} submissions, stock one after the other, as it does. CPU seconds are the whole machine's. The scores were equal, cell by cell,"
+    yield f"in all runs. Importing the command takes {import_seconds():.2f} s."
+    yield ""
+    yield "## What one more submission costs"
+    yield ""
+    yield f"From classes of {sizes}. Most work is right; of eight submissions one is half done, one blank, and one has a wrong answer, for which"
+    yield "everything is run."
+    yield from table(["lesson", *columns, "stock : sliced", "full : floor, CPU"], costs(found, floors, ways))
+    yield "## What a grade depends on"
+    yield ""
+    yield "The solved notebooks' cells by themselves, in an interpreter that has imported everything: the floor."
+    header = ["lesson", "cells run", "of", "CPU s", "of them checks", "CPU s of all cells"]
+    yield from table(header, [*(floor_row(n, [w], [p]) for n, (w, p) in floors.items()), floor_row("all", *zip(*floors.values(), strict=True))])  # fmt: skip
+    for lesson in sorted({name for name, _, _ in growth}):
+        counts = sorted({count for _, count, _ in growth})
+        yield f"## A larger class, lesson {lesson}"
+        yield ""
+        yield "A submission, on the average of its class."
+        rows = [
+            [str(n), *(pair(median(growth[lesson, n, w], x) / n for x in BOTH) for w in ways)] for n in counts
+        ]
+        rows += [["one more", *(pair(marginal(growth, lesson, w, x) for x in BOTH) for w in ways)]]
+        yield from table(["submissions", *columns], rows)
+        few, many = counts[len(counts) // 3], counts[-1]
+        times = (
+            f"{way} {median(growth[lesson, many, way], 'wall') / median(growth[lesson, few, way], 'wall'):.1f}"
+            for way in ways
+        )
+        yield f"{many} submissions take as many times what {few} take: {', '.join(times)}."
+        yield ""
+    hours = {
+        way: statistics.mean(marginal(found, n, way, "wall") for n in floors) * STUDENTS * LESSONS / 3600
+        for way in ways
+    }
+    yield (
+        f"Projected, {STUDENTS} students and {LESSONS} lessons as these are on average, in hours: "
+        + ", ".join(f"{way} {took:.1f}" for way, took in hours.items())
+        + "."
+    )
+
+
+def costs(found: Runs, floors: Floors, ways: list[str]) -> Iterator[list[str]]:
+    """A row a lesson, and one for all of them: what one more submission costs each way."""
+    totals = {way: [0.0, 0.0] for way in ways}
+    for name, (whole, _) in floors.items():
+        cost = {way: [marginal(found, name, way, what) for what in BOTH] for way in ways}
+        totals = {way: [a + b for a, b in zip(totals[way], cost[way], strict=True)] for way in ways}
+        yield [
+            name,
+            *map(pair, cost.values()),
+            ratio(cost),
+            f"{cost['full'][1] / whole.cpu:.1f}" if "full" in cost else "",
+        ]
+    yield ["all", *map(pair, totals.values()), ratio(totals), ""]
+
+
+def floor_row(name: str, whole: Sequence[Floor], part: Sequence[Floor]) -> list[str]:
+    """A row of floors, summed."""
+    numbers = [sum(p.cpu for p in part), sum(p.checks for p in part), sum(w.cpu for w in whole)]
+    return [
+        name,
+        str(sum(p.cells for p in part)),
+        str(sum(w.cells for w in whole)),
+        *(f"{x:.2f}" for x in numbers),
+    ]
+
+
+def pair(numbers: Iterable[float]) -> str:
+    """Seconds on the clock and of computing."""
+    return " / ".join(f"{x:.2f}" for x in numbers)
+
+
+def ratio(cost: dict[str, list[float]]) -> str:
+    """How many times cheaper than stock, on the clock and in computing."""
+    if not {"stock", "sliced"} <= cost.keys():
+        return ""
+    return " / ".join(f"{a / b:.1f}" for a, b in zip(cost["stock"], cost["sliced"], strict=True))
+
+
+def machine() -> str:
+    """What it was measured on."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    name = next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
+        platform.machine(),
+    )
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 30
+    packages = ", ".join(f"{name} {version(name)}" for name in ("nbgrader", "torch", "numpy"))
+    return f"{name}, {len(os.sched_getaffinity(0))} cores, {memory} GiB, Python {platform.python_version()}, {packages}"
+
+
+def main() -> None:
+    """Measure, and write the page."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--lessons", nargs="*", default=[lesson.name for lesson in COURSE.written])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[2, 8], help="submissions of each lesson")
+    parser.add_argument(
+        "--growth", type=int, nargs="*", default=[8, 16, 32, 64], help="submissions of lesson 1"
+    )
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--page", type=Path, default=COURSE.root / "docs" / "speed.md")
+    options = parser.parse_args()
+    lessons = [COURSE.lesson(name) for name in options.lessons]
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    found, growth, floors = {}, {}, {}
+    rest = (options.ways, options.rounds, options.jobs, say)
+    for lesson, larger in [
+        *((x, False) for x in lessons),
+        *([(COURSE.lesson("1"), True)] if options.growth else []),
+    ]:
+        if larger:
+            growth = measured(lesson, options.growth, *rest)
+        else:
+            found |= measured(lesson, options.sizes, *rest)
+            floors[lesson.name] = floor(lesson, True), floor(lesson, False)
+        text = "\n".join(page(found, growth, floors, options)) + "\n"
+        write_text(options.page, text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""The `course` command before and while it works: what starting it imports, what it reads, how it says how far it is."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import threading
+
+from rich.console import Console
+from typer.testing import CliRunner
+
+from course import cli
+from course.grading.backends import local
+from course.grading.backends.local import Local
+from course.grading.grade import Graded
+from course.model import Confinement, Job, Limits, Outcome, Submission
+from course.progress import Progress
+
+# What takes a tenth of a second and more to import, and what brings such along.
+HEAVY = {"helpers", "IPython", "jupyter_client", "jupytext", "matplotlib", "nbclient", "nbconvert", "nbformat", "nbgrader", "numpy", "openpyxl", "pandas", "rapidfuzz", "scipy", "setuptools", "sklearn", "sqlalchemy", "sympy", "torch", "traitlets", "yaml", "zmq"}  # fmt: skip
+
+
+def test_starting_the_command_imports_nothing_heavy():
+    script = (
+        "import sys, json, course.cli; print(json.dumps(sorted({m.partition('.')[0] for m in sys.modules})))"
+    )
+    said = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    imported = set(json.loads(said.stdout))
+    assert imported & HEAVY == set() and "typer" in imported
+
+
+def test_a_command_reads_the_course_once(course, tmp_path, monkeypatch):
+    read = []
+
+    def load_course(**more):
+        read.append(more)
+        return cli.replace(course, classroom=tmp_path)
+
+    monkeypatch.setattr(cli, "load_course", load_course)
+    for words in (["report"], ["feedback"], ["build", "--check", "1"], ["grade", "--unsafe", "1"]):
+        read.clear()
+        CliRunner().invoke(cli.app, words)
+        assert len(read) == 1, words
+
+
+def told(console: Console) -> Progress:
+    """A progress after three of four submissions."""
+    with Progress(console) as bar:
+        bar.expected(4)
+        bar.told(Graded("ada", "01_x", "graded", seconds=2.5))
+        bar.told(Graded("bo", "01_x", "graded", seconds=9.25))
+        bar.told(Graded("cy", "01_x", "failed", "no memory"))
+    return bar
+
+
+def test_elsewhere_than_on_a_terminal_each_submission_is_a_plain_line():
+    file = io.StringIO()
+    told(Console(file=file, width=200))
+    assert file.getvalue().splitlines() == [
+        "1/4  ada  01_x  graded  2.5 s",
+        "2/4  bo  01_x  graded  9.2 s",
+        "3/4  cy  01_x  failed  no memory",
+    ]
+
+
+def test_on_a_terminal_a_bar_says_rate_and_slowest_and_only_failures_get_a_line():
+    file = io.StringIO()
+    bar = told(Console(file=file, width=200, force_terminal=True, color_system=None))
+    assert "a minute" in bar.pace() and "slowest bo (01_x) 9.2 s" in bar.pace()
+    assert "3/4  cy  01_x  failed  no memory" in file.getvalue() and "1/4  ada" not in file.getvalue()
+
+
+def job(name: str) -> Job:
+    return Job(Submission(name, "x", b""), b"", (), Limits(), Confinement("none", "none"), "1")
+
+
+def test_jobs_are_asked_for_when_there_is_room_for_them(monkeypatch):
+    """The first is executed while the rest is not yet put together."""
+    monkeypatch.setattr(local, "sweep", lambda: None)
+    monkeypatch.setattr(local, "twice", lambda job, stop: Outcome(job))
+    asked = []
+
+    def jobs():
+        for number in range(20):
+            asked.append(number)
+            yield job(f"s{number}")
+
+    outcomes = Local(2).run(jobs())
+    next(outcomes)
+    assert len(asked) <= 5
+    assert len(list(outcomes)) == 19 and len(asked) == 20
+
+
+def test_who_stops_listening_stops_what_runs_and_asks_for_no_more(monkeypatch):
+    monkeypatch.setattr(local, "sweep", lambda: None)
+    stopped = threading.Event()
+
+    def twice(job: Job, stop: threading.Event) -> Outcome:
+        if job.submission.student == "s0":
+            return Outcome(job)
+        stop.wait()
+        stopped.set()
+        raise local.Stopped
+
+    monkeypatch.setattr(local, "twice", twice)
+    outcomes = Local(2).run(job(f"s{number}") for number in range(20))
+    next(outcomes)
+    outcomes.close()
+    assert stopped.is_set()
+
+
+def test_what_one_job_does_to_its_worker_is_its_own_outcome(monkeypatch):
+    monkeypatch.setattr(local, "sweep", lambda: None)
+
+    def twice(job: Job, stop: threading.Event) -> Outcome:
+        raise RuntimeError("strange")
+
+    monkeypatch.setattr(local, "twice", twice)
+    assert [o.machine_fault for o in Local(1).run([job("a")])] == ["RuntimeError: strange"]

@@ -1,0 +1,149 @@
+"""A lesson's slice earns what the whole of it earns: the solution full marks, wrong answers the same hints; before a point is lost all runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import nbformat
+import pytest
+
+from course.grading import execute
+from course.grading.execute import once, run
+from course.grading.job import key_and_files
+from course.grading.kernel import MachineFault
+from course.grading.sandboxes.choose import confinement
+from course.model import Limits
+from tests.bank import COURSE, bank, exercises
+from tests.jobs import job_of, sliced, told
+from tests.sample_class import filled, solutions
+
+pytestmark = pytest.mark.kernel
+ALL_OF_IT = COURSE.lessons[0]
+
+
+def job(lesson, answers):
+    """A lesson's submission with these answers."""
+    content, files = key_and_files(COURSE.solution(lesson).parent, COURSE.release(lesson).parent)
+    made = job_of(filled(lesson, answers), nbformat.reads(content.decode(), as_version=4), Limits(), files)
+    return replace(made, sandbox=confinement(warm=True))  # many kernels: one import for all
+
+
+@pytest.mark.parametrize("lesson", COURSE.written, ids=lambda lesson: lesson.name)
+def test_the_solution_run_by_its_slice_alone_earns_full_marks(lesson):
+    whole = job(lesson, solutions(lesson))
+    part = sliced(whole)
+    assert len(part.spared) > 10
+    outcome = once(part)
+    assert set(told(outcome).values()) == {"passed"} and len(outcome.verdicts) == len(exercises(lesson))
+    assert (outcome.kernels, outcome.spared, outcome.left_out) == (1, part.spared, {})
+    cells = nbformat.reads(outcome.notebook.decode(), as_version=4).cells
+    assert all("not run for the grade" in cells[at].outputs[-1].text for at in part.spared)
+    assert part.digest != whole.digest
+
+
+def wrong_classes():
+    """(lesson, n): every exercise answered by its n-th wrong answer; all of them in the first lesson, the first in each other."""
+    most = dict.fromkeys(COURSE.written, 1)
+    most[ALL_OF_IT] = max(map(len, bank(ALL_OF_IT).wrong.values()))
+    return [pytest.param(lesson, n, id=f"{lesson.name}-{n}") for lesson in most for n in range(most[lesson])]
+
+
+@pytest.mark.parametrize(("lesson", "number"), wrong_classes())
+def test_wrong_answers_are_told_the_same_with_the_slice_and_with_all_cells(lesson, number):
+    wrong = bank(lesson).wrong
+    whole = job(lesson, {name: wrong[name][number % len(wrong[name])].source for name in exercises(lesson)})
+    hints = told(once(sliced(whole)))
+    assert hints == told(once(whole))
+    assert "passed" not in hints.values()
+
+
+SETUP = {"locked": True, "grade": False, "solution": False, "schema_version": 3, "task": False}
+
+
+def tiny(answer):
+    """A lesson whose check passes if the demonstration has run; its place is 1."""
+    from nbformat.v4 import new_code_cell, new_notebook
+
+    def cell(source, name, **role):
+        mark = {**SETUP, **role, "grade_id": name, "cell_type": "code"}
+        return new_code_cell(source, id=name, metadata={"nbgrader": mark})
+
+    key = new_notebook(
+        cells=[
+            cell("box = []", "setup"),
+            new_code_cell("box.append(1)", id="demo"),
+            cell(
+                "def f():\n    ### BEGIN SOLUTION\n    return len(box)\n    ### END SOLUTION",
+                "f",
+                locked=False,
+                solution=True,
+            ),
+            cell("assert f() == 1, 'empty'", "f_check", grade=True, points=1),
+        ]
+    )
+    key.cells[0].metadata.tags = ["setup"]
+    notebook = nbformat.from_dict(key)
+    handed_in = nbformat.reads(nbformat.writes(notebook), as_version=4)
+    handed_in.cells[2].source = answer
+    return job_of(handed_in, key)
+
+
+ANSWER = "def f():\n    return len(box)"
+RAISES = 'raise NotImplementedError("replace this line with your answer")'
+STUB = f"def f():\n    # YOUR CODE HERE\n    {RAISES}"
+
+
+def test_before_a_point_is_lost_everything_runs():
+    """Even where a cell was wrongly spared."""
+    wrongly = replace(tiny(ANSWER), spared=(1,))
+    assert told(once(wrongly)) == {"f_check": "empty"}
+    outcome = run(wrongly)
+    assert told(outcome) == {"f_check": "passed"}
+    assert (outcome.spared, outcome.kernels, outcome.job) == ((), 2, wrongly)
+
+
+def test_what_fails_in_full_too_has_failed():
+    outcome = run(replace(tiny("def f():\n    return 7"), spared=(1,)))
+    assert told(outcome) == {"f_check": "empty"} and outcome.spared == ()
+
+
+def test_an_answer_that_nobody_began_is_not_run_twice():
+    outcome = run(replace(tiny(STUB), spared=(1,)))
+    assert outcome.kernels == 1 and not outcome.verdicts["f_check"].passed
+    begun = run(replace(tiny(f"def f():\n    if box: return 1\n    {RAISES}"), spared=(1,)))
+    assert told(begun) == {"f_check": "passed"}
+
+
+def test_a_machine_that_fails_in_the_second_run_fails_no_student(monkeypatch):
+    runs = []
+    original = execute._Execution._everything
+
+    async def second_fails(self):
+        runs.append(self)
+        if len(runs) == 2:
+            raise MachineFault("no memory")
+        await original(self)
+
+    monkeypatch.setattr(execute._Execution, "_everything", second_fails)
+    outcome = run(replace(tiny("def f():\n    return 7"), spared=(1,)))
+    assert outcome.machine_fault == "no memory" and outcome.verdicts == {}
+
+
+def test_what_was_handed_in_is_shown_within_limits_and_cleaned():
+    wrongly = tiny(ANSWER)
+    notebook = nbformat.reads(wrongly.submission.notebook.decode(), as_version=4)
+    notebook.cells[1].outputs = [
+        nbformat.v4.new_output("stream", name="stdout", text="mine\x07"),
+        nbformat.v4.new_output("display_data", data={"text/html": "<script>", "image/png": "bm8="}),
+        nbformat.v4.new_output("error", ename="E", evalue="v", traceback=["t"]),
+    ]
+    text = nbformat.writes(notebook).encode()
+    outcome = once(replace(wrongly, submission=replace(wrongly.submission, notebook=text), spared=(1,)))
+    shown = nbformat.reads(outcome.notebook.decode(), as_version=4).cells[1].outputs
+    assert [o.output_type for o in shown] == ["stream", "error", "stream"]
+    assert shown[0].text == "mine" and "shown as you handed it in" in shown[-1].text
+
+
+def test_the_digest_knows_of_spared_cells_where_there_are_any():
+    whole = tiny(ANSWER)
+    assert replace(whole, spared=()).digest == whole.digest != replace(whole, spared=(1,)).digest
