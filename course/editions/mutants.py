@@ -209,7 +209,7 @@ def _here(node: ast.AST) -> Iterator[ast.AST]:
             yield body
             yield orelse
         case ast.Constant(value=value):
-            yield from map(ast.Constant, _other(value))
+            yield from (ast.Constant(other) for other in _other(value))
         case ast.Call(func=function, args=[first, second, *rest], keywords=keywords):
             yield ast.Call(function, [second, first, *rest], keywords)
         case ast.Call(args=[ast.expr() as only], keywords=[]) if not isinstance(
@@ -219,11 +219,9 @@ def _here(node: ast.AST) -> Iterator[ast.AST]:
         case ast.Call(func=ast.Attribute(value=value), args=[]):
             yield value
     match node:
-        case ast.Call(func=ast.Name(id="range") as function, args=[*first, last], keywords=[]) if (
-            len(first) < 2
-        ):
-            for operator in (ast.Add(), ast.Sub()):
-                yield ast.Call(function, [*first, ast.BinOp(last, operator, ast.Constant(1))], [])
+        case ast.Call(func=ast.Name(id="range") as function, args=bounds, keywords=[]) if len(bounds) < 3:
+            for by in (ast.Add(), ast.Sub()):
+                yield ast.Call(function, [*bounds[:-1], ast.BinOp(bounds[-1], by, ast.Constant(1))], [])
     match node:
         case ast.Attribute(value=value, attr=name):
             if name in NAMES:
@@ -239,7 +237,7 @@ def _here(node: ast.AST) -> Iterator[ast.AST]:
                 yield ast.Call(function, args, keywords[:index] + keywords[index + 1 :])
 
 
-def _other(value: object) -> Iterator[object]:
+def _other(value: object) -> Iterator[bool | int | float]:
     """Other constants in the place of one."""
     if isinstance(value, bool):
         yield not value
