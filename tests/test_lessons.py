@@ -213,19 +213,12 @@ def test_equal_takes_numpy_integers_and_lists_for_tuples():
     core.equal(None, None, "x")
 
 
-def test_checks_of_gradients_and_of_in_place_changes():
+def test_checks_of_gradients():
     def cube(x):
         return x**3
 
-    def spoil(x):
-        x += 1
-        return x
-
     assert core.gradient(cube, np.array([1.0, 2.0])).tolist() == [3.0, 12.0]
     assert core.gradient(cube, np.array([1.0, 2.0]), cotangent=np.array([1.0, 0.5])).tolist() == [3.0, 6.0]
-    given = np.zeros(2)
-    assert core.after_call(spoil, given)[0].tolist() == [1.0, 1.0]
-    assert given.tolist() == [0.0, 0.0]
 
 
 def test_a_hint_is_all_that_a_notebook_shows():

@@ -7,17 +7,18 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from rich.table import Table
 
 from course.editions.mutants import CONDITIONAL, mutants
 from course.editions.solved import Solved, quiet
 from course.editions.trial import Judged, Trial, judge, trials
-from course.exercises import Mistake, Right
+from course.exercises import Exercise, Mistake, Right
 from course.model import Course, Lesson
+from helpers.checks.exercise import Exercise as Visible
 
-SECONDS = 3.0  # of computing that a mutant may take: a loop that does not end is noticed, too
+SECONDS = 1.5  # of computing that a mutant may take: a loop that does not end is noticed, too
 VISIBLE, HIDDEN = 85, 95  # percent of the mutants that visible checks alone, and all checks, have to notice
 
 
@@ -86,10 +87,7 @@ def scores(course: Course, lesson: Lesson, seeds: int = 0) -> Iterator[Score]:
     solved = Solved(course, lesson)
     for trial in trials(course, lesson):
         exercise, name = trial.exercise, trial.exercise.name
-        noticed: dict[str, list[str]] = {"visibly": [], "hidden": [], "": []}
-        for mutant in mutants(solved.solutions[name]):
-            with contextlib.suppress(NoEffect):
-                noticed[_noticed(trial, solved, mutant.change, mutant.source)].append(mutant.change)
+        noticed = who_notices(exercise, trial.visible, solved)
         equivalent = [change for change in noticed[""] if change in exercise.equivalent]
         refused = [
             f"{each.answer.title!r} fails the hidden cases of seed {seed}: {said}"
@@ -111,28 +109,31 @@ def scores(course: Course, lesson: Lesson, seeds: int = 0) -> Iterator[Score]:
         )
 
 
-class NoEffect(Exception):
-    """A mutant changed nothing: nothing was detached or rounded that could have been."""
+def who_notices(exercise: Exercise, check: Visible, solved: Solved) -> dict[str, list[str]]:
+    """Put all mutants of a solution to its check.
 
+    Args:
+        exercise: the declaration.
+        check: its visible check.
+        solved: the lesson's names and solutions.
 
-def _noticed(trial: Trial, solved: Solved, change: str, source: str) -> str:
-    """By which cases a mutant is noticed: "visibly", "hidden", or "" by none.
-
-    Raises:
-        NoEffect: if it is the solution itself.
+    Returns:
+        "visibly", "hidden" or "" (nobody) -> what was changed. What changed nothing, since nothing was there to be
+        detached or rounded, is left out.
     """
-    name = trial.exercise.name
-    try:
-        with _limited():
-            answer, names = solved.made(name, source)
-            said = judge(trial.exercise, trial.visible, answer)
-    except Exception:
-        return "visibly"  # it cannot even be defined
-    except TooLong:
-        return "visibly"
-    if not any(said) and any(word in change for word in CONDITIONAL) and not names["_effects"]:
-        raise NoEffect
-    return "visibly" if said[0] else "hidden" if said[1] else ""
+    found: dict[str, list[str]] = {"visibly": [], "hidden": [], "": []}
+    for mutant in mutants(solved.solutions[exercise.name]):
+        names: dict[str, Any] = {}
+        try:
+            with _limited():
+                answer, names = solved.made(exercise.name, mutant.source)
+                visibly, hidden = judge(exercise, check, answer)
+        except (Exception, TooLong):  # it cannot even be defined, or does not end
+            visibly, hidden = "stopped", ""
+        idle = any(word in mutant.change for word in CONDITIONAL) and not names.get("_effects")
+        if visibly or hidden or not idle:
+            found["visibly" if visibly else "hidden" if hidden else ""].append(mutant.change)
+    return found
 
 
 def _fresh(trial: Trial, solved: Solved, right: Judged, seeds: int) -> Iterator[tuple[int, str]]:

@@ -406,6 +406,10 @@ overflow_iteration = Exercise(
         ),
         Mistake("hard-coded", "return 157", hint="float64 gives the same index as float32. Is dtype used?"),
     ],
+    equivalent={
+        f"with np.errstate(over='ignore', invalid='ignore'):  ->  with np.errstate({left}='ignore'):": "a warning more"
+        for left in ("over", "invalid")
+    },
     right=written("""
         # the formula
         growth = 1 + spectral_radius(n)

@@ -49,7 +49,10 @@ def _lines(text: str, indent: str = "") -> list[str]:
 
 def shown(value: Any, limit: int = 120) -> str:
     """Write a value for a hint, shortened to `limit` characters."""
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # of the learner's own class
+        text = f"<{type(value).__name__}>"
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
@@ -82,7 +85,9 @@ def call(function: Callable, *args: Any, **kwargs: Any) -> Any:
             "run that cell, then this one."
         ) from error
     except Exception as error:
-        if function is beside:  # a hint names the answer and what it was given, not the way there
+        if (
+            function is beside and len(args) > 2
+        ):  # a hint names the answer and what it was given, not the way there
             function, args = args[0], args[3:]
         words = [*map(_argument, args), *(f"{k}={_argument(v)}" for k, v in kwargs.items())]
         name = getattr(function, "__name__", type(function).__name__)

@@ -157,6 +157,11 @@ def ask(answer: Any, case: Case) -> Seen:
         cause = failure.__cause__
         words = " ".join(str(cause).split()[:3])
         return Seen(says=str(failure), raised=f"{type(cause).__name__}: {words}" if cause else "")
+    except Exception as error:  # the probe meets something that it cannot take apart
+        kind = type(error).__name__
+        return Seen(
+            says=f"What {case.what} gives cannot be taken apart ({kind}): is it what the exercise asks for?"
+        )
 
 
 def _fresh(value: Any) -> Any:

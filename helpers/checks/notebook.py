@@ -38,7 +38,9 @@ def outdated(name: str, answer: Any) -> str:
                 f"The cell of `{name}` was run last with a SyntaxError in line {error.lineno} ({error.msg}), so "
                 "what it defined before still stands, and that is not judged. Mend the cell, run it, then this one."
             )
-        cell = "".join(linecache.getlines(_file(answer))).strip()  # IPython keeps the text of every cell there
+        cell = "".join(
+            linecache.getlines(_file(answer))
+        ).strip()  # IPython keeps the text of every cell there
         if cell and cell != shell.transform_cell(raw).strip():
             return (
                 f"The cell of `{name}` stopped when it was run last, before `{name}` was defined anew, so an older "
