@@ -10,6 +10,7 @@ import pytest
 from jupyter_client.provisioning import LocalProvisioner
 
 from course.config import load_course
+from course.grading.provisioner import SandboxProvisioner
 from course.model import Course
 
 # Modules whose tests start kernels: all of them, or those that use one of these fixtures. Single tests are marked where they stand.
@@ -45,7 +46,8 @@ def no_kernel_unless_marked(request: pytest.FixtureRequest, monkeypatch: pytest.
     async def refuse(self: LocalProvisioner, *words: object, **more: object) -> None:
         raise AssertionError("this test starts a kernel: mark it with @pytest.mark.kernel")
 
-    monkeypatch.setattr(LocalProvisioner, "launch_kernel", refuse)
+    for provisioner in (LocalProvisioner, SandboxProvisioner):
+        monkeypatch.setattr(provisioner, "launch_kernel", refuse)
 
 
 @pytest.fixture(scope="session")

@@ -30,9 +30,11 @@ def job_of(
     limits: Limits = Limits(),  # noqa: B008 - frozen
     files: tuple[tuple[str, bytes], ...] = (),
 ) -> Job:
-    """A job on this machine's best sandbox."""
+    """A job on this machine's best sandbox, its kernel forked from a template."""
     submission = Submission("somebody", "some_lesson", notebook_text(notebook).encode())
-    return Job(submission, notebook_text(key).encode(), files, limits, confinement(), checker_version())
+    return Job(
+        submission, notebook_text(key).encode(), files, limits, confinement(warm=True), checker_version()
+    )
 
 
 def sliced(job: Job) -> Job:

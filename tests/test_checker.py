@@ -655,3 +655,22 @@ def test_the_digest_changes_with_whatever_a_grade_depends_on():
     assert len(set(digests)) == len(digests)
     assert replace(job, submission=replace(job.submission, student="another")).digest == job.digest
     assert pickle.loads(pickle.dumps(job)).digest == job.digest
+
+
+ONE_CHECK = """
+import sys
+from course.grading.bridge import studentside
+from course.grading.checker.trusted import check, warm_up
+warm_up()
+studentside._snapshots["c"] = {"f": lambda x: 2 * x}
+before = set(sys.modules)
+setup = "import numpy as np, torch, scipy.linalg, scipy.signal, scipy.stats\\nfrom helpers import training\\nfrom helpers.checks import call, close"
+source = "from IPython.display import display\\ndisplay(1)\\nclose(call(f, np.ones(3)), 2 * np.ones(3), 'f')\\ntorch.optim.SGD([torch.ones(1, requires_grad=True)], lr=1)"
+verdict = check("c", [setup], source, lambda message: studentside.serve(message).text)
+print(verdict.passed, verdict.detail, *sorted(set(sys.modules) - before))
+"""
+
+
+def test_a_check_imports_nothing_that_its_server_could_have():
+    run = subprocess.run([sys.executable, "-c", ONE_CHECK], capture_output=True, text=True)
+    assert run.stdout.split()[:20] == ["True"], run.stderr

@@ -32,13 +32,12 @@ from course.grading.sandboxes.places import BRIDGE, imported_by_lessons, put_fon
 from course.model import Confinement, Limits
 from course.store import LOG
 
-# What a kernel and its figures are made of, and what torch imports at the first optimizer.
+# What a kernel and its figures are made of.
 KERNEL = (
     "ipykernel.kernelapp",
     "ipykernel.zmqshell",
     "IPython.core.completer",
     "IPython.core.pylabtools",
-    "torch._dynamo",
 )
 CREDENTIALS = struct.Struct("3i")  # `struct ucred`: process, user, group
 TAIL = 2_000  # characters of a log

@@ -1,5 +1,7 @@
 """`python -m tests.attacks [NAME...]`: how the attacks fare with stock nbgrader and with ours, in two columns.
 
+COURSE_SANDBOX=landlock and --cold choose how ours is run.
+
 Stock nbgrader runs students' code unconfined. So that this stays harmless, each attack on it gets a throw-away
 machine: bubblewrap around grader and all, with an empty /tmp and no network but its own loopback.
 """
@@ -54,7 +56,7 @@ MACHINE = [
 STOCK_SECONDS = 120
 
 
-def ours(names: list[str]) -> dict[str, list[str]]:
+def ours(names: list[str], cold: bool = False) -> dict[str, list[str]]:
     """Grade the named attacks in one class with ours; give each one's harm, and the class's under the name ""."""
     with (
         tempfile.TemporaryDirectory(prefix="at-", dir="/tmp") as folder,
@@ -65,7 +67,7 @@ def ours(names: list[str]) -> dict[str, list[str]]:
         for attack in ATTACKS:
             if attack.name in names:
                 hand_in(ground, attack, attack.name)
-        grade_all(ground)
+        grade_all(ground, cold=cold)
         return {name: harm(ground, name) for name in names} | {"": class_harm(ground)}
 
 
@@ -100,6 +102,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Run the attack suite.")
     parser.add_argument("names", nargs="*", help="attacks; all if none is named")
     parser.add_argument("--only", choices=["ours", "stock"], help="one column instead of two")
+    parser.add_argument("--cold", action="store_true", help="start every kernel by itself")
     parser.add_argument("--inside", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.inside:
@@ -113,7 +116,7 @@ def main() -> None:
                 zip(names, track(pool.map(stock, names), "stock nbgrader", len(names)), strict=True)
             )
     if options.only != "stock":
-        columns["ours"] = ours(names)
+        columns["ours"] = ours(names, options.cold)
     table = Table("attack", "success would be", *columns)
     for attack in ATTACKS:
         if attack.name in names:

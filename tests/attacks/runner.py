@@ -163,10 +163,10 @@ def _filled(ground: Field, attack: Attack) -> str:
     return re.sub("@([A-Z]+)@", lambda match: str(places[match[1]]), attack.source)
 
 
-def grade_all(ground: Field, jobs: int = 2) -> None:
-    """Collect and grade everything that was handed in, by `course collect` and `course grade`."""
+def grade_all(ground: Field, jobs: int = 2, cold: bool = False) -> None:
+    """Collect and grade everything that was handed in, by `course collect` and `course grade`, with --cold or without."""
     collect(ground.course.root / "handed", ground.course.root / "notebooks", ground.course.classroom)
-    course = replace(ground.course, limits=Limits(**LIMITS))
+    course = replace(ground.course, limits=Limits(**LIMITS), cold=cold)
     for graded in grade(course, list(course.lessons), backend=Local(jobs)):
         ground.reasons[graded.student] = graded.reason
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import gc
 import importlib
 import io
 import json
 import math
 import os
-import pkgutil
 import signal
 import socket
 import subprocess
@@ -28,9 +28,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from course.grading.sandboxes.places import imported_by_lessons
 from course.model import Verdict
 
-WARM = ("numpy", "scipy", "torch", "course.grading.checker.proxy", "course.editions.source")
+WARM = ("course.grading.checker.proxy", "course.editions.source", "IPython.display")
 LINE_BYTES = 150_000_000
 TEXT = 4_000
 
@@ -141,16 +142,12 @@ def _say(connection: socket.socket, words: dict[str, Any]) -> None:
 
 def warm_up() -> None:
     """Import what checks are likely to need; what is missing or broken is the check's own problem."""
-    names = [*WARM]
-    with contextlib.suppress(Exception):
-        import helpers
-
-        names += [module.name for module in pkgutil.walk_packages(helpers.__path__, "helpers.")]
-    for name in names:
+    for name in (*imported_by_lessons(), *WARM):
         with contextlib.suppress(Exception):
             importlib.import_module(name)
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)
+    gc.freeze()  # else the first collection in every child would copy all of this
 
 
 class TooMuchComputing(BaseException):

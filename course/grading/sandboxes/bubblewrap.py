@@ -82,8 +82,8 @@ def _system(limits: Limits) -> list[str]:
         )
     words += ["--proc", "/proc"]
     # bwrap covers these only where it thinks that they can be written; root's number may, without root's powers.
-    for path in (f"/proc/{name}" for name in MACHINE if os.path.exists(f"/proc/{name}")):
-        words += ["--ro-bind", path, path]
+    for part in (f"/proc/{name}" for name in MACHINE if os.path.exists(f"/proc/{name}")):
+        words += ["--ro-bind", part, part]
     words += ["--dev", "/dev"]
     return [*words, "--size", str(limits.disk), "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]
 

@@ -150,9 +150,13 @@ def new_folder(place: Path) -> Path:
 
 
 def remove(room: Path) -> None:
-    """Remove a kernel's folder, however deep a student nested it."""
-    if (room / "sockets").is_dir():
-        (room / "sockets").chmod(0o700)
+    """Remove a kernel's or a template's folder, however deep a student nested it."""
+    for sockets in (
+        room / "sockets",
+        *room.glob(f"{ROOM}*/sockets"),
+    ):  # of a kernel, or of a template's kernels
+        if sockets.is_dir():
+            sockets.chmod(0o700)
     # Not shutil.rmtree: it gives up on folders nested deeper than Python's stack.
     subprocess.run(["rm", "-rf", "--", str(room)], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 

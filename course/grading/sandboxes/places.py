@@ -23,14 +23,16 @@ SETTINGS = (
     "/etc/alternatives",
     "/sys/devices/system/cpu",
 )
+# What lessons import; torch itself imports the last one, at the first optimizer.
 LESSONS = (
     "numpy",
     "scipy.linalg",
     "scipy.signal",
     "scipy.stats",
-    "torch",
     "matplotlib.pyplot",
     "matplotlib.backends.backend_agg",
+    "torch",
+    "torch._dynamo",
 )
 PRIVATE = ("solutions", "course", "tests", "classroom", ".git")
 
@@ -112,12 +114,16 @@ def without(folder: Path, secrets: Iterable[Path]) -> Iterator[Path]:
 
 @functools.cache
 def font_lists() -> list[Path]:
-    """Find matplotlib's list of the fonts on this machine."""
-    try:
-        import matplotlib.font_manager
-    except ImportError:
-        return []
-    return sorted(Path(matplotlib.get_cachedir()).glob("fontlist-*.json"))
+    """Find matplotlib's list of the fonts on this machine; let it be made where there is none."""
+    named = os.environ.get("MPLCONFIGDIR")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "matplotlib"
+    if not (found := sorted(Path(named or cache).glob("fontlist-*.json"))):
+        try:
+            import matplotlib.font_manager
+        except ImportError:
+            return []
+        found = sorted(Path(matplotlib.get_cachedir()).glob("fontlist-*.json"))
+    return found
 
 
 def put_fonts(work: Path) -> None:
