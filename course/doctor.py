@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from packaging.requirements import Requirement
 
-from course.grading.sandboxes.choose import SandboxUnavailable, confinement
+from course.grading.sandboxes.choose import SandboxUnavailable, confinement, hidden_from_lessons
 from course.grading.sandboxes.places import keep_out_of_sight
 from course.model import Course, CourseError
 
@@ -74,9 +74,16 @@ def _package(needed: Requirement) -> Finding:
 def _confinement(course: Course) -> Finding:
     """Which sandbox would hold a learner's kernel."""
     try:
-        return Finding("sandbox", True, str(confinement(course.sandbox)))
+        walls = confinement(course.sandbox)
     except SandboxUnavailable as error:
         return Finding("sandbox", False, "none", str(error))
+    trouble = hidden_from_lessons(walls)
+    return Finding(
+        "sandbox",
+        not trouble,
+        f"{walls}; {trouble}" if trouble else str(walls),
+        "behind it lessons must be able to import what they import: make that readable, or set COURSE_SANDBOX to another",
+    )
 
 
 def _classroom(course: Course) -> Finding:

@@ -13,13 +13,16 @@ from pathlib import Path
 
 import pytest
 
+from course import doctor
 from course.config import load_course
+from course.grading import kernel as kernels
 from course.grading.bridge import launcher
-from course.grading.kernel import KernelGone, student_kernel
+from course.grading.kernel import KernelGone, MachineFault, student_kernel
 from course.grading.outputs import Outputs, clean
 from course.grading.sandboxes import choose
 from course.grading.sandboxes.choose import SandboxUnavailable, confinement, kernel_folder
 from course.grading.sandboxes.places import BRIDGE, COURSE, readable, without
+from course.grading.template import Templates
 from course.grading.watch import excess, family
 from course.model import Confinement, CourseError, Limits
 
@@ -297,6 +300,25 @@ def test_a_program_that_is_missing_is_told(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     trouble, _ = choose._try.__wrapped__(choose.available()["bubblewrap"])
     assert "bwrap" in trouble
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("how", ["cold", "warm"])
+def test_a_sandbox_that_hides_helpers_is_the_machines_fault(how, monkeypatch):
+    monkeypatch.setattr(
+        f"course.grading.sandboxes.{WALLS[0]}.readable",
+        lambda: [p for p in readable() if p.name != "helpers"],
+    )
+    monkeypatch.setattr(kernels, "TEMPLATES", templates := Templates())
+    choose._try.cache_clear()
+    try:
+        with pytest.raises(MachineFault, match="No module named 'helpers'"):
+            run(f"{WALLS[0]} {how}", "1")
+        (finding,) = [f for f in doctor.examine(load_course()) if f.what == "sandbox"]
+        assert not finding.ok and "No module named 'helpers'" in finding.found
+    finally:
+        choose._try.cache_clear()
+        templates.close()
 
 
 TOY = """

@@ -10,6 +10,7 @@ import pkgutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from course.grading.sandboxes import Sandbox
 from course.grading.sandboxes.places import BRIDGE, imported_by_lessons, put_fonts
 from course.model import Confinement, CourseError, Limits
 
+TRYING = threading.Lock()
 ROOM = "sk-"  # how the folder of a kernel begins
 
 
@@ -119,7 +121,8 @@ def hidden_from_lessons(walls: Confinement) -> str:
     Returns:
         The error, "" if there is none.
     """
-    trouble, _ = _try(available()[walls.name], tuple(imported_by_lessons()))
+    with TRYING:  # once, and not once a worker
+        trouble, _ = _try(available()[walls.name], tuple(imported_by_lessons()))
     return trouble
 
 
