@@ -41,7 +41,7 @@ KERNEL = (
 )
 CREDENTIALS = struct.Struct("3i")  # `struct ucred`: process, user, group
 TAIL = 2_000  # characters of a log
-ENDING = 5.0  # seconds that a template has to end by itself
+ENDING = 1.0  # second that a template has to end by itself; one that still imports is ended
 
 
 class Forked:
