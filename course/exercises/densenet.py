@@ -296,7 +296,11 @@ TRANSITION = changed(
 
 transition = Exercise(
     oracle=_averaged,
-    cases=[_passed((2, 4, 6, 6), 2), _passed((1, 3, 4, 6), 3), _passed((2, 3, 4, 2), 4, dtype="float32")],
+    cases=[
+        _passed((2, 4, 6, 6), 2),
+        _passed((1, 3, 4, 6), 3),
+        _passed((2, 3, 4, 2), 4, dtype="float32"),
+    ],
     hidden=lambda rng: [
         _passed(
             (n, m, *(2 * rng.integers(1, 5, 2)).tolist()), outputs, seed=int(rng.integers(10**4)), dtype=kind

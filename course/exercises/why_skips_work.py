@@ -246,7 +246,12 @@ SHAPES = "For n blocks and a cotangent of N entries the result has the shape (n 
 gradient_through_k = Exercise(
     oracle=_path_by_path,
     atol=1e-9,  # the paths of a row may cancel; their rounding errors do not
-    cases=[_blocks(2, 3, 91), _blocks(5, 4, 92), _blocks(1, 2, 93), conduct(*_blocks(3, 2, 94).args)],
+    cases=[
+        _blocks(2, 3, 91),
+        _blocks(5, 4, 92),
+        _blocks(1, 2, 93),
+        conduct(*_blocks(3, 2, 94).args),
+    ],
     hidden=lambda rng: [_blocks(n, width, int(rng.integers(1000))) for n, width in ((1, 4), (4, 3), (6, 2))],
     mistakes=[
         *listed(
