@@ -33,8 +33,6 @@ def load_course(
     classroom: Path | None = None,
     environment: Mapping[str, str] = os.environ,
     sandbox: str = "",
-    cold: bool = False,
-    full: bool = False,
 ) -> Course:
     """Read the course from a checkout, and from the environment how it is used.
 
@@ -43,8 +41,6 @@ def load_course(
         classroom: where grading works; by default $COURSE_CLASSROOM, else `classroom/` in the checkout.
         environment: COURSE_CLASSROOM, COURSE_LIMITS (JSON of single limits, such as {"cell_cpu": 60}) and COURSE_SANDBOX.
         sandbox: which one to use; by default $COURSE_SANDBOX, else the best that stands.
-        cold: whether every kernel imports for itself.
-        full: whether cells run, too, that no grade depends on.
 
     Returns:
         The course.
@@ -77,8 +73,6 @@ def load_course(
         classroom.resolve(),
         _limits(environment.get(LIMITS, "")),
         sandbox or environment.get(SANDBOX, ""),
-        cold,
-        full,
     )
 
 

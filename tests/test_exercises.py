@@ -25,6 +25,7 @@ from course.editions.solved import Solved, quiet, visible
 from course.editions.source import read_lesson
 from course.exercises import Exercise, Mistake, Right, case, conduct
 from course.exercises import exercises as declared
+from course.grading import job
 from course.model import CourseError
 from helpers.checks import probes
 from helpers.checks.exercise import Checks, Known, ask, judge, sketch
@@ -101,6 +102,25 @@ def test_every_hint_says_something_and_gives_nothing_away():
             for hint in said:
                 assert len(hint) > HEARD and hint.rstrip()[-1] in ".?:)!*`'\"", (name, hint)
                 assert not any(line in hint for line in lines), (name, hint)
+
+
+def test_a_grade_is_stamped_with_what_is_asked_visibly_and_hidden(tmp_path, monkeypatch):
+    for lesson in COURSE.written:
+        declaration = COURSE.root / "course" / "exercises" / f"{lesson.topic}.py"
+        for file in (declaration, recording.recorded_path(COURSE, lesson)):
+            assert any(folder in file.parents for folder in job.JUDGING), file
+    monkeypatch.setattr(job, "JUDGING", (tmp_path,))
+    version = job.checker_version.__wrapped__
+    seen = {version()}
+    for name, text in (
+        ("asked.py", "1"),
+        ("asked.py", "2"),
+        ("recorded.json", "{}"),
+        ("recorded.json", "[]"),
+    ):
+        (tmp_path / name).write_text(text)
+        seen.add(version())
+    assert len(seen) == 5
 
 
 # How an answer is judged ---------------------------------------------------------------------------------------------

@@ -9,13 +9,15 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import course.grading
 import helpers
 from course.grading.sandboxes.choose import confinement
+from course.grading.sandboxes.places import COURSE
 from course.grading.slice import spared
 from course.model import Course, CourseError, Job, Lesson, Limits, Submission
 
 JUDGES = ("numpy", "scipy", "torch", "ipykernel")  # packages whose version may change a verdict
+# Folders whose files may: how is judged; what is asked and what belongs there, hidden (declared) and visible (recorded).
+JUDGING = (COURSE / "grading", COURSE / "exercises", *map(Path, helpers.__path__))
 
 
 def jobs(course: Course, lesson: Lesson, submissions: Iterable[Submission]) -> Iterator[Job]:
@@ -96,11 +98,10 @@ def allowed(limits: Limits) -> Limits:
 
 @functools.cache
 def checker_version() -> str:
-    """Name the code that judges: versions of its packages, and a hash of `course.grading` and `helpers`."""
+    """Name the code that judges: versions of its packages, and a hash of `JUDGING`."""
     digest = hashlib.sha256()
-    for package in (course.grading, helpers):
-        for folder in map(Path, package.__path__):
-            for path in sorted(folder.rglob("*.py")):
-                digest.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes())
+    for folder in JUDGING:
+        for path in sorted(p for p in folder.rglob("*") if p.suffix in (".py", ".json")):
+            digest.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes())
     versions = [f"{name} {importlib.metadata.version(name)}" for name in JUDGES]
     return ", ".join([f"Python {sys.version.split()[0]}", *versions, digest.hexdigest()[:16]])

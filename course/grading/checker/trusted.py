@@ -28,10 +28,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
-from course.grading.sandboxes.places import imported_by_lessons
+from course.grading.sandboxes.places import COURSE, imported_by_lessons
 from course.model import Verdict
 
 WARM = ("course.grading.checker.proxy", "course.editions.source", "IPython.display")
+EXERCISES = COURSE / "exercises"  # the declarations that hidden tests are drawn from
 LINE_BYTES = 150_000_000
 TEXT = 4_000
 
@@ -142,7 +143,11 @@ def _say(connection: socket.socket, words: dict[str, Any]) -> None:
 
 def warm_up() -> None:
     """Import what checks are likely to need; what is missing or broken is the check's own problem."""
-    for name in (*imported_by_lessons(), *WARM):
+    for name in (
+        *imported_by_lessons(),
+        *WARM,
+        *(f"course.exercises.{p.stem}" for p in EXERCISES.glob("[a-z]*.py")),
+    ):
         with contextlib.suppress(Exception):
             importlib.import_module(name)
     if torch := sys.modules.get("torch"):
