@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from nbformat import NotebookNode
 
 from course.editions.build import helpers_imported
+from course.editions.solved import Solved
 from course.editions.source import is_role, read_lesson
 from course.editions.trial import Trial, trials
 from course.exercises import Mistake, exercises
@@ -53,34 +55,38 @@ def record(course: Course, lesson: Lesson) -> bool:
     Raises:
         CourseError: if a declaration is missing or not finished, or an answer is not judged as it says.
     """
-    if not declared(course, lesson) or not drifted(course, lesson):
+    notebook = read_lesson(course, lesson)
+    if not _drifted(course, lesson, notebook):
         return False
-    found = _judged(course, lesson)
+    found = _judged(course, lesson, declared(notebook))
     path = recorded_path(course, lesson)
     old, data = _read(path), {trial.exercise.name: _data(trial.visible) for trial in found}
     if _nearly(old.get("exercises"), data):
         data = old["exercises"]  # the same but for the processor's last digits
     page = _page(lesson, found)
-    stamps = {"made_from": _made_from(course, lesson), "digest": _digest(data), "page": _digest(page)}
+    stamps = {
+        "made_from": _made_from(course, lesson, notebook),
+        "digest": _digest(data),
+        "page": _digest(page),
+    }
     written = [write_text(hints_path(course, lesson), page), write_text(path, _text(stamps, data))]
     return any(written)
 
 
-def declared(course: Course, lesson: Lesson) -> list[str]:
+def declared(notebook: NotebookNode) -> list[str]:
     """Names of a lesson's exercises whose cases stand in a declaration."""
     return [
         cell.metadata.nbgrader.grade_id.removesuffix("_check")
-        for cell in read_lesson(course, lesson).cells
+        for cell in notebook.cells
         if cell.cell_type == "code"
         and is_role(cell, "check")
         and "from course.exercises import hidden" in cell.source
     ]
 
 
-def _judged(course: Course, lesson: Lesson) -> list[Trial]:
+def _judged(course: Course, lesson: Lesson, wanted: list[str]) -> list[Trial]:
     """Judge all declared answers; refuse what is not finished, in one sentence a problem."""
     file = f"course/exercises/{lesson.topic}.py"
-    wanted = declared(course, lesson)
     try:
         found = exercises(lesson.topic)
         problems = [
@@ -96,7 +102,7 @@ def _judged(course: Course, lesson: Lesson) -> list[Trial]:
             ),
             *(problem for exercise in found.values() for problem in exercise.unfinished()),
         ]
-        judged = [] if problems else list(trials(course, lesson))
+        judged = [] if problems else list(trials(Solved(course, lesson)))
         problems += [problem for trial in judged for problem in trial.problems]
     except (LookupError, ValueError) as error:
         problems, judged = [str(error)], []
@@ -111,11 +117,15 @@ def drifted(course: Course, lesson: Lesson) -> list[str]:
     Returns:
         One sentence, or nothing.
     """
-    if not declared(course, lesson):
+    return _drifted(course, lesson, read_lesson(course, lesson))
+
+
+def _drifted(course: Course, lesson: Lesson, notebook: NotebookNode) -> list[str]:
+    if not declared(notebook):
         return []
     path, page = recorded_path(course, lesson), hints_path(course, lesson)
     old = _read(path)
-    if old.get("made_from") != _made_from(course, lesson):
+    if old.get("made_from") != _made_from(course, lesson, notebook):
         return [f"{path} was recorded from other declarations: run `course build {lesson.name}`"]
     if old.get("digest") != _digest(old.get("exercises")):
         return [f"{path} was changed after it was recorded: run `course build {lesson.name}`"]
@@ -124,15 +134,15 @@ def drifted(course: Course, lesson: Lesson) -> list[str]:
     return []
 
 
-def _made_from(course: Course, lesson: Lesson) -> str:
+def _made_from(course: Course, lesson: Lesson, notebook: NotebookNode) -> str:
     """Hash the declarations, the cells that they run in, and the helpers."""
     digest = hashlib.sha256()
-    declared = course.root / "course" / "exercises"
-    for cell in read_lesson(course, lesson).cells:
+    folder = course.root / "course" / "exercises"
+    for cell in notebook.cells:
         if cell.cell_type == "code" and (is_role(cell, "setup") or is_role(cell, "answer")):
             digest.update(cell.source.encode() + b"\0")
-    files = {declared / f"{lesson.topic}.py", declared / "__init__.py"}
-    for file in sorted(files | helpers_imported(course, declared / f"{lesson.topic}.py")):
+    files = {folder / f"{lesson.topic}.py", folder / "__init__.py"}
+    for file in sorted(files | helpers_imported(course, folder / f"{lesson.topic}.py")):
         digest.update(
             file.relative_to(course.root).as_posix().encode()
             + b"\0"

@@ -11,6 +11,7 @@ import ast
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 BINARY: dict[type[ast.operator], tuple[type[ast.operator], ...]] = {
     ast.Add: (ast.Sub,),
@@ -39,6 +40,16 @@ NAMES = {
     for pair in ("sin cos", "min max", "floor ceil", "sum mean", "any all", "zeros ones", "log log2", "zeros_like ones_like", "tanh sigmoid", "argmin argmax")
     for left, right in (pair.split(), pair.split()[::-1])
 }  # fmt: skip
+
+BLOCKS = (
+    "body",
+    "orelse",
+    "finalbody",
+    "handlers",
+    "type_ignores",
+)  # of statements: their own statements are visited
+MARKS = (ast.expr_context, ast.operator, ast.cmpop, ast.unaryop, ast.boolop)  # no expressions
+Node = TypeVar("Node", bound=ast.AST)
 
 
 @dataclass(frozen=True)
@@ -151,23 +162,7 @@ def _changes(statement: ast.stmt, given: set[str]) -> Iterator[ast.stmt]:
             yield ast.AugAssign(ast.Name(name, ast.Store()), op, copy.deepcopy(right))
         case ast.AugAssign(target=target, value=value):
             yield ast.Assign([copy.deepcopy(target)], copy.deepcopy(value), lineno=0)
-    heads = [
-        (field, value)
-        for field, value in ast.iter_fields(statement)
-        if field not in ("body", "orelse", "finalbody", "handlers", "type_ignores")
-    ]
-    for field, value in heads:
-        nodes = value if isinstance(value, list) else [value]
-        for position, node in enumerate(nodes):
-            if not isinstance(node, ast.AST) or isinstance(node, ast.operator):
-                continue
-            for changed in _within(node):
-                new = copy.deepcopy(statement)
-                if isinstance(value, list):
-                    getattr(new, field)[position] = changed
-                else:
-                    setattr(new, field, changed)
-                yield new
+    yield from _inside(statement, BLOCKS)
     if isinstance(statement, ast.AugAssign):
         for operator in BINARY.get(type(statement.op), ()):
             yield ast.AugAssign(copy.deepcopy(statement.target), operator(), copy.deepcopy(statement.value))
@@ -176,11 +171,14 @@ def _changes(statement: ast.stmt, given: set[str]) -> Iterator[ast.stmt]:
 def _within(node: ast.AST) -> Iterator[ast.AST]:
     """An expression with one thing changed somewhere inside it."""
     yield from _here(node)
+    yield from _inside(node)
+
+
+def _inside(node: Node, besides: tuple[str, ...] = ()) -> Iterator[Node]:
+    """A node with one of its expressions changed; the fields `besides` are left alone."""
     for field, value in ast.iter_fields(node):
         for position, child in enumerate(value if isinstance(value, list) else [value]):
-            if not isinstance(child, ast.AST) or isinstance(
-                child, (ast.expr_context, ast.operator, ast.cmpop, ast.unaryop, ast.boolop)
-            ):
+            if field in besides or not isinstance(child, ast.AST) or isinstance(child, MARKS):
                 continue
             for changed in _within(child):
                 new = copy.deepcopy(node)

@@ -42,10 +42,6 @@ class Score:
         """How many count."""
         return self.visibly + self.hidden + len(self.survivors)
 
-    def percent(self, noticed: int) -> float:
-        """Share of the mutants, in percent; 100 where there are none."""
-        return 100 * noticed / self.mutants if self.mutants else 100.0
-
     @property
     def own_hints(self) -> tuple[int, int]:
         """Mistakes that are told what they should be told, of how many."""
@@ -85,7 +81,7 @@ def scores(course: Course, lesson: Lesson, seeds: int = 0) -> Iterator[Score]:
         One score an exercise.
     """
     solved = Solved(course, lesson)
-    for trial in trials(course, lesson):
+    for trial in trials(solved):
         exercise, name = trial.exercise, trial.exercise.name
         noticed = who_notices(exercise, trial.visible, solved)
         equivalent = [change for change in noticed[""] if change in exercise.equivalent]

@@ -54,8 +54,7 @@ class Solved:
 
 
 def _execute(source: str, names: dict[str, Any]) -> None:
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
+    with quiet():
         exec(compile(source, "<lesson>", "exec"), names)
 
 

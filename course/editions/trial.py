@@ -8,7 +8,6 @@ from typing import Any
 
 from course.editions.solved import Solved, quiet, visible
 from course.exercises import Exercise, Mistake, Right, Written, exercises
-from course.model import Course, Lesson
 from helpers.checks.exercise import Exercise as Visible
 
 
@@ -61,19 +60,18 @@ def judge(exercise: Exercise, check: Visible, answer: Any) -> tuple[str, str]:
         return hint, "" if hint else exercise.hidden_hint(answer)
 
 
-def trials(course: Course, lesson: Lesson) -> Iterator[Trial]:
+def trials(solved: Solved) -> Iterator[Trial]:
     """Judge all declared answers of a lesson, the solution as the first of the right ones.
 
     Args:
-        course: the checkout.
-        lesson: which lesson.
+        solved: the lesson's names and solutions.
 
     Yields:
         One trial an exercise.
     """
-    solved = Solved(course, lesson)
-    for name, exercise in exercises(lesson.topic).items():
-        check, solution = visible(exercise, lesson.topic, solved), solved.solutions[name]
+    topic = solved.lesson.topic
+    for name, exercise in exercises(topic).items():
+        check, solution = visible(exercise, topic, solved), solved.solutions[name]
         judged = []
         for answer in (Right("the solution", solution), *exercise.right, *exercise.mistakes):
             source = answer.source(name, solution)
