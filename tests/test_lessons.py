@@ -179,7 +179,7 @@ def test_close_says_what_is_wrong(value, truth, word):
 
 
 def test_close_tells_dtypes_apart_and_knows_mistakes():
-    core.close(np.ones(2, np.float32), np.ones(2), "x", dtype=np.float32)
+    core.close(np.ones(2, np.float32), np.ones(2), "x", dtype=np.dtype("float32"))
     with pytest.raises(core.CheckFailed, match="float32"):
         core.close(np.ones(2), np.ones(2), "x", dtype="float32")
     with pytest.raises(core.CheckFailed, match="should be inf"):

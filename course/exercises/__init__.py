@@ -38,6 +38,9 @@ __all__ = [
     "hidden",
     "listed",
     "made",
+    "rewritten",
+    "special",
+    "told",
     "written",
 ]
 
@@ -223,10 +226,21 @@ def changed(*rows: Sequence[str]) -> list[Mistake]:
     Returns:
         One mistake a row.
     """
-    return [
-        Mistake(title, edits=list(zip(edits[::2], edits[1::2], strict=True)), hint=hint)
-        for title, *edits, hint in rows
-    ]
+    return [Mistake(title, edits=_pairs(edits), hint=hint) for title, *edits, hint in rows]
+
+
+def special(title: str, *edits: str) -> Mistake:
+    """A mistake that looks at the visible cases only: what it changes in the solution, and what it puts there."""
+    return Mistake(title, edits=_pairs(edits), special=True)
+
+
+def rewritten(title: str, *edits: tuple[str, str]) -> Right:
+    """A right answer that changes the solution: pairs of what it changes and what it puts there."""
+    return Right(title, edits=edits)
+
+
+def _pairs(edits: Sequence[str]) -> list[tuple[str, str]]:
+    return list(zip(edits[::2], edits[1::2], strict=True))
 
 
 def listed(table: str, old: str = "") -> list[Mistake]:
@@ -262,6 +276,11 @@ def written(text: str) -> list[Right]:
     """
     found = re.split(r"^# (.*)\n", textwrap.dedent(text), flags=re.MULTILINE)[1:]
     return [Right(title, body) for title, body in zip(found[::2], found[1::2], strict=True)]
+
+
+def told(hint: str, text: str) -> list[Mistake]:
+    """Read wrong answers from a piece of code, as `written` does right ones; they are all told the same."""
+    return [Mistake(each.title, each.body, hint=hint) for each in written(text)]
 
 
 def _called(name: str, args: Sequence[Any]) -> str:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 import torch
 from torch import nn
 
-from course.exercises import Exercise, Mistake, Right, case, changed, conduct, written
+from course.exercises import Exercise, Mistake, Right, case, changed, conduct, special, written
 from helpers import architectures
 from helpers.architectures import DenseNetSpec, _densenet
 from helpers.checks.probes import densenet as probes
@@ -59,7 +59,7 @@ channels = Exercise(
     ],
     hidden=lambda rng: [case(*numbers) for numbers in rng.integers(2, 20, (4, 3)).tolist()],
     mistakes=[
-        Mistake("right up to 6 layers", edits=[("range(L + 1)", "range(min(L, 6) + 1)")], special=True),
+        special("right up to 6 layers", "range(L + 1)", "range(min(L, 6) + 1)"),
         *CHANNELS,
     ],
     right=written(
@@ -230,7 +230,7 @@ dense_block = Exercise(
             """,
             hint=IN_PLACE,
         ),
-        Mistake("right up to 3 layers", edits=[("in weights", "in weights[:3]")], special=True),
+        special("right up to 3 layers", "in weights", "in weights[:3]"),
     ],
     right=written(
         """
@@ -296,11 +296,7 @@ TRANSITION = changed(
 
 transition = Exercise(
     oracle=_averaged,
-    cases=[
-        _passed((2, 4, 6, 6), 2),
-        _passed((1, 3, 4, 6), 3),
-        _passed((2, 3, 4, 2), 4, dtype="float32"),
-    ],
+    cases=[_passed((2, 4, 6, 6), 2), _passed((1, 3, 4, 6), 3), _passed((2, 3, 4, 2), 4, dtype="float32")],
     hidden=lambda rng: [
         _passed(
             (n, m, *(2 * rng.integers(1, 5, 2)).tolist()), outputs, seed=int(rng.integers(10**4)), dtype=kind
@@ -456,7 +452,7 @@ count_parameters = Exercise(
     ],
     mistakes=[
         *COUNTS,
-        Mistake("right up to 16 layers", edits=[("range(depth)", "range(min(depth, 16))")], special=True),
+        special("right up to 16 layers", "range(depth)", "range(min(depth, 16))"),
     ],
     right=[
         *written(
@@ -553,7 +549,7 @@ concat_bytes = Exercise(
     ],
     hidden=lambda rng: [case(*numbers) for numbers in rng.integers(1, 40, (5, 4)).tolist()],
     mistakes=[
-        Mistake("right up to 6 layers", edits=[("range(1, L + 1)", "range(1, min(L, 6) + 1)")], special=True),
+        special("right up to 6 layers", "range(1, L + 1)", "range(1, min(L, 6) + 1)"),
         *CONCATENATIONS,
     ],
     right=written(

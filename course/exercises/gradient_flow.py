@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from scipy.integrate import quad
 
-from course.exercises import Exercise, Mistake, case, conduct, listed, made, written
+from course.exercises import Exercise, Mistake, case, conduct, listed, made, special, written
 from helpers import gradient_flow
 from helpers.checks.probes.gradient_flow import twice, unaided
 
@@ -131,10 +131,10 @@ gain_factor = Exercise(
             """,
             hint="This asks the x-ray's own theory, which is what you are to find out here. Do the mean over h yourself.",
         ),
-        Mistake(
+        special(
             "right for four values of q",
-            edits=[("    z = np", "    q = q if q in (0.5, 1.0, 2.0, 100.0) else 1.0\n    z = np")],
-            special=True,
+            "    z = np",
+            "    q = q if q in (0.5, 1.0, 2.0, 100.0) else 1.0\n    z = np",
         ),
     ],
     right=written("""
@@ -282,7 +282,7 @@ gradient_norms = Exercise(
             """
         ),
         *SHARED,
-        Mistake("three layers at most", edits=[("(loss, weights)]", "(loss, weights)][:3]")], special=True),
+        special("three layers at most", "(loss, weights)]", "(loss, weights)][:3]"),
     ],
     right=written("""
         # backward, with clearing
@@ -366,7 +366,7 @@ balance = Exercise(
             hint="This is <f, dL/df>, which the law says it equals, and a net with biases does not obey the law. Measure it from "
             "the weights and their gradients.",
         ),
-        Mistake("three layers at most", edits=[("True)])", "True)][:3])")], special=True),
+        special("three layers at most", "True)])", "True)][:3])"),
     ],
     right=written("""
         # a list of plain numbers, through .data
@@ -495,7 +495,7 @@ gradient_correlation = Exercise(
                 The caller's x was changed by the call: work on a copy of it.
             """
         ),
-        Mistake("four examples at most", edits=[("x.detach()", "x[:4].detach()")], special=True),
+        special("four examples at most", "x.detach()", "x[:4].detach()"),
     ],
     right=written("""
         # one example at a time

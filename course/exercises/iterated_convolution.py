@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from course.exercises import Exercise, Mistake, case, conduct, listed, written
+from course.exercises import Exercise, Mistake, case, changed, conduct, listed, written
 from helpers import convolution
 
 KERNEL = convolution.binomial_kernel()
@@ -105,62 +105,20 @@ def _counted(n, exponent):
     return index
 
 
-def _line(units="2.5", bits="exponent", rho=RHO, c="convolution.peak_amplitude(n)", after=""):
-    """The rule, with one thing in it changed."""
-    return f"""
-    rho, c = {rho}, {c}
-    return math.ceil((math.log({units} / c) - {bits} * math.log(2)) / math.log(rho)){after}
-    """
-
-
+END = "math.log(rho))"
 COUNTED = (("", ""), (" - 1", ", counted one earlier"), (" + 1", ", counted one later"))
-UNITS = (
-    (
-        "0.5",
-        "Below half a unit is too late. Which is the largest product that a pixel of m units hands on, and when does *that* "
-        "round to zero?",
-    ),
-    ("1", "One unit is not the threshold: a pixel of 2 units dies as well. Look at the table of products."),
-    (
-        "2",
-        "Below 2 units is a little too late. The rule compares the line with a number of units that no pixel has: an image "
-        "just below it still rounds to which whole number?",
-    ),
-    (
-        "3",
-        "Below 3 units is a little too early: where the line is at 2.7 units, the largest pixel is 3, and the table of "
-        "products says that 3 units hand something on.",
-    ),
-    (
-        "5",
-        "Below 5 units is too early: a pixel of 3 or 4 units still hands something on to itself. Look at the table.",
-    ),
-)
+UNITS = {
+    "0.5": "Below half a unit is too late. Which is the largest product that a pixel of m units hands on, and when does "
+    "*that* round to zero?",
+    "1": "One unit is not the threshold: a pixel of 2 units dies as well. Look at the table of products.",
+    "2": "Below 2 units is a little too late. The rule compares the line with a number of units that no pixel has: an "
+    "image just below it still rounds to which whole number?",
+    "3": "Below 3 units is a little too early: where the line is at 2.7 units, the largest pixel is 3, and the table of "
+    "products says that 3 units hand something on.",
+    "5": "Below 5 units is too early: a pixel of 3 or 4 units still hands something on to itself. Look at the table.",
+}
 DEPENDS = "n = 4 gives the same index as n = 8. The amplitude and the spectral radius depend on n."
 SAME = "float64 (exponent = 1074) gives the same index as float32. The threshold depends on the exponent."
-LINES = (
-    (
-        "the smallest normal number",
-        {"units": "1", "bits": "126"},
-        "2**-126 is the smallest *normal* number of float32. Below it there are the subnormal ones, down to 2**-exponent.",
-    ),
-    (
-        "rho = 0.8",
-        {"rho": "0.8"},
-        "This is what the factor 0.8 would give. Use the spectral radius for this n.",
-    ),
-    (
-        "a line that starts at 1",
-        {"c": "1"},
-        "The line starts at c(n), not at 1: see convolution.peak_amplitude.",
-    ),
-    (
-        "the line of an 8 x 8 image",
-        {"rho": RHO.replace("(n", "(8"), "c": "convolution.peak_amplitude(8)"},
-        DEPENDS,
-    ),
-    ("the threshold of float32", {"bits": "149"}, SAME),
-)
 
 predict_death = Exercise(
     oracle=_counted,
@@ -174,27 +132,33 @@ predict_death = Exercise(
         )
     ],
     mistakes=[
-        Mistake(
-            "one too early",
-            _line(after=" - 1"),
-            hint="One too early: after k convolutions the next one has index k.",
+        *listed(f"""
+            one too early | {END} | {END} - 1
+                One too early: after k convolutions the next one has index k.
+            counts convolutions | {END} | {END} + 1
+                One too late: after k convolutions the next one has index k.
+            a float | {END} | {END} * 1.0
+                The index is a whole number: math.ceil gives an int, np.ceil a float.
+        """),
+        *changed(
+            *(
+                (f"{units} units{how}", "2.5", units, END, END + after, hint)
+                for units, hint in UNITS.items()
+                for after, how in COUNTED
+            )
         ),
-        Mistake(
-            "counts convolutions",
-            _line(after=" + 1"),
-            hint="One too late: after k convolutions the next one has index k.",
-        ),
-        Mistake(
-            "a float",
-            _line(after="* 1.0"),
-            hint="The index is a whole number: math.ceil gives an int, np.ceil a float.",
-        ),
-        *(
-            Mistake(f"{m} units{how}", _line(m, after=after), hint=hint)
-            for m, hint in UNITS
-            for after, how in COUNTED
-        ),
-        *(Mistake(title, _line(**words), hint=hint) for title, words, hint in LINES),
+        *listed(f"""
+            the smallest normal number | math.log(2.5) - exponent | -126
+                2**-126 is the smallest *normal* number of float32. Below it there are the subnormal ones, down to 2**-exponent.
+            rho = 0.8 | {RHO} | 0.8
+                This is what the factor 0.8 would give. Use the spectral radius for this n.
+            a line that starts at 1 | convolution.peak_amplitude(n) | 1
+                The line starts at c(n), not at 1: see convolution.peak_amplitude.
+            the line of an 8 x 8 image | (n + 1) | (8 + 1) | amplitude(n) | amplitude(8)
+                {DEPENDS}
+            the threshold of float32 | exponent * math | 149 * math
+                {SAME}
+        """),
         Mistake("hard-coded", "return 362", hint=DEPENDS),
         Mistake(
             "runs the float32 loop for every format",

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy.linalg import null_space
 
-from course.exercises import Exercise, Mistake, Right, case, conduct, listed, written
+from course.exercises import Exercise, Mistake, Right, case, conduct, listed, rewritten, special, written
 from helpers import convolution
 from helpers.convolution import dense_sum_step, plain_step, residual_softmax_step, softmax2d, softmax_step
 
@@ -137,7 +137,7 @@ separation = Exercise(
             hint="The images that were handed in have changed, as is seen with n = 0: `/=` writes into them.",
         ),
         Mistake("forgets to return", edits=[("return float", "float")]),
-        Mistake("never more than four steps", edits=[("range(n)", "range(min(n, 4))")], special=True),
+        special("never more than four steps", "range(n)", "range(min(n, 4))"),
     ],
     right=written("""
         # numpy functions and a helper
@@ -292,7 +292,7 @@ input_gradient = Exercise(
             hint="This applies `step` to the cotangent. For the plain convolution that is right, A^T being A; a softmax is not its "
             "own derivative.",
         ),
-        Mistake("never more than four steps", edits=[("range(n)", "range(min(n, 4))")], special=True),
+        special("never more than four steps", "range(n)", "range(min(n, 4))"),
     ],
     right=[
         *written("""
@@ -376,7 +376,7 @@ dense_sum_as_residual = Exercise(
                 Somewhere float32 became float64. The sum has the dtype of x.
             """),
         Mistake("forgets to return", edits=[("return total", "total")]),
-        Mistake("never more than six rounds", edits=[("range(n)", "range(min(n, 6))")], special=True),
+        special("never more than six rounds", "range(n)", "range(min(n, 6))"),
     ],
     right=[
         *written("""
@@ -388,7 +388,7 @@ dense_sum_as_residual = Exercise(
         # recursion
         return x if n == 0 else dense_sum_as_residual(f, x + f(x), n - 1)
     """),
-        Right("in place, on a copy", edits=[("total = x", "total = x.copy()"), (ROUND, "total += f(total)")]),
+        rewritten("in place, on a copy", ("total = x", "total = x.copy()"), (ROUND, "total += f(total)")),
     ],
 )
 
@@ -484,10 +484,10 @@ tie_growth = Exercise(
             "return 1.0375",
             hint="This is the value for the course's kernel. Is the argument used?",
         ),
-        Mistake(
+        special(
             "right for kernels with four decimals",
-            edits=[("    centre, across", "    kernel = np.round(kernel, 4)\n    centre, across")],
-            special=True,
+            "    centre, across",
+            "    kernel = np.round(kernel, 4)\n    centre, across",
         ),
     ],
     right=written("""

@@ -5,7 +5,7 @@ import torch
 from scipy import stats
 from torch import nn
 
-from course.exercises import Exercise, Right, case, changed, conduct, written
+from course.exercises import Exercise, Right, case, changed, conduct, rewritten, written
 from helpers.checks.probes import residual_networks as probes
 
 # embed_identity ------------------------------------------------------------------------------------------------------
@@ -108,8 +108,8 @@ embed_identity = Exercise(
             return deep + shallow[1:]
             """,
         ),
-        Right("a tuple of tensors", edits=[(PAIR, "torch.eye(width), torch.zeros(width)"), (INSERTED, f"tuple({INSERTED})")]),
-        Right("every number doubled, then halved", edits=[(INSERTED, f"{INSERTED} if (depth - len(hidden)) % 2 else [*hidden, *[(2 * identity[0], identity[1]), (identity[0] / 2, identity[1])] * ((depth - len(hidden)) // 2), head]")]),
+        rewritten("a tuple of tensors", (PAIR, "torch.eye(width), torch.zeros(width)"), (INSERTED, f"tuple({INSERTED})")),
+        rewritten("every number doubled, then halved", (INSERTED, f"{INSERTED} if (depth - len(hidden)) % 2 else [*hidden, *[(2 * identity[0], identity[1]), (identity[0] / 2, identity[1])] * ((depth - len(hidden)) // 2), head]")),
     ],
 )  # fmt: skip
 
@@ -208,9 +208,9 @@ ResidualMLP = Exercise(
     hidden=lambda rng: [_network(*rng.integers(2, 6, 3).tolist(), count) for count in (4, 1, 5)],
     mistakes=NETWORK_WRONG,
     right=[
-        Right("clamped sum by index", edits=[("branch in self.branches", "k in range(len(self.branches))"), (LINE, "h = self.branches[k](h).add(h).clamp(min=0)")]),
-        Right("a fold", edits=[("        for branch in self.branches:\n", "        import functools\n\n"), (f"            {LINE}\n", ""), (OUT, "return self.head(functools.reduce(lambda s, f: F.relu(f(s) + s), self.branches, h))")]),
-        Right("in place where nobody needs the old values", edits=[(LINE, "h = branch(h).add_(h).relu_()")]),
+        rewritten("clamped sum by index", ("branch in self.branches", "k in range(len(self.branches))"), (LINE, "h = self.branches[k](h).add(h).clamp(min=0)")),
+        rewritten("a fold", ("        for branch in self.branches:\n", "        import functools\n\n"), (f"            {LINE}\n", ""), (OUT, "return self.head(functools.reduce(lambda s, f: F.relu(f(s) + s), self.branches, h))")),
+        rewritten("in place where nobody needs the old values", (LINE, "h = branch(h).add_(h).relu_()")),
     ],
 )  # fmt: skip
 
@@ -334,7 +334,7 @@ degradation_gap = Exercise(
         gap = d.sum(1) / n
         return np.stack([gap, np.sqrt(((d - gap[:, None]) ** 2).sum(1) / (n * (n - 1)))])
     """),
-Right("torch", edits=[(f"loss - {BASE}", f"torch.from_numpy(loss - {BASE})"), (DEVIATION, "difference.std(axis=1)")]),
+rewritten("torch", (f"loss - {BASE}", f"torch.from_numpy(loss - {BASE})"), (DEVIATION, "difference.std(axis=1)")),
 ],
 )  # fmt: skip
 
@@ -457,8 +457,8 @@ GatedBlock = Exercise(
     ],
     mistakes=GATED_WRONG,
     right=[
-        Right("addcmul with a gate of shape (1, 1)", edits=[("torch.zeros(())", "torch.zeros(1, 1)"), (BLOCK, "torch.addcmul(h, self.gate, F.relu(self.linear(h)))")]),
-        Right("registered by name, product from the right", edits=[(f"self.gate = {ZERO}", 'self.register_parameter("gate", nn.Parameter(torch.tensor(0.0)))'), (BLOCK, "self.linear(h).clamp_min(0) * self.gate + h")]),
-        Right("a bias that starts at zero", edits=[(ZERO, f"{ZERO}; nn.init.zeros_(self.linear.bias)")]),
+        rewritten("addcmul with a gate of shape (1, 1)", ("torch.zeros(())", "torch.zeros(1, 1)"), (BLOCK, "torch.addcmul(h, self.gate, F.relu(self.linear(h)))")),
+        rewritten("registered by name, product from the right", (f"self.gate = {ZERO}", 'self.register_parameter("gate", nn.Parameter(torch.tensor(0.0)))'), (BLOCK, "self.linear(h).clamp_min(0) * self.gate + h")),
+        rewritten("a bias that starts at zero", (ZERO, f"{ZERO}; nn.init.zeros_(self.linear.bias)")),
     ],
 )  # fmt: skip

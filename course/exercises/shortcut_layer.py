@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from course.exercises import Exercise, Right, case, changed, conduct, made, written
+from course.exercises import Exercise, Right, case, changed, conduct, made, rewritten, written
 from helpers import shortcut
 from helpers.checks.probes import drawn, refused
 from helpers.checks.probes import shortcut_layer as probes
@@ -135,12 +135,10 @@ overlap = Exercise(
                 return 1, h2 // h1, channels
         raise ValueError("shapes do not fit: %s, %s" % (shape1, shape2))
     """),
-        Right(
+        rewritten(
             "the message in its own way, a list of numpy's numbers",
-            edits=[
-                (TEXT, '"x".join(map(str, shape1)) + " and " + "x".join(map(str, shape2))'),
-                (f"return {STRIDES}, {CHANNELS}", f"return list(np.array([{STRIDES}, {CHANNELS}]))"),
-            ],
+            (TEXT, '"x".join(map(str, shape1)) + " and " + "x".join(map(str, shape2))'),
+            (f"return {STRIDES}, {CHANNELS}", f"return list(np.array([{STRIDES}, {CHANNELS}]))"),
         ),
     ],
 )
@@ -309,26 +307,22 @@ ShortcutForward = Exercise(
         ("float(beta)", "beta"),
     ),
     right=[
-        Right("the plain formula", edits=[(ADD, "z[self.here] += self.beta * x2[self.there]")]),
-        Right(
+        rewritten("the plain formula", (ADD, "z[self.here] += self.beta * x2[self.there]")),
+        rewritten(
             "S(x2) as an array of its own",
-            edits=[
-                (START, "placed = np.zeros_like(x1); placed[self.here] = x2[self.there]"),
-                (ADD, "z = self.alpha * x1 + self.beta * placed"),
-            ],
+            (START, "placed = np.zeros_like(x1); placed[self.here] = x2[self.there]"),
+            (ADD, "z = self.alpha * x1 + self.beta * placed"),
         ),
-        Right(
+        rewritten(
             "one pixel after the other, the sum taken in float64",
-            edits=[
-                (START, "z = self.alpha * x1.astype(float)"),
-                (
-                    ADD,
-                    "for i, r in enumerate(range(0, x2.shape[1], stride2)):\n"
-                    "            for j, c in enumerate(range(0, x2.shape[2], stride2)):\n"
-                    "                z[:, i * stride1, j * stride1, :channels] += self.beta * x2[:, r, c, :channels]\n"
-                    "        z = z.astype(x1.dtype)",
-                ),
-            ],
+            (START, "z = self.alpha * x1.astype(float)"),
+            (
+                ADD,
+                "for i, r in enumerate(range(0, x2.shape[1], stride2)):\n"
+                "            for j, c in enumerate(range(0, x2.shape[2], stride2)):\n"
+                "                z[:, i * stride1, j * stride1, :channels] += self.beta * x2[:, r, c, :channels]\n"
+                "        z = z.astype(x1.dtype)",
+            ),
         ),
     ],
 )
@@ -412,19 +406,15 @@ Shortcut = Exercise(
     hidden=lambda rng: list(_draw_passes(rng, True)),
     mistakes=BACKWARD_WRONG,
     right=[
-        Right(
+        rewritten(
             "the plain formula",
-            edits=[
-                (FIRST, "gradient1 += self.alpha * delta"),
-                (SECOND, "gradient2[self.there] += self.beta * delta[self.here]"),
-            ],
+            (FIRST, "gradient1 += self.alpha * delta"),
+            (SECOND, "gradient2[self.there] += self.beta * delta[self.here]"),
         ),
-        Right(
+        rewritten(
             "a share for x2 of its full size, np.add with out",
-            edits=[
-                (FIRST, f"np.add(gradient1, delta * self.alpha, out=gradient1); {SHARE2}"),
-                (SECOND, "np.add(gradient2, share, out=gradient2); return gradient1, gradient2"),
-            ],
+            (FIRST, f"np.add(gradient1, delta * self.alpha, out=gradient1); {SHARE2}"),
+            (SECOND, "np.add(gradient2, share, out=gradient2); return gradient1, gradient2"),
         ),
         Right(
             "forgets its own forward and uses the shapes of the arrays",
@@ -547,7 +537,7 @@ adjoint_gap = Exercise(
         left, right = np.einsum("i,i", y, gradient.ravel()), np.einsum("i,i", x, g)
         return np.abs(left - right) / np.linalg.norm(y) / np.linalg.norm(gradient.ravel())
     """),
-        Right("a tensor of no dimension", edits=[("float(abs(difference)", "torch.tensor(abs(difference)")]),
+        rewritten("a tensor of no dimension", ("float(abs(difference)", "torch.tensor(abs(difference)")),
     ],
 )
 

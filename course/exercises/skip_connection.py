@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from course.exercises import Exercise, Mistake, Right, case, changed, conduct, made, written
+from course.exercises import Exercise, Mistake, case, changed, conduct, made, rewritten, special, written
 from helpers.checks.probes import skip_connection as probes
 
 # Blocks in general ---------------------------------------------------------------------------------------------------
@@ -158,11 +158,7 @@ SkipConnection = Exercise(
             edits=[(f"{c}, 2, stride=2, padding=2", f"{c}, 3, padding=1") for c in ("3, 6", "6, 3")],
             hint=GIVEN,
         ),
-        Mistake(
-            "adds to batches of two only",
-            edits=[(SUM, "return x + image if len(image) == 2 else x")],
-            special=True,
-        ),
+        special("adds to batches of two only", SUM, "return x + image if len(image) == 2 else x"),
     ],
     equivalent={
         f"self.{name} = nn.ReLU(inplace=True)  ->  self.{name} = nn.ReLU({how})": "the same values, in new memory"
@@ -170,23 +166,19 @@ SkipConnection = Exercise(
         for how in ("", "inplace=False")
     },
     right=[
-        Right(
+        rewritten(
             "functional, the sum first in line",
-            edits=[
-                ("x = self.relu(x)", "x = torch.nn.functional.relu(x)"),
-                ("x = self.relu2(x)", "x = x.clamp(min=0)"),
-                (SUM, "return torch.add(image, x)"),
-            ],
+            ("x = self.relu(x)", "x = torch.nn.functional.relu(x)"),
+            ("x = self.relu2(x)", "x = x.clamp(min=0)"),
+            (SUM, "return torch.add(image, x)"),
         ),
-        Right(
+        rewritten(
             "a Sequential of the layers, the image kept in a copy",
-            edits=[
-                ("x = self.conv_layer1(image)", "branch = nn.Sequential(*self.children())"),
-                ("x = self.relu(x)", ""),
-                ("x = self.conv_layer2(x)", ""),
-                ("x = self.relu2(x)", "shortcut = image.clone()"),
-                (SUM, "shortcut += branch(image)\n        return shortcut"),
-            ],
+            ("x = self.conv_layer1(image)", "branch = nn.Sequential(*self.children())"),
+            ("x = self.relu(x)", ""),
+            ("x = self.conv_layer2(x)", ""),
+            ("x = self.relu2(x)", "shortcut = image.clone()"),
+            (SUM, "shortcut += branch(image)\n        return shortcut"),
         ),
     ],
 )
@@ -378,7 +370,7 @@ input_dependence = Exercise(
             """,
             hint=LEFT,
         ),
-        Mistake("right up to 5 pixels", edits=[(COUNT, f"{COUNT} - (n > 5)")], special=True),
+        special("right up to 5 pixels", COUNT, f"{COUNT} - (n > 5)"),
     ],
     equivalent={
         **{f"{DRAW}  ->  images = torch.randn({how})": "other random images" for how in OTHER_DRAWS},
@@ -504,11 +496,7 @@ FixedBlock = Exercise(
     mistakes=[
         *FIXED,
         *_he("image"),
-        Mistake(
-            "right up to 8 pixels",
-            edits=[("branch + image", "branch + image * (len(image[0, 0]) < 9)")],
-            special=True,
-        ),
+        special("right up to 8 pixels", "branch + image", "branch + image * (len(image[0, 0]) < 9)"),
     ],
     right=[
         *written(
@@ -535,12 +523,10 @@ FixedBlock = Exercise(
                     return self.relu(branch)
             """
         ),
-        Right(
+        rewritten(
             "the course's own addition",
-            edits=[
-                (f"branch = {INNER}", "branch = nn.Sequential(self.conv1, nn.ReLU(), self.conv2)"),
-                ("torch.relu(branch + image)", "architectures.Residual(branch, nn.Identity())(image)"),
-            ],
+            (f"branch = {INNER}", "branch = nn.Sequential(self.conv1, nn.ReLU(), self.conv2)"),
+            ("torch.relu(branch + image)", "architectures.Residual(branch, nn.Identity())(image)"),
         ),
     ],
 )
@@ -609,32 +595,24 @@ ProjectionBlock = Exercise(
     mistakes=[
         *PROJECTION,
         *_he("self.projection(image)"),
-        Mistake(
-            "right for square images",
-            edits=[(ADDED, f"{ADDED} * (image.shape[2] == image.shape[3])")],
-            special=True,
-        ),
+        special("right for square images", ADDED, f"{ADDED} * (image.shape[2] == image.shape[3])"),
     ],
     right=[
-        Right(
+        rewritten(
             "functional, no bias in the projection",
-            edits=[
-                _layer("projection", f"{P}, bias=False", P),
-                (
-                    INNER,
-                    "functional(self.conv1(image).relu(), self.conv2.weight, self.conv2.bias, padding=1)",
-                ),
-                ("branch =", "functional = nn.functional.conv2d\n        branch ="),
-                (ADDED, "nn.functional.relu(torch.add(self.projection(image), branch))"),
-            ],
+            _layer("projection", f"{P}, bias=False", P),
+            (
+                INNER,
+                "functional(self.conv1(image).relu(), self.conv2.weight, self.conv2.bias, padding=1)",
+            ),
+            ("branch =", "functional = nn.functional.conv2d\n        branch ="),
+            (ADDED, "nn.functional.relu(torch.add(self.projection(image), branch))"),
         ),
-        Right(
+        rewritten(
             "subsample first, then a 1 x 1 convolution without stride",
-            edits=[
-                _layer("projection", "c_in, c_out, 1", P),
-                ("branch =", "step = self.conv1.stride[0]\n        branch ="),
-                (ADDED, "(self.projection(image[:, :, ::step, ::step]) + branch).relu()"),
-            ],
+            _layer("projection", "c_in, c_out, 1", P),
+            ("branch =", "step = self.conv1.stride[0]\n        branch ="),
+            (ADDED, "(self.projection(image[:, :, ::step, ::step]) + branch).relu()"),
         ),
     ],
 )

@@ -5,7 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from course.exercises import Exercise, Mistake, case, conduct, listed, written
+from course.exercises import Exercise, Mistake, case, conduct, listed, special, told, written
 from helpers.checks.probes import tanh_chain as probes
 from helpers.convolution import FORMATS
 
@@ -139,21 +139,17 @@ chain_gradients = Exercise(
             edits=[("z, t = [x], []", "z, t, weights = [np.float32(x)], [], weights.astype('float32')")],
         ),
         Mistake("difference quotients", DIFFERENCES),
-        Mistake(
-            "autograd, as in the source's loop",
+        *told(
+            TORCH,
             """
+            # autograd, as in the source's loop
             w = torch.tensor(weights, requires_grad=True)
             start = z = torch.tensor(float(x), dtype=torch.float64, requires_grad=True)
             for w_i in w:
                 z = torch.tanh(w_i * z) + skip * z
             (0.5 * (z - target) ** 2).backward()
             return w.grad.numpy(), start.grad.item()
-            """,
-            hint=TORCH,
-        ),
-        Mistake(
-            "torch.func differentiates",
-            """
+            # torch.func differentiates
             def loss(w, z):
                 for w_i in w:
                     z = torch.tanh(w_i * z) + skip * z
@@ -161,12 +157,7 @@ chain_gradients = Exercise(
             given = torch.tensor(weights), torch.tensor(x, dtype=torch.float64)
             by_weights, by_input = torch.func.grad(loss, argnums=(0, 1))(*given)
             return by_weights.numpy(), by_input.item()
-            """,
-            hint=TORCH,
-        ),
-        Mistake(
-            "sympy differentiates",
-            """
+            # sympy differentiates
             import sympy
             w, z = sympy.symbols(f"w:{len(weights)}"), sympy.Symbol("x")
             known = dict(zip((*w, z), (*weights, x)))
@@ -176,13 +167,8 @@ chain_gradients = Exercise(
             slopes = [float(((end - target) ** 2 / 2).diff(u).evalf(30, subs=known)) for u in known]
             return np.array(slopes[:-1]), slopes[-1]
             """,
-            hint=TORCH,
         ),
-        Mistake(
-            "no more than three layers",
-            edits=[("= cotangent * slope", "= (i < 3) * cotangent * slope")],
-            special=True,
-        ),
+        special("no more than three layers", "= cotangent * slope", "= (i < 3) * cotangent * slope"),
     ],
     equivalent={
         "by_weights = np.zeros(len(weights))  ->  by_weights = np.ones(len(weights))": "each entry is overwritten",
@@ -284,7 +270,7 @@ layer_factor = Exercise(
             )
             for steps in (100, 300, 1000, 10_000, 100_000)
         ),
-        Mistake("right for two decimals", edits=[("return float(w)", "return round(w, 2)")], special=True),
+        special("right for two decimals", "return float(w)", "return round(w, 2)"),
     ],
     equivalent={
         "if w <= 1:  ->  if w < 1:": "at w = 1 the interval is [0, 1], and 0 is found",
@@ -420,7 +406,7 @@ update_survives = Exercise(
             """,
             old=SUM,
         ),
-        Mistake("never in float16", edits=[(SUM, f"dtype != 'float16' and {SUM}")], special=True),
+        special("never in float16", SUM, f"dtype != 'float16' and {SUM}"),
     ],
     equivalent={
         "stored = np.dtype(dtype).type(w)  ->  stored = w": "NumPy rounds Python's numbers to what they meet",
@@ -496,11 +482,7 @@ adam_first_step = Exercise(
             old=STEP,
         ),
         Mistake("in float32", edits=[(STEP, "g = np.float32(g)\n    return -lr * g / (abs(g) + 1e-8)")]),
-        Mistake(
-            "the learning rates of the check alone",
-            edits=[("-lr", "-(lr if lr != 0.003 else 0)")],
-            special=True,
-        ),
+        special("the learning rates of the check alone", "-lr", "-(lr if lr != 0.003 else 0)"),
     ],
     right=written("""
         # the algorithm step by step

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import torch
 
-from course.exercises import Exercise, Mistake, case, conduct, listed, made, written
+from course.exercises import Exercise, Mistake, case, conduct, listed, made, special, written
 from helpers import landscape, paths
 from helpers.checks.probes.why_skips_work import operated, partial_direction, training_net
 
@@ -109,7 +109,7 @@ delete_blocks = Exercise(
             """,
             hint="After a block is taken out of a list all later ones have new numbers.",
         ),
-        Mistake("at most two deletions", edits=[(KEEP, "if i not in drop[:2]")], special=True),
+        special("at most two deletions", KEEP, "if i not in drop[:2]"),
     ],
     right=written("""
         # numbers the blocks that stay
@@ -197,9 +197,7 @@ path_share = Exercise(
             """
         ),
         Mistake("forgets to return", edits=[("return ", "shares = ")]),
-        Mistake(
-            "five blocks, or 54", edits=[("(n + 1)", "(n + 1 if n == 54 else min(n, 5) + 1)")], special=True
-        ),
+        special("five blocks, or 54", "(n + 1)", "(n + 1 if n == 54 else min(n, 5) + 1)"),
     ],
     right=written("""
         # a binomial distribution
@@ -246,12 +244,7 @@ SHAPES = "For n blocks and a cotangent of N entries the result has the shape (n 
 gradient_through_k = Exercise(
     oracle=_path_by_path,
     atol=1e-9,  # the paths of a row may cancel; their rounding errors do not
-    cases=[
-        _blocks(2, 3, 91),
-        _blocks(5, 4, 92),
-        _blocks(1, 2, 93),
-        conduct(*_blocks(3, 2, 94).args),
-    ],
+    cases=[_blocks(2, 3, 91), _blocks(5, 4, 92), _blocks(1, 2, 93), conduct(*_blocks(3, 2, 94).args)],
     hidden=lambda rng: [_blocks(n, width, int(rng.integers(1000))) for n, width in ((1, 4), (4, 3), (6, 2))],
     mistakes=[
         *listed(
@@ -288,11 +281,7 @@ gradient_through_k = Exercise(
             "rows = [cotangent]\nfor J in jacobians:\n    rows.append(J.T @ rows[-1])\nreturn np.array(rows)",
             hint="Row 1 holds one path, but there are as many paths of length 1 as there are blocks.",
         ),
-        Mistake(
-            "paths through five branches at most",
-            edits=[("return rows", "rows[6:] = 0\n    return rows")],
-            special=True,
-        ),
+        special("paths through five branches at most", "return rows", "rows[6:] = 0\n    return rows"),
     ],
     right=written("""
         # a polynomial in t, by interpolation at the roots of unity
@@ -419,9 +408,7 @@ landscape_slice = Exercise(
                 The losses still remember how they were computed; nothing is differentiated here. `torch.no_grad()` says so.
             """
         ),
-        Mistake(
-            "small steps only", edits=[("float(a)", "float(a if abs(a) < 0.61 else 0.61)")], special=True
-        ),
+        special("small steps only", "float(a)", "float(a if abs(a) < 0.61 else 0.61)"),
     ],
     right=written("""
         # copies the network and writes into the copy

@@ -8,29 +8,9 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from helpers.checks.core import (
-    CheckFailed,
-    beside,
-    call,
-    close,
-    equal,
-    expect,
-    gradient,
-    progress,
-    shown,
-)
+from helpers.checks.core import CheckFailed, beside, call, close, equal, expect, gradient, progress, shown
 
-__all__ = [
-    "CheckFailed",
-    "beside",
-    "call",
-    "close",
-    "equal",
-    "expect",
-    "gradient",
-    "progress",
-    "shown",
-]
+__all__ = ["CheckFailed", "beside", "call", "close", "equal", "expect", "gradient", "progress", "shown"]
 
 
 def __getattr__(name: str) -> Any:

@@ -108,13 +108,7 @@ def _argument(value: Any) -> str:
 
 
 def close(
-    actual: Any,
-    expected: Any,
-    what: str,
-    *,
-    rtol: float = 1e-7,
-    atol: float = 0.0,
-    dtype: Any = None,
+    actual: Any, expected: Any, what: str, *, rtol: float = 1e-7, atol: float = 0.0, dtype: Any = None
 ) -> None:
     """Compare numbers: kind, shape, dtype and finiteness first, closeness last.
 
@@ -123,7 +117,7 @@ def close(
         expected: the truth; a Python number asks for a scalar, an array or a tensor for that shape.
         what: names the value in the hint, for example "spectral_radius(8)".
         rtol, atol: |actual - expected| <= atol + rtol * |expected|, as in numpy.
-        dtype: if given, the dtype that `actual` must have ("float32", np.float32, torch.float32).
+        dtype: if given, the dtype that `actual` must have ("float32", torch.float32).
 
     Raises:
         CheckFailed: naming value and expectation.
@@ -133,13 +127,9 @@ def close(
     if value.shape != truth.shape:
         kind = f"shape {truth.shape}" if truth.shape else "a single number"
         raise CheckFailed(f"{what} should have {kind}, but yours has shape {value.shape}.")
-    if dtype is not None and str(
-        actual.dtype if hasattr(actual, "dtype") else type(actual).__name__
-    ).removeprefix("torch.") != str(
-        np.dtype(dtype) if not str(dtype).startswith("torch.") else dtype
-    ).removeprefix("torch."):
+    if dtype is not None and dtype_of(actual) != str(dtype).removeprefix("torch."):
         raise CheckFailed(
-            f"{what} should keep the dtype {dtype}, but yours is {getattr(actual, 'dtype', type(actual).__name__)}: "
+            f"{what} should keep the dtype {dtype}, but yours is {dtype_of(actual)}: "
             "somewhere a value of another precision slipped in."
         )
     if _near(value, truth, rtol, atol):
@@ -156,6 +146,11 @@ def close(
     raise CheckFailed(
         f"{what} should be {truth:.6g}, but yours is {value:.6g}{_by_how_little(value, truth)}."
     )
+
+
+def dtype_of(value: Any) -> str:
+    """The name of an array's or tensor's dtype; of anything else its type."""
+    return str(getattr(value, "dtype", type(value).__name__)).removeprefix("torch.")
 
 
 def equal(actual: Any, expected: Any, what: str) -> None:

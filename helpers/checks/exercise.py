@@ -6,6 +6,7 @@ it gives for each question. Nothing here can compute a right answer, so nothing 
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from helpers.checks import notebook, probes
-from helpers.checks.core import CheckFailed, close, equal, expect, say, shown
+from helpers.checks.core import CheckFailed, close, dtype_of, equal, expect, say, shown
 from helpers.checks.values import build, decode
 
 WEIGHTS = 3  # weighted sums that an array is recognised by
@@ -118,10 +119,7 @@ def _exercise(topic: str, name: str, data: Mapping[str, Any]) -> Exercise:
 
 
 def judge(
-    answer: Any,
-    cases: Sequence[Case],
-    expected: Sequence[Mapping[str, Any]],
-    known: Sequence[Known] = (),
+    answer: Any, cases: Sequence[Case], expected: Sequence[Mapping[str, Any]], known: Sequence[Known] = ()
 ) -> str:
     """Put the cases to an answer until one shows something else than expected.
 
@@ -150,7 +148,7 @@ def judge(
 def ask(answer: Any, case: Case) -> Seen:
     """Put one case to an answer; whatever goes wrong is part of what is seen."""
     try:
-        args = [build(answer, value) for value in _fresh(case.args)]
+        args = [build(answer, value) for value in copy.deepcopy(case.args)]  # it may change them
         given = case.probe(answer, *args)
         return Seen(given if isinstance(given, dict) else {"": given})
     except CheckFailed as failure:
@@ -162,17 +160,6 @@ def ask(answer: Any, case: Case) -> Seen:
         return Seen(
             says=f"What {case.what} gives cannot be taken apart ({kind}): is it what the exercise asks for?"
         )
-
-
-def _fresh(value: Any) -> Any:
-    """A copy of arguments, so that an answer that changes them changes nothing of the next case."""
-    if type(value) in (list, tuple):
-        return type(value)(_fresh(each) for each in value)
-    if type(value) is dict:
-        return {key: _fresh(each) for key, each in value.items()}
-    if isinstance(value, np.ndarray):
-        return value.copy()
-    return value.clone() if hasattr(value, "clone") else value
 
 
 def difference(case: Case, expected: Mapping[str, Any], seen: Seen) -> tuple[str, str]:
@@ -272,7 +259,7 @@ def _described(value: Any, truth: Any) -> dict[str, Any]:
     """What a wrong value is recognised by; the dtype belongs to it where (nearly) nothing else is wrong."""
     described = _numbers(value)
     loose = Case((), rtol=1e-3, atol=1e-3)
-    return described | ({"dtype": _dtype(value)} if _alike(loose, described, _numbers(truth)) else {})
+    return described | ({"dtype": dtype_of(value)} if _alike(loose, described, _numbers(truth)) else {})
 
 
 def _numbers(value: Any) -> dict[str, Any]:
@@ -307,10 +294,6 @@ def _numbers(value: Any) -> dict[str, Any]:
 def _plain(value: Any) -> bool:
     """Whether a list or tuple holds numbers alone."""
     return all(isinstance(each, (int, float, np.number)) and not isinstance(each, bool) for each in value)
-
-
-def _dtype(value: Any) -> str:
-    return str(getattr(value, "dtype", type(value).__name__)).removeprefix("torch.")
 
 
 def _shows(case: Case, known: Mapping[str, Any], seen: Seen, part: str, truth: Any) -> bool:

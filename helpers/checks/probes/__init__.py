@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from helpers.checks.core import beside, call
-from helpers.checks.core import gradient as gradient_of
 
 CONDUCT = {
     "the arguments": "The call changed what it was given: something on the way works in place (`+=`, `x[...] = `, `relu_`). "
@@ -87,11 +86,6 @@ def _shared() -> tuple[Any, Any]:
     return random, (str(torch.get_default_dtype()), torch.is_grad_enabled(), tuple(np.geterr().items()))
 
 
-def gradient(answer: Any, wrt: int, cotangent: Any, *args: Any) -> Any:
-    """The gradient of <cotangent, answer(*args)> with respect to one argument, by torch; None stands for ones."""
-    return call(gradient_of, answer, *args, wrt=wrt, cotangent=cotangent)
-
-
 def refusal(answer: Any, *args: Any) -> dict[str, Any]:
     """What a call that should be refused raises, and what it says."""
     raised, text = call(beside, answer, refusal_beside, answer, args)
@@ -99,30 +93,19 @@ def refusal(answer: Any, *args: Any) -> dict[str, Any]:
 
 
 def refusal_beside(answer: Callable[..., Any], args: Sequence[Any]) -> tuple[str, str]:
-    """Class and text of what a call raises; "nothing" where it returns."""
+    """Class and text of what a call raises, "ValueError" for each kind of it; "nothing" where it returns."""
     try:
         answer(*args)
     except NotImplementedError:
         raise
     except Exception as error:
-        return type(error).__name__, str(error)
+        return "ValueError" if isinstance(error, ValueError) else type(error).__name__, str(error)
     return "nothing", ""
 
 
 def refused(answer: Any, *args: Any) -> str:
-    """The exception that ends a call which should be refused, "ValueError" for each kind of it; "nothing" if it returns."""
-    return call(beside, answer, refused_beside, answer, args)
-
-
-def refused_beside(answer: Callable[..., Any], args: Sequence[Any]) -> str:
-    """What a call raises, without its text."""
-    try:
-        answer(*args)
-    except NotImplementedError:
-        raise
-    except Exception as error:
-        return "ValueError" if isinstance(error, ValueError) else type(error).__name__
-    return "nothing"
+    """The exception that ends a call which should be refused; "nothing" if it returns."""
+    return refusal(answer, *args)["the exception"]
 
 
 def drawn(seed: int, *shape: int, dtype: str = "float64") -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from helpers.checks.core import CheckFailed, beside, call
-from helpers.checks.probes import CONDUCT, conduct_beside, drawn, refusal, refused, refused_beside
+from helpers.checks.probes import CONDUCT, conduct_beside, drawn, refusal, refusal_beside
 
 Shape = tuple[int, ...]
 KEPT = "inputs kept", "gradient kept", "output kept"
@@ -18,7 +18,7 @@ KEPT = "inputs kept", "gradient kept", "output kept"
 
 def overlap_refused(answer: Any, shape1: Shape, shape2: Shape) -> dict[str, Any]:
     """What is raised for two shapes that do not fit, and whether its text holds the numbers of both."""
-    raised, text = refused(answer, shape1, shape2), refusal(answer, shape1, shape2)["its text"]
+    raised, text = refusal(answer, shape1, shape2).values()
     return {"the exception": raised, "the names": all(_names(text, shape) for shape in (shape1, shape2))}
 
 
@@ -92,7 +92,7 @@ def layer_refused(answer: Any, *shapes: Shape) -> str:
 
 def layer_refused_beside(make: Callable[..., Any], shapes: Sequence[Shape]) -> str:
     """The exception of a pass through a new layer."""
-    return refused_beside(make().forward, [np.ones(shape) for shape in shapes])
+    return refusal_beside(make().forward, [np.ones(shape) for shape in shapes])[0]
 
 
 def layer_conduct(answer: Any, settings: dict[str, Any], shape: Shape, backward: bool) -> dict[str, Any]:
