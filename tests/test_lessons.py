@@ -63,6 +63,7 @@ def test_the_stub_is_told_where_to_begin(lesson):
         assert "There is no answer here yet" in judge(lesson, exercise, stubs[exercise])
 
 
+@pytest.mark.kernel
 @ALL
 def test_panels_run_without_a_browser(lesson):
     """In a lesson of which nothing runs but setup, answers, panels and what those need: the rest is run where it is built."""
