@@ -49,6 +49,15 @@ def told(outcome: Outcome) -> dict[str, str]:
 
 
 def ran(notebook: NotebookNode, key: NotebookNode, *more) -> Ran:
-    """Execute; the arguments are those of `job_of`."""
-    outcome = run(job_of(notebook, key, *more))
+    """Execute all cells; the arguments are those of `job_of`."""
+    return _ran(job_of(notebook, key, *more))
+
+
+def graded(notebook: NotebookNode, key: NotebookNode, *more) -> Ran:
+    """Execute as `course grade` does: what the grade depends on, and everything before a point is lost."""
+    return _ran(sliced(job_of(notebook, key, *more)))
+
+
+def _ran(job: Job) -> Ran:
+    outcome = run(job)
     return Ran(outcome, nbformat.reads(outcome.notebook.decode(), as_version=4), told(outcome))

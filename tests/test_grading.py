@@ -25,7 +25,7 @@ from tests import golden
 from tests.bank import bank, exercises
 from tests.damage.paper import paper_of
 from tests.damage.recipes import damages
-from tests.jobs import ran
+from tests.jobs import graded as graded_alone
 from tests.sample_class import LESSONS, RECIPES, SCORES, filled, messy_zip, roster, solutions, submission
 
 COURSE = load_course()
@@ -55,7 +55,7 @@ def by_stock(notebook, key, seconds=60):
 def ours(notebook, lesson):
     content, files = key_and_files(COURSE.solution(lesson).parent, COURSE.release(lesson).parent)
     key = nbformat.reads(content.decode(), as_version=4)
-    return by_cell(ran(notebook, key, Limits(), files).notebook), key
+    return by_cell(graded_alone(notebook, key, Limits(), files).notebook), key
 
 
 def full_marks(key):
@@ -88,7 +88,7 @@ def honest(lesson):
 def test_honest_work_scores_full_marks_as_under_stock_nbgrader(lesson, monkeypatch):
     monkeypatch.setitem(os.environ, "OMP_NUM_THREADS", "1")
     notebook, key = honest(lesson)
-    scored = by_cell(ran(notebook, key).notebook)
+    scored = by_cell(graded_alone(notebook, key).notebook)
     assert len(scored) == 3 * len(exercises(lesson))
     assert scored == full_marks(key)
     assert scored == by_stock(notebook, key)

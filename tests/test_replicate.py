@@ -368,6 +368,7 @@ def test_an_assert_without_a_name_is_found():
     assert len(list(_nameless_claims(NotebookNode(cells=cells)))) == 1
 
 
+@pytest.mark.kernel
 @ALL
 def test_a_fresh_set_on_another_processor(lesson):
     """Set 20 is none of those that the lessons were written with; processors alternate."""

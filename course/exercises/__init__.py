@@ -14,7 +14,7 @@ import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from types import ModuleType
 from typing import Any
 
@@ -182,8 +182,15 @@ class Exercise:
 
     def hidden_hint(self, answer: Any, seed: int = SEED) -> str:
         """Judge an answer by the hidden cases; gives the hint, empty if it passes."""
-        cases = self.drawn(seed)
-        return judge(answer, cases, self.expected(cases))
+        if seed not in self._asked:
+            cases = self.drawn(seed)
+            self._asked[seed] = cases, self.expected(cases)
+        return judge(answer, *self._asked[seed])
+
+    @cached_property
+    def _asked(self) -> dict[int, tuple[list[Case], list[Mapping[str, Any]]]]:
+        """Seed -> its hidden cases and what belongs there: an oracle takes its time, and many answers are judged by it."""
+        return {}
 
 
 def case(
