@@ -151,7 +151,7 @@ def _connected(address: str) -> Iterator[Client]:
             warnings.simplefilter(
                 "ignore"
             )  # of versions that differ: what matters here is in the fingerprint
-            client = Client(address, timeout=CONNECTING, set_as_default=False)
+            client = Client(address, timeout=CONNECTING)
     except (OSError, ValueError, TypeError, RuntimeError) as error:
         raise CourseError(
             f"no Dask scheduler answers at {address} ({_line(error)}): start one by `dask scheduler`, or grade without --dask"

@@ -71,7 +71,7 @@ def cores(root: Path = Path("/")) -> int:
         A number, at least 1.
     """
     bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(bound, math.ceil(_quota(root))))
+    return max(1, math.ceil(min(bound, _quota(root))))
 
 
 def _quota(root: Path) -> float:
