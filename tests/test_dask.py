@@ -14,15 +14,16 @@ from pathlib import Path
 import pytest
 from distributed import Client
 
+import helpers
 from course import cli
 from course.grading.backends import dask
 from course.grading.backends.dask import Dask
-from course.grading.backends.fingerprint import difference
+from course.grading.backends.fingerprint import difference, fingerprint
 from course.grading.grade import grade
 from course.grading.gradebook import scores
 from course.grading.job import jobs
 from course.intake import collect
-from course.model import Course, CourseError
+from course.model import Course, CourseError, Limits
 from course.store import RECEIPT, Store
 from tests.cluster import Cluster, cluster
 from tests.kills import ENDLESS, GREET
@@ -44,6 +45,14 @@ def class_of(root: Path, answers: dict[str, dict[str, str] | None]) -> Course:
     hand_in(made, root / "handed", answers)
     collect([root / "handed"], made.root / "notebooks", made.classroom)
     return made
+
+
+def changed(folder: Path, package: str, file: str) -> Path:
+    """A folder with a copy of a package, one of whose files got one more line."""
+    shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    with (folder / package / file).open("a") as opened:
+        opened.write("# a change\n")
+    return folder
 
 
 def rows(course: Course) -> dict[str, object]:
@@ -96,10 +105,7 @@ def test_a_worker_is_killed_in_mid_run_and_the_scores_are_those_of_this_machine(
 @apart
 def test_a_stranger_gets_no_work(ground, tmp_path, monkeypatch, capsys):
     course = class_of(tmp_path, {"ada": None, "bo": {}})
-    copy = tmp_path / "changed"
-    shutil.copytree(ROOT / "helpers", copy / "helpers", ignore=shutil.ignore_patterns("__pycache__"))
-    with (copy / "helpers/checks/core.py").open("a") as file:
-        file.write("# a change\n")
+    copy = changed(tmp_path / "changed", "course", "model.py")
     strange = ground.work("strange", PYTHONPATH=str(copy))
 
     monkeypatch.setattr(cli, "load_course", lambda: course)
@@ -109,7 +115,7 @@ def test_a_stranger_gets_no_work(ground, tmp_path, monkeypatch, capsys):
     said = capsys.readouterr()
     assert end.value.code == 1 and said.err.count("\n") == 1 and scores(course) == []
     for text in (said.out, said.err):
-        assert f"worker {strange} is refused: helpers is " in text
+        assert f"worker {strange} is refused: course is " in text
 
     ground.work("known")
     refused = []
@@ -189,3 +195,12 @@ def test_what_differs_is_named():
     assert difference(here, {"Python": "3.11.4", "helpers": "cd"}) == (
         "numpy is 2.4.6 here and missing there, and 1 other thing differs (helpers)"
     )
+
+
+def test_helpers_that_differ_by_a_line_are_other_helpers(tmp_path, monkeypatch):
+    here = fingerprint.__wrapped__("unsafe", Limits())
+    copy = changed(tmp_path, "helpers", "checks/core.py")
+    monkeypatch.setattr(helpers, "__path__", [str(copy / "helpers")])
+    there = fingerprint.__wrapped__("unsafe", Limits())
+    assert {name for name in here if here[name] != there[name]} == {"helpers"}
+    assert here["sandbox"] and "missing" not in here.values()

@@ -325,4 +325,5 @@ class _Crew:
 
 def _line(error: BaseException | None) -> str:
     """An error in one line."""
-    return f"{type(error).__name__}: {error}".strip().splitlines()[0]
+    kind = "" if isinstance(error, CourseError) else f"{type(error).__name__}: "
+    return f"{kind}{error}".strip().splitlines()[0]
