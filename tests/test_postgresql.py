@@ -17,7 +17,7 @@ from course.grading.gradebook import recorded, scores
 from course.intake import collect
 from course.model import Course
 from course.store import Store
-from tests.postgres import HOST, PASSWORD, QUOTED, USER, Server, server
+from tests.postgres import HOST, PASSWORD, QUOTED, USER, Server, binaries, server
 from tests.test_store import Canned, command, graded, points
 from tests.toy_course import FULL, hand_in, toy_course
 
@@ -213,3 +213,14 @@ def test_what_a_server_refuses_is_one_sentence(course, postgres, monkeypatch, ca
     code, said = command(plain, monkeypatch, capsys, "report", "--db", course.database)
     assert code == 1 and "pip install -e 'course[postgresql]'" in said and said.count("\n") == 1
     assert len(list(course.classroom.glob("submitted/*/*/*.ipynb"))) == len(CLASS)
+
+
+def test_without_a_server_it_is_skipped_but_never_in_ci(monkeypatch):
+    monkeypatch.setattr(Path, "glob", lambda *_: iter(()))
+    monkeypatch.setattr(binaries.__globals__["shutil"], "which", lambda _: None)
+    monkeypatch.setenv("CI", "1")
+    with pytest.raises(pytest.fail.Exception, match="apt install"):
+        binaries()
+    monkeypatch.delenv("CI")
+    with pytest.raises(pytest.skip.Exception, match="apt install"):
+        binaries()
