@@ -58,7 +58,7 @@ build: .venv/instructor
 
 .venv/instructor: .venv/learner course/pyproject.toml
 	@echo "== adding the instructor's tools"
-	$(PIP) --editable '.[lab]' --editable course
+	$(PIP) --editable '.[lab]' --editable 'course[dask,postgresql]'
 	@touch $@
 
 table: .venv/instructor

@@ -5,16 +5,19 @@ from __future__ import annotations
 import errno
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from course.config import load_course
+from course.config import database, gradebook_name, load_course
 from course.model import Course, CourseError, Lesson
 from course.store import LOG, Store, write_text
+
+if TYPE_CHECKING:
+    from course.grading.backends import Backend
 
 app = typer.Typer(
     help="Build, collect, grade and report: the instructor's side of the course.",
@@ -42,11 +45,46 @@ def start(
 
 Lessons = Annotated[list[str] | None, typer.Argument(help="names or numbers of lessons; all if left out")]
 Students = Annotated[list[str] | None, typer.Option("--student", help="only this student; may be repeated")]
+Jobs = Annotated[
+    int | None, typer.Option(help="how many submissions are executed at once; one a core if left out")
+]
+Scheduler = Annotated[
+    str,
+    typer.Option(
+        "--dask", metavar="ADDRESS", help="execute on the workers of this Dask scheduler, tcp://HOST:PORT"
+    ),
+]
+Database = Annotated[
+    str,
+    typer.Option(
+        "--db", metavar="URL", help="the gradebook's PostgreSQL database; its password belongs into ~/.pgpass"
+    ),
+]
 
 
 def chosen(course: Course, names: list[str] | None) -> list[Lesson]:
     """The lessons named on the command line, or all that are written."""
     return [course.lesson(name) for name in names] if names else list(course.written)
+
+
+def used(ctx: typer.Context, url: str) -> Course:
+    """The course, with the gradebook that the command line names."""
+    course: Course = ctx.obj
+    return replace(course, database=database(url)) if url else course
+
+
+def chosen_backend(jobs: int | None, address: str) -> Backend:
+    """What executes: this machine, or a cluster."""
+    from course.grading.backends.dask import Dask
+    from course.grading.backends.local import Local
+
+    if not address:
+        return Local(jobs)
+    if jobs is not None:
+        raise CourseError(
+            f"--jobs {jobs} is for this machine, and --dask hands the work to others: `dask worker --nthreads {jobs}` says it to a worker"
+        )
+    return Dask(address, lambda sentence: say(sentence, "yellow"))
 
 
 @app.command("build")
@@ -182,7 +220,7 @@ def grade_command(
     lessons: Lessons = None,
     student: Students = None,
     force: Annotated[bool, typer.Option("--force", help="grade again what has not changed, too")] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="how many submissions are executed at once")] = 2,
+    jobs: Jobs = None,
     unsafe: Annotated[
         bool, typer.Option("--unsafe", help="run learners' code without a sandbox: only for code you trust")
     ] = False,
@@ -192,23 +230,22 @@ def grade_command(
     full: Annotated[
         bool, typer.Option("--full", help="run every cell, also those that no check depends on")
     ] = False,
+    dask: Scheduler = "",
+    db: Database = "",
 ) -> None:
     """Execute the submissions in a sandbox, check them outside of it, and fill the gradebook."""
-    from course.grading.backends.local import Local
     from course.grading.grade import grade
     from course.grading.gradebook import scores
     from course.grading.sandboxes.choose import confinement
     from course.progress import Progress
     from course.reports import report
 
-    known: Course = ctx.obj
+    known, backend = used(ctx, db), chosen_backend(jobs, dask)
     course = replace(known, sandbox="unsafe" if unsafe else known.sandbox, cold=cold, full=full)
     say(f"sandbox: {confinement(course.sandbox)}")
     try:
         with Progress(console) as bar:
-            results = grade(
-                course, chosen(course, lessons), student, force, Local(jobs), bar.told, bar.expected
-            )
+            results = grade(course, chosen(course, lessons), student, force, backend, bar.told, bar.expected)
     except KeyboardInterrupt:
         say(
             "Stopped. What is listed as graded is recorded; the same command goes on with the rest.", "yellow"
@@ -225,18 +262,19 @@ def all_command(
     ctx: typer.Context,
     paths: Annotated[list[Path], typer.Argument(help="zips, folders or notebooks")],
     roster: Annotated[Path | None, typer.Option(help="class list: CSV or Excel")] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="how many submissions are executed at once")] = 2,
+    jobs: Jobs = None,
+    dask: Scheduler = "",
+    db: Database = "",
 ) -> None:
     """Collect, grade and write the feedback in one go: what arrived on Monday morning."""
-    from course.grading.backends.local import Local
     from course.grading.gradebook import scores
     from course.progress import Progress
     from course.reports import report
     from course.way import way
 
-    course: Course = ctx.obj
+    course, backend = used(ctx, db), chosen_backend(jobs, dask)
     with Progress(console) as bar:
-        went = way(course, paths, roster, Local(jobs), bar.told, bar.expected)
+        went = way(course, paths, roster, backend, bar.told, bar.expected)
     console.print(went.triage.on_screen())
     console.print(report.grade_table(scores(course)))
     say(f"{len(went.pages)} pages of feedback in {course.classroom / 'feedback'}")
@@ -245,11 +283,13 @@ def all_command(
 
 
 @app.command("feedback")
-def feedback_command(ctx: typer.Context, lessons: Lessons = None, student: Students = None) -> None:
+def feedback_command(
+    ctx: typer.Context, lessons: Lessons = None, student: Students = None, db: Database = ""
+) -> None:
     """Write one page a graded submission: the work, the scores, the hints."""
     from course.reports import feedback
 
-    course: Course = ctx.obj
+    course = used(ctx, db)
     with Store(course.classroom).writing():
         for path in feedback.feedback(course, chosen(course, lessons), student):
             say(str(path))
@@ -261,16 +301,17 @@ def report_command(
     csv: Annotated[
         Path | None, typer.Option(help="where the CSV goes; grades.csv in the classroom if left out")
     ] = None,
+    db: Database = "",
 ) -> None:
     """Show the grades and write them to a CSV."""
     from course.grading.gradebook import scores
     from course.reports import report
 
-    course: Course = ctx.obj
+    course = used(ctx, db)
     rows = scores(course)
     if not rows:
         raise CourseError(
-            f"there are no grades in {course.classroom}: run `course collect` and `course grade` first"
+            f"there are no grades in {gradebook_name(course)}: run `course collect` and `course grade` first"
         )
     console.print(report.grade_table(rows))
     say(f"written to {report.export(course, csv)}")

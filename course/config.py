@@ -1,4 +1,4 @@
-"""What is read once, at the start: the facts of the course, the environment's three switches, nbgrader's settings."""
+"""What is read once, at the start: the facts of the course, the environment's four switches, nbgrader's settings."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from course.model import Course, CourseError, Lesson, Limits
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from nbgrader.converters.base import BaseConverter
     from traitlets.config import Config
 
-CLASSROOM, LIMITS, SANDBOX = "COURSE_CLASSROOM", "COURSE_LIMITS", "COURSE_SANDBOX"
+CLASSROOM, LIMITS, SANDBOX, DB = "COURSE_CLASSROOM", "COURSE_LIMITS", "COURSE_SANDBOX", "COURSE_DB"
+CONNECTING = 10  # seconds until a database must have answered
 # What an answer holds before it is begun.
 STUB = ("# YOUR CODE HERE", 'raise NotImplementedError("replace this line with your answer")')
 # SQLAlchemy's, about nbgrader's own queries; harmless.
@@ -39,7 +41,8 @@ def load_course(
     Args:
         root: the checkout; by default the one this package is installed from.
         classroom: where grading works; by default $COURSE_CLASSROOM, else `classroom/` in the checkout.
-        environment: COURSE_CLASSROOM, COURSE_LIMITS (JSON of single limits, such as {"cell_cpu": 60}) and COURSE_SANDBOX.
+        environment: COURSE_CLASSROOM, COURSE_LIMITS (JSON of single limits, such as {"cell_cpu": 60}), COURSE_SANDBOX and COURSE_DB (the gradebook's
+            database, where it is not the classroom's own; else `database` of `[tool.course]`).
         sandbox: which one to use; by default $COURSE_SANDBOX, else the best that stands.
 
     Returns:
@@ -73,7 +76,42 @@ def load_course(
         classroom.resolve(),
         _limits(environment.get(LIMITS, "")),
         sandbox or environment.get(SANDBOX, ""),
+        database=database(environment.get(DB) or table.get("database", "")),
     )
+
+
+def database(url: str) -> str:
+    """Check the URL of a gradebook's database; what it holds is never repeated, since it may hold a password.
+
+    Args:
+        url: such as postgresql://grader@db.example.org/course; empty for the classroom's own SQLite.
+
+    Returns:
+        It.
+
+    Raises:
+        CourseError: if it is none of PostgreSQL's.
+    """
+    try:
+        parts = urlsplit(url)
+        fits = parts.scheme in ("postgresql", "postgres") and len(parts.path) > 1 and (parts.port or True)
+    except ValueError:
+        fits = False
+    if url and not fits:
+        raise CourseError(
+            "the gradebook's database (--db, or COURSE_DB) should be written postgresql://USER@HOST:PORT/DATABASE; a character of a "
+            "password that is neither letter nor digit is written as %XX"
+        )
+    return url
+
+
+def gradebook_name(course: Course) -> str:
+    """Name the gradebook in a sentence: its file, or its database without a password."""
+    if not course.database:
+        return str(course.classroom / "gradebook.db")
+    parts = urlsplit(course.database)
+    user, at, host = parts.netloc.rpartition("@")
+    return f"postgresql://{user.partition(':')[0]}{at}{host}{parts.path}"
 
 
 def _limits(text: str) -> Limits:
@@ -99,7 +137,6 @@ def grader_config(course: Course) -> Config:
     Returns:
         A configuration of its own, free to be changed.
     """
-    from sqlalchemy import URL
     from traitlets.config import Config
 
     from course import literal
@@ -120,8 +157,7 @@ def grader_config(course: Course) -> Config:
     c.CourseDirectory.submitted_directory = str(course.classroom / "submitted")
     c.CourseDirectory.autograded_directory = str(course.classroom / "autograded")
     c.CourseDirectory.feedback_directory = str(course.classroom / "feedback")
-    database = str(course.classroom / "gradebook.db")
-    c.CourseDirectory.db_url = URL.create("sqlite", database=database).render_as_string()
+    c.CourseDirectory.db_url = _db_url(course)
     # Siblings of a solution notebook are copied to every student: the text beside it holds the solutions.
     # What stands beside a graded notebook is for the instructor, not for the feedback.
     c.CourseDirectory.ignore = [".ipynb_checkpoints", "*.pyc", "__pycache__", "*.py", "*.tmp", "graded.json"]
@@ -157,6 +193,24 @@ def grader_config(course: Course) -> Config:
     c.HTMLExporter.sanitize_html = True
     c.HTMLExporter.filters = {"markdown2html": "course.reports.feedback.formgrader_prose"}
     return c
+
+
+def _db_url(course: Course) -> str:
+    """Give the gradebook's address as SQLAlchemy takes it.
+
+    A password goes by the environment, where libpq looks for it: nbgrader hands the address on, logs it and writes it to files.
+    """
+    from sqlalchemy import URL, make_url
+
+    if not course.database:
+        return URL.create("sqlite", database=str(course.classroom / "gradebook.db")).render_as_string()
+    url = make_url(course.database).set(drivername="postgresql+psycopg")
+    if password := url.password or url.query.get("password"):
+        os.environ["PGPASSWORD"] = str(password)
+    url = url._replace(password=None).difference_update_query(["password"])
+    if "connect_timeout" not in url.query:
+        url = url.update_query_dict({"connect_timeout": str(CONNECTING)})
+    return url.render_as_string()
 
 
 def run_quietly(converter: BaseConverter, what: str) -> None:

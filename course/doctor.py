@@ -10,9 +10,12 @@ from dataclasses import dataclass
 
 from packaging.requirements import Requirement
 
+from course.config import gradebook_name
 from course.grading.sandboxes.choose import SandboxUnavailable, confinement, hidden_from_lessons
 from course.grading.sandboxes.places import keep_out_of_sight
 from course.model import Course, CourseError
+
+EXTRAS = {"dask": "course grade --dask", "postgresql": "course grade --db"}
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ def examine(course: Course) -> Iterator[Finding]:
         project = tomllib.loads((course.root / path).read_text(encoding="utf-8"))["project"]
         for line in project["dependencies"]:
             yield _package(Requirement(line))
+    for extra, needed in project["optional-dependencies"].items():
+        yield _extra(extra, [Requirement(line) for line in needed])
     for lesson in course.lessons:
         built = course.solution(lesson).is_file() and course.release(lesson).is_file()
         yield Finding(
@@ -54,6 +59,8 @@ def examine(course: Course) -> Iterator[Finding]:
         )
     yield _confinement(course)
     yield _classroom(course)
+    if course.database:
+        yield _gradebook(course)
 
 
 def _package(needed: Requirement) -> Finding:
@@ -69,6 +76,26 @@ def _package(needed: Requirement) -> Finding:
         version or "not installed",
         "make .venv/instructor, or pip install -e . -e course",
     )
+
+
+def _extra(name: str, needed: list[Requirement]) -> Finding:
+    """Whether what only some graders use is there; without it nothing is missing."""
+    found = [_package(requirement) for requirement in needed]
+    words = ", ".join(f"{r.name} {f.found}" for r, f in zip(needed, found, strict=True) if f.ok)
+    installed = all(finding.ok for finding in found)
+    wanted = f"not installed; `{EXTRAS[name]}` needs it: pip install -e 'course[{name}]'"
+    return Finding(f"extra {name}", True, words if installed else wanted)
+
+
+def _gradebook(course: Course) -> Finding:
+    """Whether a gradebook's database can be used."""
+    from course.grading.gradebook import opened
+
+    try:
+        with opened(course):
+            return Finding("gradebook", True, gradebook_name(course))
+    except CourseError as error:
+        return Finding("gradebook", False, gradebook_name(course), str(error))
 
 
 def _confinement(course: Course) -> Finding:

@@ -92,6 +92,7 @@ class Course:
         sandbox: name of the sandbox to use; empty for the best that stands.
         cold: whether every kernel imports for itself, instead of being forked from a warm template.
         full: whether cells run, too, that no grade depends on.
+        database: URL of the PostgreSQL database that is the gradebook, which may hold a password; empty for the classroom's own SQLite.
     """
 
     root: Path
@@ -103,6 +104,7 @@ class Course:
     sandbox: str = ""
     cold: bool = False
     full: bool = False
+    database: str = field(default="", repr=False)
 
     def lesson(self, name: str) -> Lesson:
         """Find a lesson by its name or number.

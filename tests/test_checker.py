@@ -9,9 +9,11 @@ import pickle
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from hypothesis import given, settings
@@ -23,7 +25,7 @@ from nbgrader.utils import determine_grade
 
 from course.grading.bridge import studentside, wire
 from course.grading.checker.proxy import Channel, Proxy, StudentError
-from course.grading.checker.trusted import check
+from course.grading.checker.trusted import TrustedServer, check
 from course.grading.execute import Stopped, run
 from course.model import Confinement, Limits
 from helpers.checks import CheckFailed, beside, call, close, equal, gradient
@@ -674,3 +676,18 @@ print(verdict.passed, verdict.detail, *sorted(set(sys.modules) - before))
 def test_a_check_imports_nothing_that_its_server_could_have():
     run = subprocess.run([sys.executable, "-c", ONE_CHECK], capture_output=True, text=True)
     assert run.stdout.split()[:20] == ["True"], run.stderr
+
+
+def test_a_check_in_mid_computation_ends_with_its_grader():
+    """The grader's end of the socket to the check stays open here: what ends the check is that the server's closes."""
+    server = TrustedServer()
+    task = {"name": "x", "setup": [], "source": "while True: pass", "cpu": 3600, "memory": 1 << 30}
+    with server.open_check() as connection:
+        connection.sendall(json.dumps(task).encode() + b"\n")
+        process = psutil.Process(server._process.pid)
+        while not (checks := process.children()) or checks[0].cpu_times().user < 0.3:
+            assert process.is_running()
+            time.sleep(0.05)
+        server._control.close()
+        _, left = psutil.wait_procs([process, *checks], 60)
+    assert left == []

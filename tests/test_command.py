@@ -19,7 +19,7 @@ from course.model import Confinement, Job, Limits, Outcome, Submission
 from course.progress import Progress
 
 # What takes a tenth of a second and more to import, and what brings such along.
-HEAVY = {"helpers", "IPython", "jupyter_client", "jupytext", "matplotlib", "nbclient", "nbconvert", "nbformat", "nbgrader", "numpy", "openpyxl", "pandas", "rapidfuzz", "scipy", "setuptools", "sklearn", "sqlalchemy", "sympy", "torch", "traitlets", "yaml", "zmq"}  # fmt: skip
+HEAVY = {"dask", "distributed", "helpers", "psycopg", "IPython", "jupyter_client", "jupytext", "matplotlib", "nbclient", "nbconvert", "nbformat", "nbgrader", "numpy", "openpyxl", "pandas", "rapidfuzz", "scipy", "setuptools", "sklearn", "sqlalchemy", "sympy", "torch", "traitlets", "yaml", "zmq"}  # fmt: skip
 
 
 def test_starting_the_command_imports_nothing_heavy():
@@ -91,6 +91,29 @@ def test_jobs_are_asked_for_when_there_is_room_for_them(monkeypatch):
     next(outcomes)
     assert len(asked) <= 5
     assert len(list(outcomes)) == 19 and len(asked) == 20
+
+
+def test_cores_are_those_that_this_process_may_use(tmp_path, monkeypatch):
+    """Four that it is bound to; its control group, or one above it, may allow less time than that."""
+    monkeypatch.setattr(local.os, "sched_getaffinity", lambda _: {0, 1, 2, 3}, raising=False)
+    assert local.cores(tmp_path) == 4
+    groups, fs = tmp_path / "proc/self/cgroup", tmp_path / "sys/fs/cgroup"
+    groups.parent.mkdir(parents=True)
+    (fs / "a/b").mkdir(parents=True)
+    groups.write_text("0::/a/b\n")
+    (fs / "a/b/cpu.max").write_text("max 100000\n")
+    assert local.cores(tmp_path) == 4
+    (fs / "a/cpu.max").write_text("250000 100000\n")
+    assert local.cores(tmp_path) == 3
+    (fs / "a/b/cpu.max").write_text("20000 100000\n")
+    assert local.cores(tmp_path) == 1
+    groups.write_text("4:cpuset:/\n3:cpu,cpuacct:/x\n")  # the first version of control groups
+    (fs / "cpu/x").mkdir(parents=True)
+    for name, text in (("cfs_quota_us", "-1\n"), ("cfs_period_us", "100000\n")):
+        (fs / f"cpu/x/cpu.{name}").write_text(text)
+    assert local.cores(tmp_path) == 4
+    (fs / "cpu/x/cpu.cfs_quota_us").write_text("200000\n")
+    assert local.cores(tmp_path) == 2
 
 
 def test_who_stops_listening_stops_what_runs_and_asks_for_no_more(monkeypatch):

@@ -16,6 +16,7 @@ CONDA_NAMES = {
     "torch": "pytorch-cpu",
     "matplotlib": "matplotlib-base",
     "jupyter-client": "jupyter_client",
+    "dask": "dask-core",
 }
 PROJECT, COURSE = (
     tomllib.loads((ROOT / path).read_text(encoding="utf-8"))["project"]
@@ -36,6 +37,7 @@ def pip_lines():
 
 def requirements():
     lines = [*PROJECT["dependencies"], *PROJECT["optional-dependencies"]["lab"], *COURSE["dependencies"]]
+    lines += [line for extra in COURSE["optional-dependencies"].values() for line in extra]
     return {r.name: r for r in map(Requirement, lines) if r.name != PROJECT["name"]}
 
 

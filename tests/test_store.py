@@ -16,7 +16,6 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from typer.testing import CliRunner
 
 from course import cli, store
 from course.grading.backends.local import Local
@@ -226,17 +225,19 @@ def test_brackets_in_a_path_are_no_markup(course, monkeypatch, capsys):
     assert "nothing in /tmp/[/old]/x[red] of [instructor]" in capsys.readouterr().err.replace("\n", "")
 
 
-def test_fewer_than_one_job_at_once_is_refused():
-    with pytest.raises(CourseError, match="--jobs 0"):
-        Local(0)
-    assert CliRunner().invoke(cli.app, ["grade", "--jobs", "0"]).exit_code == 2
+@pytest.mark.parametrize("verb", [["grade"], ["all", "nothing.zip"]], ids=" ".join)
+def test_fewer_than_one_job_at_once_is_one_sentence(course, monkeypatch, capsys, verb):
+    with pytest.raises(CourseError, match="--jobs -1"):
+        Local(-1)
+    code, said = command(course, monkeypatch, capsys, *verb, "--jobs", "0")
+    assert code == 1 and said.count("\n") == 1 and said.startswith("--jobs 0: at least 1 submission")
 
 
 def test_the_log_says_what_was_done(course):
     Store(course.classroom).log()
     graded(course, faults=["bo"])
     text = (course.classroom / "course.log").read_text()
-    assert "ada, 01_toy: graded" in text and "bo, 01_toy: failed this machine failed" in text
+    assert "ada, 01_toy: graded" in text and "bo, 01_toy: failed the machine failed" in text
 
 
 def test_receipts_hold_what_a_grade_was_made_with(course):

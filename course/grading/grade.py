@@ -18,7 +18,7 @@ from course.grading.job import jobs as jobs_of
 from course.grading.sandboxes.places import keep_out_of_sight
 from course.grading.sandboxes.unsafe import Unsafe
 from course.intake.roster import read_roster
-from course.model import Course, Job, Lesson, Outcome
+from course.model import Course, CourseError, Job, Lesson, Outcome
 from course.store import LOG, Store
 
 
@@ -49,7 +49,7 @@ def grade(
         lessons: which lessons.
         students: which students; all if None.
         force: grade again what has not changed, too.
-        backend: what executes; this machine, two at once, if None.
+        backend: what executes; this machine, as many at once as it has cores, if None.
         told: called with each result as it comes.
         expected: called once, before the first, with the number of submissions.
 
@@ -72,7 +72,8 @@ def grade(
     store = Store(course.classroom)
     with store.writing():
         known = gradebook.recorded(course)  # first: a damaged gradebook must not replace a good backup
-        store.back_up()
+        if not course.database:
+            store.back_up()
         handed_in = {lesson: found for lesson in lessons if (found := store.submissions(lesson, students))}
         jobs = [jobs_of(course, lesson, found) for lesson, found in handed_in.items()]
         for lesson in handed_in:
@@ -101,12 +102,13 @@ def _record(recorder: gradebook.Recorder, outcome: Outcome) -> Graded:
     """Write one outcome to the gradebook; every failure becomes its result."""
     whose = _of(outcome.job)
     if outcome.machine_fault:
-        return Graded(*whose, "failed", f"this machine failed, nothing was recorded: {outcome.machine_fault}")
+        return Graded(*whose, "failed", f"the machine failed, nothing was recorded: {outcome.machine_fault}")
     try:
         recorder.record(outcome)
         return Graded(*whose, "graded", seconds=outcome.seconds)
     except Exception as error:
-        return Graded(*whose, "failed", f"{type(error).__name__}: {error}")
+        told = str(error) if isinstance(error, CourseError) else f"{type(error).__name__}: {error}"
+        return Graded(*whose, "failed", told)
 
 
 def _enter_names(course: Course, store: Store, students: set[str]) -> None:

@@ -37,11 +37,13 @@ from nbgrader.preprocessors import (
     saveautogrades,
 )
 from nbgrader.utils import is_grade, is_locked, is_solution
+from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DatabaseError
+from sqlalchemy.pool import NullPool
 from traitlets import Dict, Unicode
 from traitlets.utils.importstring import import_item
 
-from course.config import grader_config, run_quietly
+from course.config import gradebook_name, grader_config, run_quietly
 from course.editions.build import as_registered, generate
 from course.grading.execute import grade_id, is_check, twice
 from course.grading.job import allowed, checker_version, key_and_files
@@ -50,6 +52,18 @@ from course.grading.sandboxes.choose import confinement
 from course.grading.slice import spared
 from course.model import Course, CourseError, Job, Lesson, Limits, Outcome, Score, Submission
 from course.store import RECEIPT, Store, notebook_text, stamp_text, write_text
+
+# Advisory locks of a PostgreSQL database, for graders that share it from several machines: who holds one, makes the tables or writes.
+TABLES, PEN = 0x5C1D_0001, 0x5C1D_0002
+# What PostgreSQL says, and the way out.
+REMEDIES = {
+    "authentication failed": "the user or the password is wrong: put the right ones into --db, ~/.pgpass or PGPASSWORD",
+    "no password supplied": "it wants a password: put it into ~/.pgpass or PGPASSWORD",
+    "role ": "there is no such user: name another in --db, or make it by `createuser`",
+    "database ": "make it by `createdb`, or name another in --db",
+    "permission denied": "the user must be allowed to make tables there and write to them",
+    "connection ": "is the server running, and are host and port right? Then run the same command again",
+}
 
 
 def receipt(outcome: Outcome) -> str:
@@ -235,7 +249,7 @@ class Recorder:
             write_text(room / f"{submission.lesson}.ipynb", submission.notebook.decode("utf-8"))
             if submission.received:
                 write_text(room / "timestamp.txt", stamp_text(submission.received))
-            with _in_one(self._gradebook):
+            with _answering(self._course), _in_one(self._gradebook):
                 self._converter(submission.lesson).take(outcome)
                 _hold_against(outcome, made / f"{submission.lesson}.ipynb")
             write_text(made / RECEIPT, receipt(outcome))
@@ -252,7 +266,10 @@ class Recorder:
 
 @contextmanager
 def _in_one(gradebook: Gradebook) -> Iterator[None]:
-    """Let nbgrader's steps, each of which opens the gradebook and commits often, use an open one, in one transaction."""
+    """Let nbgrader's steps, each of which opens the gradebook and commits often, use an open one, in one transaction.
+
+    Where graders share a database, the transaction waits for its turn first: what it reads there nobody changes meanwhile.
+    """
     modules = (autograde, overwritecells, overwritekernelspec, saveautogrades, latesubmissions)
     session, commit = gradebook.db, gradebook.db.commit
     with contextlib.ExitStack() as stack:
@@ -260,6 +277,8 @@ def _in_one(gradebook: Gradebook) -> Iterator[None]:
             stack.enter_context(patch.object(module, "Gradebook", _Lent(gradebook)))
         stack.enter_context(patch.object(session, "commit", session.flush))
         try:
+            if gradebook.engine.dialect.name == "postgresql":
+                session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": PEN})
             yield
             commit()
         except BaseException:
@@ -318,9 +337,13 @@ def register(course: Course, lesson: Lesson) -> None:
     """
     if not course.solution(lesson).is_file():
         raise CourseError(f"{course.solution(lesson)} does not exist: run `course build {lesson.name}` first")
-    if _is_registered(course, lesson):
-        return
-    with tempfile.TemporaryDirectory(prefix="course-") as folder, readable(Store(course.classroom).gradebook):
+    with readable(course), _locked(course, PEN):
+        if not _is_registered(course, lesson):
+            _register(course, lesson)
+
+
+def _register(course: Course, lesson: Lesson) -> None:
+    with tempfile.TemporaryDirectory(prefix="course-") as folder:
         copy = Path(folder, "solutions", lesson.name, f"{lesson.name}.ipynb")
         copy.parent.mkdir(parents=True)
         shutil.copy(course.solution(lesson), copy)
@@ -338,7 +361,7 @@ def register(course: Course, lesson: Lesson) -> None:
 
 def _is_registered(course: Course, lesson: Lesson) -> bool:
     """Whether the gradebook's cells are those that nbgrader would record: the same names, points, sources and checksums."""
-    if not Store(course.classroom).gradebook.is_file():
+    if not _is_there(course):
         return False
     with opened(course) as gradebook:
         try:
@@ -365,9 +388,59 @@ def _is_registered(course: Course, lesson: Lesson) -> bool:
     )
 
 
+def _is_there(course: Course) -> bool:
+    """Whether there is a gradebook that can be asked; one in PostgreSQL is made when it is opened."""
+    return bool(course.database) or Store(course.classroom).gradebook.is_file()
+
+
 @contextmanager
-def readable(path: Path) -> Iterator[None]:
-    """Say in one sentence that a gradebook is damaged, whoever stumbles over it."""
+def _locked(course: Course, lock: int) -> Iterator[None]:
+    """Let no other grader do the same meanwhile. A classroom's own gradebook needs no more than the classroom's pen."""
+    if not course.database:
+        yield
+        return
+    engine = create_engine(grader_config(course).CourseDirectory.db_url, poolclass=NullPool)
+    with engine.connect() as connection:  # which ends with the lock, however it ends
+        connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": lock})
+        yield
+
+
+@contextmanager
+def _answering(course: Course) -> Iterator[None]:
+    """Say in one sentence what a database server refuses. It names no password.
+
+    Raises:
+        CourseError: then.
+    """
+    try:
+        yield
+    except DatabaseError as error:
+        if not course.database:
+            raise
+        why = " ".join(str(error.orig or error).split())
+        remedy = next(
+            (way for said, way in REMEDIES.items() if said in why),
+            "mend that, and run the same command again",
+        )
+        raise CourseError(
+            f"{gradebook_name(course)} cannot be used ({why}): {remedy}; nothing is lost"
+        ) from error
+    except ImportError as error:
+        if not course.database:
+            raise
+        raise CourseError(
+            f"--db needs a package that is not installed ({error.name or error}): run `pip install -e 'course[postgresql]'` in the checkout"
+        ) from error
+
+
+@contextmanager
+def readable(course: Course) -> Iterator[None]:
+    """Say in one sentence that a gradebook is damaged or does not answer, whoever stumbles over it."""
+    if course.database:
+        with _answering(course):
+            yield
+        return
+    path = Store(course.classroom).gradebook
     if path.is_file() and path.stat().st_size:
         try:
             with closing(sqlite3.connect(path)) as database:
@@ -393,11 +466,11 @@ def _damaged(path: Path, why: str) -> CourseError:
 def opened(course: Course) -> Iterator[Gradebook]:
     """Open the gradebook; an empty one is made where there is none."""
     settings = grader_config(course).CourseDirectory
-    with (
-        readable(Store(course.classroom).gradebook),
-        Gradebook(settings.db_url, settings.course_id) as gradebook,
-    ):
-        yield gradebook
+    with readable(course):
+        with _locked(course, TABLES):
+            gradebook = Gradebook(settings.db_url, settings.course_id)
+        with gradebook:
+            yield gradebook
 
 
 def enter_names(course: Course, people: Sequence[Any], students: set[str]) -> None:
@@ -424,7 +497,7 @@ def recorded(course: Course) -> set[tuple[str, str]]:
     Returns:
         Pairs (student, lesson) all of whose automatic scores are there.
     """
-    if not Store(course.classroom).gradebook.is_file():
+    if not _is_there(course):
         return set()
     with opened(course) as gradebook:
         pairs = gradebook.db.query(SubmittedAssignment.student_id, Assignment.name).join(
@@ -449,7 +522,7 @@ def scores(course: Course) -> list[Score]:
     Returns:
         One row a submission; `waiting` where a person still has answers to read.
     """
-    if not Store(course.classroom).gradebook.is_file():
+    if not _is_there(course):
         return []
     with opened(course) as gradebook:
         return [

@@ -34,6 +34,7 @@ from pygments.lexers import PythonLexer
 from traitlets import Dict
 
 from course.config import grader_config, run_quietly
+from course.grading.gradebook import opened
 from course.model import Course, CourseError, Lesson
 
 OUTPUT_CHARACTERS = 10_000
@@ -308,6 +309,8 @@ def feedback(course: Course, lessons: list[Lesson], students: list[str] | None =
         raise CourseError(
             f"nothing{whose} in {course.classroom / 'autograded'} to write feedback for: run `course grade` first"
         )
+    with opened(course):
+        pass  # one that does not answer is one sentence, not one a page
     troubles = []
     for lesson, student in graded:
         config = grader_config(course)
