@@ -11,11 +11,13 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from nbgrader.server_extensions.formgrader import handlers
 from rich.console import Console
 
+from course import markup
 from course.config import grader_config, load_course
 from course.csvfile import read_csv
+from course.markup import hide_paths, prose
 from course.model import CourseError, Score
 from course.reports import feedback
-from course.reports.feedback import formgrader_prose, hide_paths, page, prose, without_regions
+from course.reports.feedback import formgrader_prose, page, without_regions
 from course.reports.report import export, grade_table
 
 GRADING = {"student": "ada, <b>countess</b>", "score": 3.0, "max_score": 4.0, "late_penalty": 0}
@@ -133,7 +135,7 @@ def test_paths_of_the_grader_are_hidden(text, shown):
 
 
 def test_a_checkout_whose_name_no_pattern_knows_is_hidden(monkeypatch):
-    monkeypatch.setattr(feedback, "_folders", lambda: ("/srv/Kurs (2026) [WS]", "/srv"))
+    monkeypatch.setattr(markup, "_folders", lambda: ("/srv/Kurs (2026) [WS]", "/srv"))
     assert hide_paths("at /srv/Kurs (2026) [WS]/helpers/chain.py:87, in f") == "at …/chain.py:87, in f"
 
 
@@ -287,11 +289,10 @@ def test_the_formgrader_keeps_formulas_and_what_learners_write():
     assert "<strong>two</strong>" in html and "$x_1 &lt; y_2$" in html and r"\href" not in html
 
 
-def test_formulas_of_a_question_are_shown_as_written():
+def test_formulas_of_a_question_are_mathematics():
     meta = {"grade": False, "solution": False, "locked": True, "grade_id": "why_question"}
-    assert "<code>2^{-150}</code>" in render(
-        new_markdown_cell("Why $2^{-150}$?", metadata={"nbgrader": meta})
-    )
+    html = render(new_markdown_cell("Why $2^{-150}$?", metadata={"nbgrader": meta}))
+    assert "<msup><mn>2</mn><mrow><mo>−</mo><mn>150</mn></mrow></msup>" in html
 
 
 def test_notes_for_the_instructor_stay_out_of_the_feedback():

@@ -10,18 +10,14 @@ from __future__ import annotations
 import base64
 import html
 import re
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import nbformat
-import nh3
 from jinja2 import Environment
-from markdown_it import MarkdownIt
 from nbconvert.exporters import Exporter
 from nbconvert.filters import markdown2html, strip_ansi
 from nbformat import NotebookNode
@@ -34,6 +30,7 @@ from pygments.lexers import PythonLexer
 from traitlets import Dict
 
 from course.config import grader_config, run_quietly
+from course.markup import hide_paths, prose, sanitised
 from course.model import Course, CourseError, Lesson
 
 OUTPUT_CHARACTERS = 10_000
@@ -41,13 +38,10 @@ SOURCE_CHARACTERS = 50_000
 HIGHLIGHTED = 20_000  # characters of a cell; the highlighter takes time squared for blank lines
 PICTURE_BYTES = 500_000
 SIGNATURES = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
-PROSE_TAGS = {"p", "em", "strong", "code", "pre", "ul", "ol", "li", "blockquote", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td", "a", "del"}  # fmt: skip
 REGIONS = {
     "### BEGIN HIDDEN TESTS": "### END HIDDEN TESTS",
     "=== BEGIN MARK SCHEME ===": "=== END MARK SCHEME ===",
 }
-# A run of a path's characters is looked at once: a pattern that tries each of its slashes takes time squared.
-PATH = re.compile(r"(?<![\w.+@~:/-])(?:…|~|file://)?(/[\w.+@~/-]*)")
 MARGIN = 4096  # characters beyond a cut that are looked at, so that no path is cut before it is hidden
 FORMATTER = HtmlFormatter(nowrap=True, noclasses=True, style="default")
 
@@ -117,8 +111,6 @@ def _shown_cells(notebook: NotebookNode, released: set[str], left: Budget) -> It
         if not (graded or theirs or question) and cell.get("id") in released:
             continue
         source = without_regions(cell.source) if meta.get("locked") else cell.source
-        if question:  # no script, so no MathJax: formulas are shown as they are written
-            source = re.sub(r"\$([^$]+)\$", r"`\1`", source)
         yield {
             "id": meta.get("grade_id", ""),
             "name": _name(str(meta.get("grade_id", ""))),
@@ -160,50 +152,12 @@ def without_regions(source: str) -> str:
     return "\n".join(kept).rstrip()
 
 
-def hide_paths(text: str) -> str:
-    """Shorten absolute paths to their last part: where the grader's files lie is nobody's business."""
-    for folder in _folders():
-        text = text.replace(folder + "/", "…/")
-    return PATH.sub(_shortened, text)
-
-
-@cache
-def _folders() -> tuple[str, ...]:
-    """Folders whose names may hold blanks and brackets, which no pattern tells from prose: the checkout, this Python, home."""
-    known = {str(Path(__file__).resolve().parents[2]), sys.prefix, sys.base_prefix, str(Path.home())}
-    return tuple(sorted((folder for folder in known if len(folder) > 1), key=len, reverse=True))
-
-
-def _shortened(found: re.Match[str]) -> str:
-    """The last part of a path of at least two folders; what only looks like one stays."""
-    path = found[1]
-    if path.endswith("/") and found.string[found.end() : found.end() + 1] == "<":  # /usr/lib/<frozen ...>
-        folders, last = path.strip("/"), ""
-    else:
-        folders, _, last = path.rstrip("/").rpartition("/")
-        last += "/" * path.endswith("/")
-    known = found[0].startswith("…")
-    return f"…/{last}" if known or "/" in folders.strip("/") else found[0]
-
-
-def prose(markdown: str) -> str:
-    """Render markdown to sanitised HTML: no raw HTML, scripts, pictures or frames; links stay links."""
-    return _sanitised(MarkdownIt("commonmark", {"html": False}).enable("table").render(hide_paths(markdown)))
-
-
 def formgrader_prose(markdown: str) -> str:
     """Render markdown for the Formgrader, which puts raw HTML into a page of the grader's own Jupyter server.
 
     Formulas stay as they are for MathJax, but for its command that makes a link of anything.
     """
-    return _sanitised(markdown2html(markdown)).replace(r"\href", r"\ href")
-
-
-def _sanitised(html: str) -> str:
-    """Keep the tags of prose, and links that lead to a page or a mailbox."""
-    return nh3.clean(
-        html, tags=PROSE_TAGS, attributes={"a": {"href"}}, url_schemes={"http", "https", "mailto"}
-    )
+    return sanitised(markdown2html(markdown)).replace(r"\href", r"\ href")
 
 
 def code(source: str) -> str:
