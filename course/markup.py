@@ -118,7 +118,9 @@ def formula(tex: str, block: bool = False) -> str:
     try:
         tree = Converter(display="block" if block else "inline").convert_to_element(known)
         return _written(tree)
-    except Exception:  # whatever the converter stumbles over, a RecursionError included: the reader sees what was typed
+    except (
+        Exception
+    ):  # whatever the converter stumbles over, a RecursionError included: the reader sees what was typed
         return source
 
 
