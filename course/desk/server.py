@@ -33,6 +33,7 @@ HEADERS = {
 STATIC = {
     "": ("desk.html", "text/html; charset=utf-8"),
     "desk.css": ("desk.css", "text/css; charset=utf-8"),
+    "desk.svg": ("desk.svg", "image/svg+xml"),
     "desk.js": ("desk.js", "text/javascript; charset=utf-8"),
 }
 
@@ -199,7 +200,7 @@ def application(
     """
     return web.Application(
         [
-            (r"/(|desk\.css|desk\.js)", Page),
+            (r"/(|desk\.css|desk\.js|desk\.svg)", Page),
             (r"/api/questions", Overview),
             (r"/api/question", Sheet),
             (r"/api/mark", Marking),
