@@ -71,7 +71,7 @@ class Desk:
         """This reader's share in words."""
         return SHARES[self.share]
 
-    def first(self, lesson: str | None, name: str | None) -> tuple[str, str]:
+    def first(self, lesson: str | None = None, name: str | None = None) -> tuple[str, str]:
         """Tell with which question to begin.
 
         Args:

@@ -138,7 +138,7 @@ class Overview(Guarded):
 
     def get(self) -> None:
         """Send them, and with which the reader wants to begin."""
-        self.send({"questions": self.desk.overview(), "first": self.settings["first"]})
+        self.send({"questions": self.desk.overview(), "first": self.settings["first"] or self.desk.first()})
 
 
 class Sheet(Guarded):
