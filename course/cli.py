@@ -300,14 +300,43 @@ def read_command(
 
 
 @app.command("feedback")
-def feedback_command(ctx: typer.Context, lessons: Lessons = None, student: Students = None) -> None:
-    """Write one page a graded submission: the work, the scores, the hints."""
-    from course.reports import feedback
+def feedback_command(
+    ctx: typer.Context,
+    lessons: Lessons = None,
+    student: Students = None,
+    packed: Annotated[
+        list[str] | None,
+        typer.Option("--zip", metavar="moodle|canvas", help="also a zip a lesson, to be uploaded there"),
+    ] = None,
+    printed: Annotated[bool, typer.Option("--print", help="also a PDF beside each page")] = False,
+) -> None:
+    """Write one page a submission: the work, the scores, the hints; and one for who has no grade."""
+    from course.reports import feedback, feedback_files
 
     course: Course = ctx.obj
+    if printed:
+        feedback_files.browser()
+    if strange := [name for name in packed or () if name not in feedback_files.PLATFORMS]:
+        raise CourseError(
+            f"there is no zip for {strange[0]!r}; there are: {', '.join(feedback_files.PLATFORMS)}"
+        )
     with Store(course.classroom).writing():
+        pages = []
         for path in feedback.feedback(course, chosen(course, lessons), student):
+            pages.append(path)
             say(str(path))
+        for path in feedback_files.print_pages(pages if printed else ()):
+            say(str(path))
+        for platform in packed or ():
+            for lesson in chosen(course, lessons):
+                if any(path.stem == lesson.name for path in pages):
+                    target, left = feedback_files.pack(course, lesson, platform)
+                    say(f"{target}: upload it to {platform}")
+                    if left:
+                        say(
+                            f"not in it, since their work did not come from {platform}: {', '.join(left)}",
+                            "yellow",
+                        )
 
 
 @app.command("report")
