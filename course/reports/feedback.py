@@ -370,13 +370,21 @@ def feedback(course: Course, lessons: list[Lesson], students: list[str] | None =
     for lesson, row in others:
         path = place(course, row["student"], lesson)
         title = f"Lesson {lesson.number} · {lesson.title}"
-        write_text(path, notice(title, row["name"] or row["student"], row["status"], row["reason"]))
+        reason = _for_the_student(row["reason"], course.release(lesson))
+        write_text(path, notice(title, row["name"] or row["student"], row["status"], reason))
         yield path
     if troubles:
         raise CourseError(
             f"{len(troubles)} of {len(graded)} pages could not be written; the others were.\n"
             + "\n".join(troubles)
         )
+
+
+def _for_the_student(reason: str, release: Path) -> str:
+    """A reason of the triage without what it tells the instructor to do, exercises under the names that people use."""
+    names = exercise_names(nbformat.read(release, as_version=4).cells)
+    words = re.sub(r"\w+", lambda found: names.get(found[0], found[0]), reason)
+    return re.sub(r"[;:,] ask for (?:it|the file) again.*", "", words)
 
 
 def place(course: Course, student: str, lesson: Lesson) -> Path:
