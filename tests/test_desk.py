@@ -1,21 +1,24 @@
 """The reading desk: what readers see, what their keys do, what the gradebook holds afterwards, and who is let in."""
 
+import inspect
 import json
+import shutil
 import threading
-from pathlib import Path
+from contextlib import ExitStack
+from dataclasses import replace
 
 import pytest
 from nbgrader.api import Gradebook
 from nbgrader.server_extensions.formgrader.apihandlers import CommentHandler, GradeHandler
 from sklearn.metrics import cohen_kappa_score
-from tornado import web
+from sqlalchemy.exc import OperationalError
 from tornado.testing import AsyncHTTPTestCase
 
 from course.desk import marks
 from course.desk.desk import Desk, pseudonym
 from course.desk.likeness import groups
 from course.desk.marks import Entry, Mark, agreements, kappa, pace
-from course.desk.questions import questions, rubric
+from course.desk.questions import Question, questions, rubric
 from course.desk.server import application
 from course.grading.gradebook import opened
 from course.model import CourseError
@@ -32,9 +35,6 @@ def made(tmp_path_factory):
 @pytest.fixture
 def classroom(made, tmp_path):
     """The class afresh for each test; what is read only is shared."""
-    import shutil
-    from dataclasses import replace
-
     shutil.copytree(made.classroom, tmp_path / "classroom")
     return replace(made, classroom=tmp_path / "classroom")
 
@@ -42,8 +42,6 @@ def classroom(made, tmp_path):
 @pytest.fixture
 def sit(classroom):
     """Seats readers at desks of their own, each with its own connection to the gradebook."""
-    from contextlib import ExitStack
-
     with ExitStack() as stack:
         yield lambda reader="ann", share="waiting": Desk(
             classroom, stack.enter_context(opened(classroom)), reader, share
@@ -106,8 +104,6 @@ def test_a_rubric_without_levels_gives_a_level_a_point():
 
 def test_levels_that_are_no_single_figures_get_keys_by_their_place():
     levels, _ = rubric("- 0: none\n- 0.5: half\n- 1: whole\n", 1.0)
-    from course.desk.questions import Question
-
     assert Question("l", "q", "t", 1.0, "", levels, "", "").keys() == ("1", "2", "3")
 
 
@@ -139,8 +135,10 @@ def given(reader, student, score, second=0, **more):
 
 def test_agreement_leaves_out_what_settled_a_difference():
     found = marks.latest(
-        [given("ann", "s", 1), given("bob", "s", 2), given("ann", "t", 1), given("bob", "t", 1)]
-        + [given("cleo", "s", 2, settles=True)],
+        [
+            *(given("ann", "s", 1), given("bob", "s", 2), given("ann", "t", 1), given("bob", "t", 1)),
+            given("cleo", "s", 2, settles=True),
+        ],
         "l",
         "q",
     )
@@ -155,9 +153,6 @@ def test_the_pace_of_a_reader_leaves_breaks_out():
 
 def test_a_mark_writes_what_the_formgrader_writes(classroom, sit, tmp_path):
     """The same clicks through nbgrader's own handlers, on a copy of the classroom, leave the same rows."""
-    import shutil
-    from dataclasses import replace
-
     other = replace(classroom, classroom=tmp_path / "other")
     shutil.copytree(classroom.classroom, other.classroom)
     desk = sit()
@@ -178,9 +173,7 @@ def formgrader(gradebook: Gradebook, student: str, grade: dict, comment: str | N
         kept = gradebook.find_comment(name, LESSON, LESSON, student).id
         sent.append((CommentHandler, kept, {"manual_comment": comment}))
     for handler, number, body in sent:
-        put = handler.put
-        while hasattr(put, "__wrapped__"):  # who is logged in is the Jupyter server's affair
-            put = put.__wrapped__
+        put = inspect.unwrap(handler.put)  # who is logged in is the Jupyter server's affair
         put(_Request(gradebook, body), number)
 
 
@@ -324,8 +317,6 @@ def test_what_is_no_mark_is_refused(classroom, sit, score, said):
 
 
 def test_a_gradebook_that_refuses_leaves_no_mark(classroom, sit, monkeypatch):
-    from sqlalchemy.exc import OperationalError
-
     desk = sit()
     answers = names(desk, "ada")
 
@@ -333,7 +324,7 @@ def test_a_gradebook_that_refuses_leaves_no_mark(classroom, sit, monkeypatch):
         raise OperationalError("UPDATE grade", {}, Exception("database is locked"))
 
     monkeypatch.setattr("course.desk.book.write", locked)
-    with pytest.raises(CourseError, match="database is locked.*nothing was marked"):
+    with pytest.raises(CourseError, match=r"database is locked.*nothing was marked"):
         desk.mark(LESSON, QUESTION, answers, 2)
     assert not marks.standing(classroom.classroom)
 
@@ -463,8 +454,3 @@ def test_a_desk_needs_a_share_and_a_name(sit):
         sit("ann", "some")
     with pytest.raises(CourseError, match="no name for a reader"):
         sit(" ")
-
-
-def test_the_handlers_of_the_formgrader_are_still_wrapped_in_what_a_test_may_take_off():
-    assert issubclass(GradeHandler, web.RequestHandler) and hasattr(GradeHandler.put, "__wrapped__")
-    assert Path(marks.FILE).suffix == ".jsonl"
