@@ -1,8 +1,8 @@
 """The desk and the feedback pages in a real browser: keys work, nothing of a student's runs, nothing is asked of the network."""
 
-import json
 import os
 import shutil
+import sys
 import threading
 from asyncio import new_event_loop, set_event_loop
 
@@ -25,7 +25,7 @@ ACTS = "<img src=x onerror=\"document.title='pwned'\"><script>document.title='pw
 
 @pytest.fixture(scope="module")
 def chromium():
-    if not CHROMIUM and not os.environ.get("CI"):
+    if not CHROMIUM and not (os.environ.get("CI") and sys.platform == "linux"):
         pytest.skip("no Chromium here: install `chromium`, and the pages are tried in a browser, too")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
@@ -85,8 +85,8 @@ def test_a_question_is_read_by_keys_alone(tab, served):
     address, course = served
     page.goto(address)
     page.wait_for_selector(".level")
-    assert page.url.split("?")[0].rstrip("/") == address.split("/?")[0] or "token" not in page.url
-    assert "It learns the difference" in page.inner_text("#answer")  # the largest group comes first
+    assert "token" not in page.url
+    assert "learns the difference" in page.inner_text("#answer")  # what most say comes first
     page.keyboard.press("g")
     page.keyboard.press("c")
     page.keyboard.type("What is fitted? 3")
@@ -151,4 +151,4 @@ def test_a_feedback_page_runs_nothing_asks_for_nothing_and_fits(tab, tmp_path, s
     assert page.title() == "A title: feedback" and said == [] and asked == [path.as_uri()]
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert page.locator("math mfrac").count() == 1
-    assert json.loads(page.evaluate("JSON.stringify(document.scripts.length)")) == 0
+    assert page.evaluate("document.scripts.length") == 0
