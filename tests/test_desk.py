@@ -2,10 +2,17 @@
 
 import inspect
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 import threading
 from contextlib import ExitStack
 from dataclasses import replace
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 from nbgrader.api import Gradebook
@@ -14,6 +21,7 @@ from sklearn.metrics import cohen_kappa_score
 from sqlalchemy.exc import OperationalError
 from tornado.testing import AsyncHTTPTestCase
 
+from course.config import CLASSROOM
 from course.desk import marks
 from course.desk.desk import Desk, pseudonym
 from course.desk.likeness import groups
@@ -454,3 +462,32 @@ def test_a_desk_needs_a_share_and_a_name(sit):
         sit("ann", "some")
     with pytest.raises(CourseError, match="no name for a reader"):
         sit(" ")
+
+
+def test_the_command_says_where_to_read_and_ends_at_once_when_told(classroom):
+    command = [Path(sys.executable).with_name("course"), "read", "5", QUESTION, "--as", "ann"]
+    environment = {**os.environ, CLASSROOM: str(classroom.classroom), "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    said = []
+    while not (said and "Ctrl-C" in said[-1]):
+        said.append(process.stdout.readline())
+        assert said[-1], "".join(said)
+    address = next(line.strip() for line in said if "http://127.0.0.1:" in line)
+    with pytest.raises(HTTPError):
+        urlopen(address.partition("?")[0])  # without its token
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 0
+    assert "15 answers are still to be read" in process.stdout.read()  # five to each of three questions
+    assert list((classroom.classroom / "backups").glob("gradebook-*.db"))
+
+
+def test_the_command_says_what_there_is(classroom, tmp_path):
+    for words, sentence in (
+        (["read", "5", "nothing"], "has no open question 'nothing'; it has: fitting, parameters, kernels"),
+        (["read", "1"], "holds no answer to an open question: run `course grade` first"),
+        (["read", "--share", "most"], "there is no share 'most'"),
+    ):
+        environment = {**os.environ, CLASSROOM: str(classroom.classroom)}
+        command = [Path(sys.executable).with_name("course"), *words]
+        run = subprocess.run(command, env=environment, capture_output=True, text=True)
+        assert run.returncode == 1 and sentence in run.stderr
