@@ -124,6 +124,21 @@ def test_arrows_go_through_all_answers_and_none_of_them_acts(tab, served):
     assert page.locator("#answer script, #answer img, #answer iframe").count() == 0
 
 
+def test_enter_after_a_click_on_a_level_is_no_second_mark(tab, served):
+    page, _, _ = tab
+    page.goto(served[0])
+    page.click(".level:nth-child(2)")
+    expect(page.locator("#progress")).to_contain_text("1 of 5")
+    page.keyboard.press("Enter")
+    page.fill("#comment", "Not sent: this answer has no mark yet.")
+    page.keyboard.press("Escape")
+    page.keyboard.press(
+        "u"
+    )  # keystrokes are sent in their order, so after this all that were pressed have been
+    expect(page.locator("#progress")).to_contain_text("0 of 5")
+    assert [score for score, _, _ in grades(served[1]).values()] == [None] * 6
+
+
 def test_formulas_are_drawn_as_formulas(tab, served):
     page, _, _ = tab
     page.goto(served[0])

@@ -336,6 +336,9 @@ def test_who_has_no_grade_gets_a_page_that_says_so(tmp_path, monkeypatch):
         {"student": "max", "name": "Max <b>M</b>", "lesson": lesson.name, "status": "unreadable", "reason": reason},
         {"student": "nora", "lesson": lesson.name, "status": "nothing"},
         {"student": "otto", "lesson": course.lessons[1].name, "status": "nothing"},
+        {"student": "pia", "status": "unreadable", "reason": "neither a notebook nor a Python script"},
+        {"student": "max", "status": "unreadable", "reason": "a text"},
+        {"student": "ada", "status": "unreadable", "reason": "a text"},
     )  # fmt: skip
     monkeypatch.setattr(feedback, "run_quietly", lambda *_: None)
     pages = list(feedback.feedback(course, list(course.lessons[:2])))
@@ -344,7 +347,8 @@ def test_who_has_no_grade_gets_a_page_that_says_so(tmp_path, monkeypatch):
         "max",
         "nora",
     ]  # lesson 2 was not graded: nobody is missing
-    unreadable, nothing = (page.read_text(encoding="utf-8") for page in pages[1:])
+    unreadable, nothing = (page.read_text(encoding="utf-8") for page in pages[1:3])
+    assert "neither a notebook" in pages[3].read_text(encoding="utf-8")
     assert "cannot be read" in unreadable and "Question · 362 or 367, and why?" in unreadable
     assert "ask for" not in unreadable and "Max &lt;b&gt;" in unreadable and "not a zero" in unreadable
     assert "nothing of yours" in nothing and "not a zero" in nothing

@@ -399,7 +399,8 @@ def ungraded(course: Course, lesson: Lesson) -> list[dict[str, str]]:
         Rows of triage.csv, one a student.
     """
     found: dict[str, dict[str, str]] = {}
-    for row in triage_rows(course, lesson):
+    # A file of no known lesson counts for every lesson, as it does in the triage: its student is not named as missing there.
+    for row in sorted(triage_rows(course, lesson), key=lambda row: row["lesson"] == ""):
         student = row["student"]
         if row["status"] not in (UNREADABLE, WAITING, "nothing") or student in found:
             continue
@@ -409,7 +410,7 @@ def ungraded(course: Course, lesson: Lesson) -> list[dict[str, str]]:
 
 
 def triage_rows(course: Course, lesson: Lesson) -> list[dict[str, str]]:
-    """What `course collect` said of the files of a lesson whose student is known; nothing where nothing was collected."""
+    """What `course collect` said of the files of a lesson, or of none that is known, whose student is; nothing where nothing was collected."""
     path = course.classroom / "triage.csv"
     rows = read_csv(path) if path.is_file() else []
-    return [row for row in rows if row["lesson"] == lesson.name and row["student"]]
+    return [row for row in rows if row["lesson"] in (lesson.name, "") and row["student"]]

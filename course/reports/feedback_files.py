@@ -80,7 +80,7 @@ def pack(course: Course, lesson: Lesson, platform: str) -> tuple[Path, list[str]
     files: dict[str, str] = {}
     for row in triage_rows(course, lesson):
         name = PLATFORMS[platform](row["file"], lesson.name)
-        if name and (row["status"] != OLDER or row["student"] not in files):
+        if name and row["lesson"] and (row["status"] != OLDER or row["student"] not in files):
             files[row["student"]] = name
     pages = {
         path.parent.parent.name: path

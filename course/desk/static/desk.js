@@ -67,7 +67,7 @@ async function choose(lesson, question) {
   at("sample").innerHTML = sheet.sample;
   at("notes").innerHTML = sheet.notes;
   at("notes-box").hidden = !sheet.notes;
-  at("reader").textContent = `${sheet.reader} reads ${sheet.share_means}`;
+  at("reader").textContent = at("reader").title = `${sheet.reader} reads ${sheet.share_means}`;
   at("points").max = sheet.points;
   at("levels").replaceChildren(...sheet.levels.map(level));
   for (const option of at("questions").options) option.selected = option.value === `${lesson}/${question}`;
@@ -101,7 +101,6 @@ function show() {
   edited = false;
   at("same").checked = false;
   at("settle").checked = Boolean(row().differ);
-  at("asked").open = at("asked").open || false;
   likes();
   update();
 }
@@ -111,8 +110,7 @@ function likes() {
   const near = one ? sheet.answers.filter((o) => o.group === one.group && o.same !== one.same) : [];
   at("alike").hidden = !near.length;
   at("alike").querySelector("summary").textContent =
-    near.length === 1 ? "1 answer is much like the others here" : `${near.length} answers are much like this one`;
-  if (near.length === 1) at("alike").querySelector("summary").textContent = "1 answer is much like this one";
+    near.length === 1 ? "1 answer is much like this one" : `${near.length} answers are much like this one`;
   at("alike").querySelector("div").replaceChildren(
     ...near.slice(0, 20).map((o) => {
       const made = element("article");
@@ -213,8 +211,10 @@ function mark(score, go = true) {
   return once(async () => {
     state = await ask("api/mark", { lesson: sheet.lesson, question: sheet.question, answers, score, comment, settles });
     say(`${together.map((each) => each.id).join(", ")}: ${points(score)} · u takes it back`);
-    if (go && one === answer()) unread();
-    else update();
+    if (go && one === answer()) {
+      unread();
+      at("answer").focus({ preventScroll: true }); // a level that was clicked must not take the next Enter for a mark
+    } else update();
   });
 }
 
@@ -225,6 +225,7 @@ function undo() {
     const back = sheet.answers.findIndex((one) => one.id === said.answers[0]);
     if (back >= 0) here = back;
     show();
+    at("answer").focus({ preventScroll: true });
     say(`${said.answers.join(", ")}: taken back${said.note ? `; ${said.note}` : ""}`);
   });
 }
