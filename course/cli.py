@@ -276,7 +276,8 @@ def read_command(
     store = Store(course.classroom)
     if not store.gradebook.is_file():
         raise CourseError(f"there is nothing to read in {course.classroom}: run `course grade` first")
-    store.back_up()
+    with store.marking():
+        store.back_up()
     with opened(course) as gradebook:
         desk = Desk(course, gradebook, reader or getpass.getuser(), share)
         first = desk.first(course.lesson(lesson).name if lesson else None, question)
