@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from sqlalchemy.exc import OperationalError
 from tornado.testing import AsyncHTTPTestCase
 
 from course.config import CLASSROOM
-from course.desk import marks
+from course.desk import book, marks
 from course.desk.desk import Desk, pseudonym
 from course.desk.likeness import groups
 from course.desk.marks import Entry, Mark, agreements, kappa, pace
@@ -237,13 +238,13 @@ def test_undo_puts_back_what_stood_there(classroom, sit):
 
 
 def test_undo_leaves_what_another_wrote_since(classroom, sit):
-    ann, bob = sit("ann", "all"), sit("bob", "all")
+    ann, bob, cleo, before = sit("ann", "all"), sit("bob", "all"), sit("cleo"), rows(classroom)
     mark(ann, "ada", 2)
     mark(bob, "ada", 2)
     _, note = ann.undo(LESSON, QUESTION)
-    assert "another mark in the gradebook since" in note and row(bob, "ada")["score"] == 2
+    assert "another mark in the gradebook since" in note and row(cleo, "ada")["score"] == 2
     bob.undo(LESSON, QUESTION)  # nobody's mark is left: not ann's, which she took back before
-    assert row(bob, "ada")["score"] is None and not row(ann, "ada")["read"]
+    assert rows(classroom) == before and not row(cleo, "ada")["read"]
 
 
 def test_a_second_reader_is_told_nothing_before_reading(sit):
@@ -275,9 +276,22 @@ def test_two_halves_are_the_whole(sit):
     assert ids[0] == ids[1] | ids[2] and not ids[1] & ids[2]
 
 
-def test_two_readers_at_once_lose_nothing(classroom):
+def test_two_readers_at_once_lose_nothing(classroom, monkeypatch):
     """Two desks, each with its own connection, mark all answers against each other, again and again."""
-    students, failed = ["ada", "blaise", "carl", "emmy", "felix"], []
+    students, failed, steps = ["ada", "blaise", "carl", "emmy", "felix"], [], []
+    note, write = marks.note, book.write
+
+    def slow_note(*words):
+        steps.append(threading.get_ident())
+        note(*words)
+        time.sleep(0.01)  # time enough for another reader to come in between
+
+    def noticed_write(*words):
+        write(*words)
+        steps.append(threading.get_ident())
+
+    monkeypatch.setattr(marks, "note", slow_note)
+    monkeypatch.setattr(book, "write", noticed_write)
 
     def read(reader, score):
         try:
@@ -297,6 +311,7 @@ def test_two_readers_at_once_lose_nothing(classroom):
     assert not failed
     standing = marks.standing(classroom.classroom)
     assert len(standing) == 2 * 4 * len(students)
+    assert steps[::2] == steps[1::2]  # what one noted, the same one wrote next
     with opened(classroom) as gradebook:
         for student in students:
             last = [mark for mark in standing if mark.student == student][-1]
