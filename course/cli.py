@@ -282,17 +282,103 @@ def all_command(
         raise typer.Exit(1)
 
 
-@app.command("feedback")
-def feedback_command(
-    ctx: typer.Context, lessons: Lessons = None, student: Students = None, db: Database = ""
+@app.command("read")
+def read_command(
+    ctx: typer.Context,
+    lesson: Annotated[str | None, typer.Argument(help="name or number of the lesson to begin with")] = None,
+    question: Annotated[str | None, typer.Argument(help="name of its open question")] = None,
+    reader: Annotated[
+        str,
+        typer.Option("--as", metavar="NAME", help="under which your marks are kept; your login if left out"),
+    ] = "",
+    share: Annotated[
+        str,
+        typer.Option(
+            help="waiting: what nobody has marked; all: everything, for a second reading; 1/2 or 2/2: a half"
+        ),
+    ] = "waiting",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="on which to listen; 0 for any")] = 0,
+    show: Annotated[bool, typer.Option("--open", help="open the page in this machine's browser")] = False,
+    db: Database = "",
 ) -> None:
-    """Write one page a graded submission: the work, the scores, the hints."""
-    from course.reports import feedback
+    """Read the open questions in a browser: one answer at a time, marked by a key, into nbgrader's gradebook."""
+    import asyncio
+    import getpass
+    import signal
+    import webbrowser
+
+    from course.desk.desk import Desk
+    from course.desk.server import listening
+    from course.grading.gradebook import opened
 
     course = used(ctx, db)
+    store = Store(course.classroom)
+    if not (course.database or store.gradebook.is_file()):
+        raise CourseError(f"there is nothing to read in {course.classroom}: run `course grade` first")
+    if not course.database:
+        with store.marking():
+            store.back_up()
+    with opened(course) as gradebook:
+        desk = Desk(course, gradebook, reader or getpass.getuser(), share)
+        first = desk.first(course.lesson(lesson).name if lesson else None, question)
+
+        async def serve() -> None:
+            server, address = listening(desk, port, first)
+            say(f"{desk.reader} reads {share} ({desk.means}): open\n\n  {address}\n")
+            say("Marks are written as you give them. Ctrl-C ends it.")
+            if show:
+                webbrowser.open(address)
+            ended = asyncio.Event()
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, lambda *_: loop.call_soon_threadsafe(ended.set))
+            await ended.wait()
+            server.stop()
+
+        asyncio.run(serve())
+        left = sum(row["of"] - row["read"] for row in desk.overview())
+    say(f"Ended. {left} answers are still to be read." if left else "Ended. Every answer is read.")
+
+
+@app.command("feedback")
+def feedback_command(
+    ctx: typer.Context,
+    lessons: Lessons = None,
+    student: Students = None,
+    packed: Annotated[
+        list[str] | None,
+        typer.Option("--zip", metavar="moodle|canvas", help="also a zip a lesson, to be uploaded there"),
+    ] = None,
+    printed: Annotated[bool, typer.Option("--print", help="also a PDF beside each page")] = False,
+    db: Database = "",
+) -> None:
+    """Write one page a submission: the work, the scores, the hints; and one for who has no grade."""
+    from course.reports import feedback, feedback_files
+
+    course = used(ctx, db)
+    if printed:
+        feedback_files.browser()
+    if strange := [name for name in packed or () if name not in feedback_files.PLATFORMS]:
+        raise CourseError(
+            f"there is no zip for {strange[0]!r}; there are: {', '.join(feedback_files.PLATFORMS)}"
+        )
     with Store(course.classroom).writing():
+        pages = []
         for path in feedback.feedback(course, chosen(course, lessons), student):
+            pages.append(path)
             say(str(path))
+        for path in feedback_files.print_pages(pages if printed else ()):
+            say(str(path))
+        for platform in packed or ():
+            for lesson in chosen(course, lessons):
+                if any(path.stem == lesson.name for path in pages):
+                    target, left = feedback_files.pack(course, lesson, platform)
+                    say(f"{target}: upload it to {platform}")
+                    if left:
+                        say(
+                            f"not in it, since their work did not come from {platform}: {', '.join(left)}",
+                            "yellow",
+                        )
 
 
 @app.command("report")

@@ -3,7 +3,7 @@
 ```
 classroom/
   downloaded/  submitted/<student>/<lesson>/  autograded/<student>/<lesson>/  feedback/...
-  gradebook.db   backups/   course.log   .lock
+  gradebook.db   backups/   marks.jsonl   course.log   .lock   .marks.lock
 ```
 """
 
@@ -31,6 +31,7 @@ from course.model import CourseError, Job, Lesson, Submission
 RECEIPT = "graded.json"
 STAMP = "%Y-%m-%d %H:%M:%S.%f"
 BACKUPS = 5
+PENCIL = 10.0  # seconds that a reader waits for another
 LOG = logging.getLogger("course")
 LOG.addHandler(
     logging.NullHandler()
@@ -74,6 +75,21 @@ def write_text(path: Path, text: str) -> bool:
             os.unlink(fresh)
         raise
     return True
+
+
+def append(path: Path, lines: Sequence[str]) -> None:
+    """Add lines to the end of a file, all in one write that has reached the disk before this returns.
+
+    Args:
+        path: of the file; its folder is made. What a crash left without a line's end gets one first.
+        lines: without their ends.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "ab+") as file:
+        torn = file.tell() and (file.seek(-1, os.SEEK_END), file.read(1))[1] != b"\n"
+        file.write(("\n" * bool(torn) + "".join(f"{line}\n" for line in lines)).encode("utf-8"))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 @dataclass(frozen=True)
@@ -171,6 +187,22 @@ class Store:
         except filelock.Timeout as error:
             raise CourseError(
                 f"another `course` command is at work in {self.root}: wait for its end, or use another classroom (COURSE_CLASSROOM)"
+            ) from error
+
+    @contextmanager
+    def marking(self) -> Iterator[None]:
+        """Hold the readers' pencil while one mark is written; another reader's takes milliseconds, so it is waited for.
+
+        Raises:
+            CourseError: if it does not come free.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        try:
+            with filelock.FileLock(self.root / ".marks.lock", timeout=PENCIL):
+                yield
+        except filelock.Timeout as error:
+            raise CourseError(
+                f"another reader has held {self.root / '.marks.lock'} for {PENCIL:g} seconds: nothing was marked; try again"
             ) from error
 
     def _sweep(self) -> None:

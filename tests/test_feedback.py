@@ -1,8 +1,12 @@
 """A feedback page shows work, scores and hints, and nothing that a submission or the grader should not show."""
 
 import base64
+import os
 import re
+import shutil
+import sys
 import time
+import zipfile
 from html.parser import HTMLParser
 
 import pytest
@@ -11,11 +15,15 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from nbgrader.server_extensions.formgrader import handlers
 from rich.console import Console
 
+from course import markup
 from course.config import grader_config, load_course
-from course.csvfile import read_csv
+from course.csvfile import read_csv, write_csv
+from course.intake.triage import COLUMNS
+from course.markup import hide_paths, prose
 from course.model import CourseError, Score
 from course.reports import feedback
-from course.reports.feedback import formgrader_prose, hide_paths, page, prose, without_regions
+from course.reports.feedback import formgrader_prose, page, without_regions
+from course.reports.feedback_files import BROWSERS, canvas_name, moodle_name, pack, print_pages
 from course.reports.report import export, grade_table
 
 GRADING = {"student": "ada, <b>countess</b>", "score": 3.0, "max_score": 4.0, "late_penalty": 0}
@@ -133,7 +141,7 @@ def test_paths_of_the_grader_are_hidden(text, shown):
 
 
 def test_a_checkout_whose_name_no_pattern_knows_is_hidden(monkeypatch):
-    monkeypatch.setattr(feedback, "_folders", lambda: ("/srv/Kurs (2026) [WS]", "/srv"))
+    monkeypatch.setattr(markup, "_folders", lambda: ("/srv/Kurs (2026) [WS]", "/srv"))
     assert hide_paths("at /srv/Kurs (2026) [WS]/helpers/chain.py:87, in f") == "at …/chain.py:87, in f"
 
 
@@ -287,14 +295,130 @@ def test_the_formgrader_keeps_formulas_and_what_learners_write():
     assert "<strong>two</strong>" in html and "$x_1 &lt; y_2$" in html and r"\href" not in html
 
 
-def test_formulas_of_a_question_are_shown_as_written():
+def test_formulas_of_a_question_are_mathematics():
     meta = {"grade": False, "solution": False, "locked": True, "grade_id": "why_question"}
-    assert "<code>2^{-150}</code>" in render(
-        new_markdown_cell("Why $2^{-150}$?", metadata={"nbgrader": meta})
-    )
+    html = render(new_markdown_cell("Why $2^{-150}$?", metadata={"nbgrader": meta}))
+    assert "<msup><mn>2</mn><mrow><mo>−</mo><mn>150</mn></mrow></msup>" in html
 
 
 def test_notes_for_the_instructor_stay_out_of_the_feedback():
     # nbgrader copies whatever stands beside the graded notebook; the receipt holds tracebacks of hidden tests.
     ignored = set(grader_config(load_course()).CourseDirectory.ignore)
     assert "graded.json" in ignored
+
+
+def test_parts_carry_the_names_that_people_use():
+    heading = "### Exercise 3 · The gain factor (4 points, medium, about 10 minutes)\n\nWrite `gain`."
+    answer = {"grade": False, "solution": True, "locked": False, "grade_id": "gain"}
+    check = {"grade": True, "solution": False, "locked": True, "grade_id": "gain_check", "score": 0.0}
+    hint = new_output("error", ename="CheckFailed", evalue="Twice.", traceback=["Twice <b>too large</b>."])
+    html = render(
+        new_markdown_cell(heading),
+        new_code_cell("def gain(): ...", metadata={"nbgrader": answer}),
+        new_code_cell("check.gain(gain)", outputs=[hint], metadata={"nbgrader": check | {"points": 4.0}}),
+    )
+    assert html.count("Exercise 3 · The gain factor") == 3  # its own cell here, the table, its part
+    assert 'class="hint">Twice &lt;b&gt;too large&lt;/b&gt;.' in html and "check.gain" not in html
+    assert "gain_check" not in html and "0 / 4" in html
+
+
+def with_triage(course, *rows):
+    write_csv(course.classroom / "triage.csv", COLUMNS, [dict.fromkeys(COLUMNS, "") | row for row in rows])
+
+
+def test_who_has_no_grade_gets_a_page_that_says_so(tmp_path, monkeypatch):
+    course = graded_folders(tmp_path, "ada")
+    lesson = course.lessons[0]
+    reason = "cut off or damaged: no answer is left for naive_response; ask for the file again"
+    with_triage(
+        course,
+        {"student": "ada", "lesson": lesson.name, "status": "taken"},
+        {"student": "max", "name": "Max <b>M</b>", "lesson": lesson.name, "status": "unreadable", "reason": reason},
+        {"student": "nora", "lesson": lesson.name, "status": "nothing"},
+        {"student": "otto", "lesson": course.lessons[1].name, "status": "nothing"},
+        {"student": "pia", "status": "unreadable", "reason": "neither a notebook nor a Python script"},
+        {"student": "max", "status": "unreadable", "reason": "a text"},
+        {"student": "ada", "status": "unreadable", "reason": "a text"},
+    )  # fmt: skip
+    monkeypatch.setattr(feedback, "run_quietly", lambda *_: None)
+    pages = list(feedback.feedback(course, list(course.lessons[:2])))
+    # Lesson 2 was not graded: nobody is missing there.
+    assert [page.parts[-3] for page in pages] == ["ada", "max", "nora", "pia"]
+    unreadable, nothing = (page.read_text(encoding="utf-8") for page in pages[1:3])
+    assert "neither a notebook" in pages[3].read_text(encoding="utf-8")
+    assert "cannot be read" in unreadable and "Question · 362 or 367, and why?" in unreadable
+    assert "ask for" not in unreadable and "Max &lt;b&gt;" in unreadable and "not a zero" in unreadable
+    assert "nothing of yours" in nothing and "not a zero" in nothing
+
+
+# As Moodle 4.1 and later, older ones, and without folders; and as Canvas names files.
+@pytest.mark.parametrize(
+    ("file", "named"),
+    [
+        ("x.zip/Ada L_17_assignsubmission_file/a b.ipynb", "Ada L_17_assignsubmission_file/01_feedback.html"),
+        ("x.zip/Ada L_17_assignsubmission_file_/a.ipynb", "Ada L_17_assignsubmission_file_/01_feedback.html"),
+        (
+            "x.zip/Ada L_17_assignsubmission_file_a_b.ipynb",
+            "Ada L_17_assignsubmission_file_/01_feedback.html",
+        ),
+        ("x.zip/ada/01.ipynb", ""),
+    ],
+)
+def test_a_zip_for_moodle_names_pages_as_its_download(file, named):
+    assert moodle_name(file, "01") == named
+    if named:  # what Moodle itself reads in it
+        who, kind = named.split("_")[1], named.partition("/")[0].split("_")[2:4]
+        assert who == "17" and kind == ["assignsubmission", "file"]
+
+
+@pytest.mark.parametrize(
+    ("file", "named"),
+    [
+        ("s.zip/lovelaceada_123_4567_01.ipynb", "lovelaceada_123_4567_01.html"),
+        ("s.zip/lovelaceada_LATE_123_4567_01_x-2.ipynb", "lovelaceada_LATE_123_4567_01_x-2.html"),
+        ("s.zip/o.brienpat_123_4567_a.b.ipynb", "o.brienpat_123_4567_a.b.html"),
+        ("class.zip/ada/01.ipynb", ""),
+    ],
+)
+def test_a_zip_for_canvas_names_pages_as_its_download(file, named):
+    assert canvas_name(file, "01") == named
+    if named:  # what Canvas itself reads in it: the first two numbers between underscores
+        assert [word for word in named.split("_") if word.isdigit()][:2] == ["123", "4567"]
+
+
+def test_a_zip_holds_the_pages_of_those_who_came_by_the_platform(tmp_path):
+    course = graded_folders(tmp_path)
+    lesson = course.lessons[0]
+    for student in ("ada", "blaise"):
+        path = feedback.place(course, student, lesson)
+        path.parent.mkdir(parents=True)
+        path.write_text(student)
+    rows = [
+        {"student": "ada", "status": "older", "file": "s.zip/ada_1_10_x.ipynb"},
+        {"student": "ada", "status": "taken", "file": "s.zip/ada_1_11_x.ipynb"},
+        {"student": "blaise", "status": "taken", "file": "by mail/x.ipynb"},
+    ]
+    with_triage(course, *(row | {"lesson": lesson.name} for row in rows))
+    target, left = pack(course, lesson, "canvas")
+    with zipfile.ZipFile(target) as archive:
+        assert archive.namelist() == ["ada_1_11_x.html"] and archive.read("ada_1_11_x.html") == b"ada"
+    assert left == ["blaise"]
+    with pytest.raises(CourseError, match=r"no page of .* can go to moodle"):
+        pack(course, lesson, "moodle")
+
+
+def test_without_a_browser_printing_is_one_sentence(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(CourseError, match=r"no Chromium is installed.*print them there"):
+        list(print_pages([]))
+
+
+@pytest.mark.skipif(
+    not any(map(shutil.which, BROWSERS)) and not (os.environ.get("CI") and sys.platform == "linux"),
+    reason="no Chromium here: install `chromium`",
+)
+def test_a_page_is_printed(tmp_path):
+    path = tmp_path / "page.html"
+    path.write_text(render(new_markdown_cell("Größe $x^2$")), encoding="utf-8")
+    (made,) = print_pages([path])
+    assert made == path.with_suffix(".pdf") and made.read_bytes().startswith(b"%PDF-")

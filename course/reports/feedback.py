@@ -10,8 +10,7 @@ from __future__ import annotations
 import base64
 import html
 import re
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -19,9 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
-import nh3
-from jinja2 import Environment
-from markdown_it import MarkdownIt
+from jinja2 import DictLoader, Environment, Template
 from nbconvert.exporters import Exporter
 from nbconvert.filters import markdown2html, strip_ansi
 from nbformat import NotebookNode
@@ -34,21 +31,23 @@ from pygments.lexers import PythonLexer
 from traitlets import Dict
 
 from course.config import grader_config, run_quietly
+from course.csvfile import read_csv
+from course.editions.names import exercise_names
 from course.grading.gradebook import opened
+from course.intake.triage import UNREADABLE, WAITING
+from course.markup import hide_paths, prose, sanitised
 from course.model import Course, CourseError, Lesson
+from course.store import write_text
 
 OUTPUT_CHARACTERS = 10_000
 SOURCE_CHARACTERS = 50_000
 HIGHLIGHTED = 20_000  # characters of a cell; the highlighter takes time squared for blank lines
 PICTURE_BYTES = 500_000
 SIGNATURES = {"image/png": b"\x89PNG\r\n\x1a\n", "image/jpeg": b"\xff\xd8\xff"}
-PROSE_TAGS = {"p", "em", "strong", "code", "pre", "ul", "ol", "li", "blockquote", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td", "a", "del"}  # fmt: skip
 REGIONS = {
     "### BEGIN HIDDEN TESTS": "### END HIDDEN TESTS",
     "=== BEGIN MARK SCHEME ===": "=== END MARK SCHEME ===",
 }
-# A run of a path's characters is looked at once: a pattern that tries each of its slashes takes time squared.
-PATH = re.compile(r"(?<![\w.+@~:/-])(?:…|~|file://)?(/[\w.+@~/-]*)")
 MARGIN = 4096  # characters beyond a cut that are looked at, so that no path is cut before it is hidden
 FORMATTER = HtmlFormatter(nowrap=True, noclasses=True, style="default")
 
@@ -77,8 +76,9 @@ class FeedbackExporter(Exporter):
         """Run the preprocessors (nbgrader adds the scores), then render."""
         nb, resources = super().from_notebook_node(nb, resources, **kw)
         lesson = resources["nbgrader"]["assignment"]
-        released = {cell.id for cell in nbformat.read(self.releases[lesson], as_version=4).cells}
-        return page(nb, self.titles[lesson], resources["nbgrader"], released), resources
+        release = nbformat.read(self.releases[lesson], as_version=4).cells
+        released, names = {cell.id for cell in release}, exercise_names(release)
+        return page(nb, self.titles[lesson], resources["nbgrader"], released, names), resources
 
 
 @dataclass
@@ -89,7 +89,43 @@ class Budget:
     text: int = 1_000_000
 
 
-def page(notebook: NotebookNode, title: str, grading: dict[str, Any], released: set[str]) -> str:
+@dataclass
+class Part:
+    """An exercise or a question on the page, under the name that people use, or cells of the learner's own.
+
+    Args:
+        name: empty for cells of their own.
+        id: of its place on the page.
+        cells: as `_shown_cells` gives them.
+    """
+
+    name: str
+    id: str
+    cells: list[dict[str, Any]]
+
+    @property
+    def graded(self) -> dict[str, Any] | None:
+        """The cell that carries the points."""
+        return next((cell for cell in self.cells if cell["graded"]), None)
+
+    @property
+    def state(self) -> str:
+        """A word for the style: what became of its points."""
+        graded = self.graded
+        if graded is None:
+            return "own" if not self.name else ""
+        if graded["waiting"]:
+            return "waiting"
+        return "full" if (graded["score"] or 0) >= graded["points"] else "part" if graded["score"] else "none"
+
+
+def page(
+    notebook: NotebookNode,
+    title: str,
+    grading: dict[str, Any],
+    released: set[str],
+    names: Mapping[str, str] | None = None,
+) -> str:
     """Render a graded notebook.
 
     Args:
@@ -97,19 +133,59 @@ def page(notebook: NotebookNode, title: str, grading: dict[str, Any], released: 
         title: of the lesson.
         grading: student, score, max_score, late_penalty.
         released: ids of the cells that the student edition came with; other cells are the learner's own.
+        names: what people call the exercises, by grade_id; those of the notebook's own headings if None.
 
     Returns:
         A whole HTML page that loads nothing.
     """
-    template = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(
-        files("course.reports").joinpath("templates/feedback.html").read_text(encoding="utf-8")
+    known = exercise_names(notebook.cells) if names is None else names
+    parts = _parts(_shown_cells(notebook, released, Budget(), known))
+    waiting = sum(part.graded["points"] for part in parts if part.graded and part.graded["waiting"])
+    return _template("feedback.html").render(title=title, parts=parts, waiting=waiting, **grading)
+
+
+def notice(title: str, student: str, status: str, reason: str = "") -> str:
+    """Render the page of a submission that there is no grade for.
+
+    Args:
+        title: of the lesson.
+        student: whose.
+        status: unreadable, waiting or nothing, as the triage calls it.
+        reason: why, for the student to read.
+
+    Returns:
+        A whole HTML page that loads nothing.
+    """
+    return _template("notice.html").render(
+        title=title, student=student, status=status, reason=hide_paths(reason)
     )
-    cells = list(_shown_cells(notebook, released, Budget()))
-    waiting = sum(cell["points"] for cell in cells if cell["waiting"])
-    return template.render(title=title, cells=cells, waiting=waiting, **grading)
 
 
-def _shown_cells(notebook: NotebookNode, released: set[str], left: Budget) -> Iterator[dict[str, Any]]:
+@cache
+def _template(name: str) -> Template:
+    folder = files("course.reports").joinpath("templates")
+    texts = {
+        each: folder.joinpath(each).read_text(encoding="utf-8")
+        for each in ("feedback.html", "notice.html", "feedback.css", "frame.html")
+    }
+    return Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, loader=DictLoader(texts)
+    ).get_template(name)
+
+
+def _parts(cells: Iterable[dict[str, Any]]) -> list[Part]:
+    """Put cells that follow each other under one name together."""
+    parts: list[Part] = []
+    for cell in cells:
+        if not parts or parts[-1].name != cell["name"]:
+            parts.append(Part(cell["name"], f"part-{len(parts) + 1}", []))
+        parts[-1].cells.append(cell)
+    return parts
+
+
+def _shown_cells(
+    notebook: NotebookNode, released: set[str], left: Budget, names: Mapping[str, str]
+) -> Iterator[dict[str, Any]]:
     """What the page shows of each cell: the learner's cells, the checks and the questions; not the lesson's own text."""
     for cell in notebook.cells:
         meta = cell.metadata.get("nbgrader", {})
@@ -118,20 +194,15 @@ def _shown_cells(notebook: NotebookNode, released: set[str], left: Budget) -> It
         if not (graded or theirs or question) and cell.get("id") in released:
             continue
         source = without_regions(cell.source) if meta.get("locked") else cell.source
-        if question:  # no script, so no MathJax: formulas are shown as they are written
-            source = re.sub(r"\$([^$]+)\$", r"`\1`", source)
+        kind = "answer" if theirs else "check" if graded else "question" if question else "extra"
         yield {
-            "id": meta.get("grade_id", ""),
-            "name": _name(str(meta.get("grade_id", ""))),
-            "kind": "check"
-            if graded and not theirs
-            else "answer"
-            if theirs
-            else "question"
-            if question
-            else "extra",
-            "source": (prose if cell.cell_type == "markdown" else code)(
-                _afford(source, SOURCE_CHARACTERS, left)
+            "name": names.get(str(meta.get("grade_id", "")), "") if kind != "extra" else "",
+            "kind": kind,
+            # What a check calls is the lesson's own; what it says stands in its outputs.
+            "source": ""
+            if kind == "check"
+            else (prose if cell.cell_type == "markdown" else code)(
+                _afford(_without_heading(source) if question else source, SOURCE_CHARACTERS, left)
             ),
             "markdown": cell.cell_type == "markdown",
             "outputs": list(_outputs(cell, left)),
@@ -143,9 +214,9 @@ def _shown_cells(notebook: NotebookNode, released: set[str], left: Budget) -> It
         }
 
 
-def _name(grade_id: str) -> str:
-    """What a learner calls the exercise or question of this cell."""
-    return re.sub(r"_(check|question|response)$", "", grade_id).replace("_", " ")
+def _without_heading(source: str) -> str:
+    """A question without the heading that its part of the page has already."""
+    return re.sub(r"\A### .*\n*", "", source)
 
 
 def without_regions(source: str) -> str:
@@ -161,50 +232,12 @@ def without_regions(source: str) -> str:
     return "\n".join(kept).rstrip()
 
 
-def hide_paths(text: str) -> str:
-    """Shorten absolute paths to their last part: where the grader's files lie is nobody's business."""
-    for folder in _folders():
-        text = text.replace(folder + "/", "…/")
-    return PATH.sub(_shortened, text)
-
-
-@cache
-def _folders() -> tuple[str, ...]:
-    """Folders whose names may hold blanks and brackets, which no pattern tells from prose: the checkout, this Python, home."""
-    known = {str(Path(__file__).resolve().parents[2]), sys.prefix, sys.base_prefix, str(Path.home())}
-    return tuple(sorted((folder for folder in known if len(folder) > 1), key=len, reverse=True))
-
-
-def _shortened(found: re.Match[str]) -> str:
-    """The last part of a path of at least two folders; what only looks like one stays."""
-    path = found[1]
-    if path.endswith("/") and found.string[found.end() : found.end() + 1] == "<":  # /usr/lib/<frozen ...>
-        folders, last = path.strip("/"), ""
-    else:
-        folders, _, last = path.rstrip("/").rpartition("/")
-        last += "/" * path.endswith("/")
-    known = found[0].startswith("…")
-    return f"…/{last}" if known or "/" in folders.strip("/") else found[0]
-
-
-def prose(markdown: str) -> str:
-    """Render markdown to sanitised HTML: no raw HTML, scripts, pictures or frames; links stay links."""
-    return _sanitised(MarkdownIt("commonmark", {"html": False}).enable("table").render(hide_paths(markdown)))
-
-
 def formgrader_prose(markdown: str) -> str:
     """Render markdown for the Formgrader, which puts raw HTML into a page of the grader's own Jupyter server.
 
     Formulas stay as they are for MathJax, but for its command that makes a link of anything.
     """
-    return _sanitised(markdown2html(markdown)).replace(r"\href", r"\ href")
-
-
-def _sanitised(html: str) -> str:
-    """Keep the tags of prose, and links that lead to a page or a mailbox."""
-    return nh3.clean(
-        html, tags=PROSE_TAGS, attributes={"a": {"href"}}, url_schemes={"http", "https", "mailto"}
-    )
+    return sanitised(markdown2html(markdown)).replace(r"\href", r"\ href")
 
 
 def code(source: str) -> str:
@@ -285,7 +318,7 @@ def _picture(kind: str, data: Any) -> str | None:
 
 
 def feedback(course: Course, lessons: list[Lesson], students: list[str] | None = None) -> Iterator[Path]:
-    """Write the pages of all graded submissions, through nbgrader's generate_feedback.
+    """Write the pages of all graded submissions, through nbgrader's generate_feedback; where there is no grade, a page that says so.
 
     Args:
         course: the checkout.
@@ -298,13 +331,24 @@ def feedback(course: Course, lessons: list[Lesson], students: list[str] | None =
     Raises:
         CourseError: if there is nothing to write for; or, after all others were written, naming the pages that could not be.
     """
+    classroom = course.classroom
+    folders = {
+        lesson: sorted(classroom.joinpath("autograded").glob(f"*/{lesson.name}")) for lesson in lessons
+    }
     graded = [
         (lesson, folder.parent.name)
         for lesson in lessons
-        for folder in sorted(course.classroom.joinpath("autograded").glob(f"*/{lesson.name}"))
+        for folder in folders[lesson]
         if students is None or folder.parent.name in students
     ]
-    if not graded:
+    others = [
+        (lesson, row)
+        for lesson in lessons
+        if folders[lesson]
+        for row in ungraded(course, lesson)
+        if students is None or row["student"] in students
+    ]
+    if not graded and not others:
         whose = f" of {', '.join(students)}" if students else ""
         raise CourseError(
             f"nothing{whose} in {course.classroom / 'autograded'} to write feedback for: run `course grade` first"
@@ -325,9 +369,51 @@ def feedback(course: Course, lessons: list[Lesson], students: list[str] | None =
         except CourseError as error:  # one file never stops a class
             troubles.append(str(error))
         else:
-            yield course.classroom / "feedback" / student / lesson.name / f"{lesson.name}.html"
+            yield place(course, student, lesson)
+    for lesson, row in others:
+        path = place(course, row["student"], lesson)
+        title = f"Lesson {lesson.number} · {lesson.title}"
+        reason = _for_the_student(row["reason"], course.release(lesson))
+        write_text(path, notice(title, row["name"] or row["student"], row["status"], reason))
+        yield path
     if troubles:
         raise CourseError(
             f"{len(troubles)} of {len(graded)} pages could not be written; the others were.\n"
             + "\n".join(troubles)
         )
+
+
+def _for_the_student(reason: str, release: Path) -> str:
+    """A reason of the triage without what it tells the instructor to do, exercises under the names that people use."""
+    names = exercise_names(nbformat.read(release, as_version=4).cells)
+    words = re.sub(r"\w+", lambda found: names.get(found[0], found[0]), reason)
+    return re.sub(r"[;:,] ask for (?:it|the file) again.*", "", words)
+
+
+def place(course: Course, student: str, lesson: Lesson) -> Path:
+    """Where a student's page for a lesson lies."""
+    return course.classroom / "feedback" / student / lesson.name / f"{lesson.name}.html"
+
+
+def ungraded(course: Course, lesson: Lesson) -> list[dict[str, str]]:
+    """Tell who has no grade for a lesson, as the triage of `course collect` found: unreadable, waiting, or nothing handed in.
+
+    Returns:
+        Rows of triage.csv, one a student.
+    """
+    found: dict[str, dict[str, str]] = {}
+    # A file of no known lesson counts for every lesson, as it does in the triage: its student is not named as missing there.
+    for row in sorted(triage_rows(course, lesson), key=lambda row: row["lesson"] == ""):
+        student = row["student"]
+        if row["status"] not in (UNREADABLE, WAITING, "nothing") or student in found:
+            continue
+        if not (course.classroom / "autograded" / student / lesson.name).is_dir():
+            found[student] = row
+    return [found[student] for student in sorted(found)]
+
+
+def triage_rows(course: Course, lesson: Lesson) -> list[dict[str, str]]:
+    """What `course collect` said of the files of a lesson, or of none that is known, whose student is; nothing where nothing was collected."""
+    path = course.classroom / "triage.csv"
+    rows = read_csv(path) if path.is_file() else []
+    return [row for row in rows if row["lesson"] in (lesson.name, "") and row["student"]]
