@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -15,6 +15,9 @@ from rich.text import Text
 from course.config import load_course
 from course.model import Course, CourseError, Lesson
 from course.store import LOG, Store, write_text
+
+if TYPE_CHECKING:
+    from course.reports.ledger import Ledger
 
 app = typer.Typer(
     help="Build, collect, grade and report: the instructor's side of the course.",
@@ -42,6 +45,19 @@ def start(
 
 Lessons = Annotated[list[str] | None, typer.Argument(help="names or numbers of lessons; all if left out")]
 Students = Annotated[list[str] | None, typer.Option("--student", help="only this student; may be repeated")]
+
+
+def show(ledger: Ledger) -> None:
+    """Print where everyone stands: as wide as it has to be where no terminal sets a width."""
+    from course.reports import report
+
+    width = console.width if console.is_terminal else 10_000
+    if ledger.entries:
+        console.print(
+            report.on_screen(ledger, width),
+            width=width if console.is_terminal else None,
+            soft_wrap=not console.is_terminal,
+        )
 
 
 def chosen(course: Course, names: list[str] | None) -> list[Lesson]:
@@ -196,10 +212,9 @@ def grade_command(
     """Execute the submissions in a sandbox, check them outside of it, and fill the gradebook."""
     from course.grading.backends.local import Local
     from course.grading.grade import grade
-    from course.grading.gradebook import scores
     from course.grading.sandboxes.choose import confinement
     from course.progress import Progress
-    from course.reports import report
+    from course.reports.ledger import read_ledger
 
     known: Course = ctx.obj
     course = replace(known, sandbox="unsafe" if unsafe else known.sandbox, cold=cold, full=full)
@@ -214,7 +229,7 @@ def grade_command(
             "Stopped. What is listed as graded is recorded; the same command goes on with the rest.", "yellow"
         )
         raise typer.Exit(130) from None
-    console.print(report.grade_table(scores(course)))
+    show(read_ledger(course))
     if any(result.state == "failed" for result in results):
         say("Nothing was recorded for the submissions that failed; mend the cause and grade again.", "red")
         raise typer.Exit(1)
@@ -229,16 +244,15 @@ def all_command(
 ) -> None:
     """Collect, grade and write the feedback in one go: what arrived on Monday morning."""
     from course.grading.backends.local import Local
-    from course.grading.gradebook import scores
     from course.progress import Progress
-    from course.reports import report
+    from course.reports.ledger import read_ledger
     from course.way import way
 
     course: Course = ctx.obj
     with Progress(console) as bar:
         went = way(course, paths, roster, Local(jobs), bar.told, bar.expected)
     console.print(went.triage.on_screen())
-    console.print(report.grade_table(scores(course)))
+    show(read_ledger(course))
     say(f"{len(went.pages)} pages of feedback in {course.classroom / 'feedback'}")
     if any(result.state == "failed" for result in went.results):
         raise typer.Exit(1)
@@ -262,18 +276,20 @@ def report_command(
         Path | None, typer.Option(help="where the CSV goes; grades.csv in the classroom if left out")
     ] = None,
 ) -> None:
-    """Show the grades and write them to a CSV."""
-    from course.grading.gradebook import scores
+    """Show where everyone stands, in every lesson, and write it to a CSV."""
     from course.reports import report
+    from course.reports.ledger import read_ledger
 
     course: Course = ctx.obj
-    rows = scores(course)
-    if not rows:
+    ledger = read_ledger(course)
+    if not ledger.entries:
         raise CourseError(
-            f"there are no grades in {course.classroom}: run `course collect` and `course grade` first"
+            f"there is nobody to report on in {course.classroom}: run `course collect` and `course grade` first"
         )
-    console.print(report.grade_table(rows))
-    say(f"written to {report.export(course, csv)}")
+    show(ledger)
+    path = csv or course.classroom / "grades.csv"
+    report.write_long(ledger, path)
+    say(f"written to {path}")
 
 
 @app.command("replicate")

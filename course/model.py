@@ -18,12 +18,13 @@ class CourseError(Exception):
 
 @dataclass(frozen=True)
 class Lesson:
-    """One lesson: its folder's name, title, minutes for a learner and CPU budget in seconds."""
+    """One lesson: its folder's name, title, minutes for a learner, CPU budget in seconds, and when it is due, if it is."""
 
     name: str
     title: str
     minutes: int
     cpu_seconds: float
+    deadline: datetime | None = None
 
     @property
     def number(self) -> int:
@@ -198,6 +199,23 @@ class Job:
             digest.update(len(content).to_bytes(8, "big") + content)
         return digest.hexdigest()
 
+    @property
+    def parts(self) -> dict[str, str]:
+        """What the digest is made of, a short digest each: where two grades of a submission differ, these say why they may."""
+        return {
+            "submission": short_digest(self.submission.notebook),
+            "lesson": short_digest(self.key),
+            "data files": short_digest(repr(self.files).encode()),
+            "limits": short_digest(repr(sorted(asdict(self.limits).items())).encode()),
+            "sandbox": str(self.sandbox),
+            "checker": self.checker,
+        }
+
+
+def short_digest(content: bytes) -> str:
+    """Sixteen characters that tell one content from another."""
+    return hashlib.sha256(content).hexdigest()[:16]
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -248,10 +266,34 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Score:
-    """A row of the gradebook; `waiting` where a person has still answers to read."""
+    """A row of the gradebook; `waiting` where a person has still answers to read; the penalty is for coming late, and not yet taken off."""
 
     student: str
     lesson: str
     score: float
     max_score: float
     waiting: bool
+    penalty: float = 0.0
+    seconds_late: float = 0.0
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What the gradebook holds of one graded cell of a submission.
+
+    Args:
+        student, lesson, cell: whose, of which lesson, and the cell's grade_id.
+        score, max_score: points.
+        waiting: a person has still to read it.
+        written: an open question, not an exercise.
+        by_hand: the points that a person gave; None if nobody did.
+    """
+
+    student: str
+    lesson: str
+    cell: str
+    score: float
+    max_score: float
+    waiting: bool
+    written: bool
+    by_hand: float | None = None

@@ -61,16 +61,24 @@ def grade(
             here, or another run is at work here.
     """
     results: list[Graded] = []
+    store = Store(course.classroom)
+    faults: dict[tuple[str, str], str] = {}
 
     def tell(made: Graded) -> None:
         LOG.info("%s, %s: %s %s", made.student, made.lesson, made.state, made.reason)
         results.append(made)
+        whose = (made.student, made.lesson)
+        before = faults.pop(whose, None)
+        if made.state == "failed":
+            faults[whose] = made.reason
+        if faults.get(whose) != before:
+            store.note_faults(faults)
         told(made)
 
     if course.sandbox != Unsafe.name:
         keep_out_of_sight(course.classroom, course.root / "solutions")
-    store = Store(course.classroom)
     with store.writing():
+        faults.update(store.faults())
         known = gradebook.recorded(course)  # first: a damaged gradebook must not replace a good backup
         store.back_up()
         handed_in = {lesson: found for lesson in lessons if (found := store.submissions(lesson, students))}

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -48,16 +49,34 @@ from course.grading.job import allowed, checker_version, key_and_files
 from course.grading.outputs import error_output
 from course.grading.sandboxes.choose import confinement
 from course.grading.slice import spared
-from course.model import Course, CourseError, Job, Lesson, Limits, Outcome, Score, Submission
+from course.model import (
+    Course,
+    CourseError,
+    Job,
+    Lesson,
+    Limits,
+    Mark,
+    Outcome,
+    Score,
+    Submission,
+    short_digest,
+)
 from course.store import RECEIPT, Store, notebook_text, stamp_text, write_text
 
 
-def receipt(outcome: Outcome) -> str:
-    """The note beside a graded notebook: what it was graded with, and how it ran."""
+def receipt(outcome: Outcome, submitted: bytes | None = None) -> str:
+    """The note beside a graded notebook: what it was graded with, and how it ran.
+
+    Args:
+        outcome: of the submission.
+        submitted: the notebook as it was collected, where nbgrader changed it before it was executed.
+    """
+    changed = {"submission": short_digest(submitted)} if submitted is not None else {}
     return (
         json.dumps(
             {
                 "digest": outcome.job.digest,
+                "parts": outcome.job.parts | changed,
                 "sandbox": str(outcome.job.sandbox),
                 "checker": outcome.job.checker,
                 "verdicts": {name: asdict(verdict) for name, verdict in outcome.verdicts.items()},
@@ -128,7 +147,12 @@ class TrustedExecute(NbGraderPreprocessor):
                 f"{names['student']}, {names['assignment']}: {outcome.machine_fault}; nothing was recorded"
             )
         graft(nb, outcome)
-        write_text(Path(resources["metadata"]["path"]) / RECEIPT, receipt(outcome))
+        collected = Path(
+            coursedir.format_path(coursedir.submitted_directory, names["student"], names["assignment"]),
+            f"{names['notebook']}.ipynb",
+        )
+        submitted = collected.read_bytes() if collected.is_file() else None
+        write_text(Path(resources["metadata"]["path"]) / RECEIPT, receipt(outcome, submitted))
         return nb, resources
 
 
@@ -440,6 +464,52 @@ def recorded(course: Course) -> set[tuple[str, str]]:
         return found - missing
 
 
+def marks(course: Course) -> list[Mark]:
+    """Read what the gradebook holds of every graded cell of every submission.
+
+    Args:
+        course: the checkout.
+
+    Returns:
+        By lesson and student, the cells in no order; what a person gave goes before what a check gave.
+    """
+    if not Store(course.classroom).gradebook.is_file():
+        return []
+    with opened(
+        course
+    ) as gradebook:  # one query for all: nbgrader's own properties ask several times a submission
+        rows = (
+            gradebook.db.query(
+                SubmittedAssignment.student_id,
+                Assignment.name,
+                GradeCell.name,
+                Grade.auto_score,
+                Grade.manual_score,
+                Grade.extra_credit,
+                Grade.needs_manual_grade,
+                GradeCell.max_score,
+                GradeCell.cell_type,
+            )
+            .join(Assignment, SubmittedAssignment.assignment_id == Assignment.id)
+            .join(SubmittedNotebook, SubmittedNotebook.assignment_id == SubmittedAssignment.id)
+            .join(Grade, Grade.notebook_id == SubmittedNotebook.id)
+            .join(GradeCell, GradeCell.id == Grade.cell_id)
+            .order_by(Assignment.name, SubmittedAssignment.student_id)
+        )
+        return [
+            Mark(
+                student, lesson, cell, _points(auto, manual, extra), most, waiting, kind == "markdown", manual
+            )
+            for student, lesson, cell, auto, manual, extra, waiting, most, kind in rows
+        ]
+
+
+def _points(auto: float | None, manual: float | None, extra: float | None) -> float:
+    """The points of a cell, as nbgrader counts them; extra credit comes on top of a mark, never of nothing."""
+    given = auto if manual is None else manual
+    return 0.0 if given is None else float(given + (extra or 0.0))
+
+
 def scores(course: Course) -> list[Score]:
     """Read all grades from the gradebook.
 
@@ -451,15 +521,48 @@ def scores(course: Course) -> list[Score]:
     """
     if not Store(course.classroom).gradebook.is_file():
         return []
+    cells: dict[tuple[str, str], list[Mark]] = {}
+    for mark in marks(course):
+        cells.setdefault((mark.student, mark.lesson), []).append(mark)
+    full = full_marks(course)
     with opened(course) as gradebook:
+        submissions = (
+            gradebook.db.query(
+                SubmittedAssignment.student_id,
+                Assignment.name,
+                SubmittedAssignment.timestamp,
+                SubmittedAssignment.extension,
+                Assignment.duedate,
+                SubmittedNotebook.late_submission_penalty,
+            )
+            .join(Assignment, SubmittedAssignment.assignment_id == Assignment.id)
+            .join(SubmittedNotebook, SubmittedNotebook.assignment_id == SubmittedAssignment.id)
+            .order_by(Assignment.name, SubmittedAssignment.student_id)
+        )
         return [
             Score(
-                submission.student.id,
-                assignment.name,
-                submission.score,
-                submission.max_score,
-                submission.needs_manual_grade,
+                student,
+                lesson,
+                sum(mark.score for mark in cells.get((student, lesson), ())),
+                full[lesson],
+                any(mark.waiting for mark in cells.get((student, lesson), ())),
+                penalty or 0.0,
+                seconds_late(handed_in, due, extension),
             )
-            for assignment in sorted(gradebook.assignments, key=lambda a: a.name)
-            for submission in sorted(assignment.submissions, key=lambda s: s.student.id)
+            for student, lesson, handed_in, extension, due, penalty in submissions
         ]
+
+
+def seconds_late(handed_in: datetime | None, due: datetime | None, extension: timedelta | None) -> float:
+    """By how much a submission came after its deadline; 0 where one of the two is not known, as nbgrader has it."""
+    if handed_in is None or due is None:
+        return 0.0
+    return max(0.0, (handed_in - due - (extension or timedelta())).total_seconds())
+
+
+def full_marks(course: Course) -> dict[str, float]:
+    """Read what each lesson of the gradebook is worth: lesson -> points."""
+    if not Store(course.classroom).gradebook.is_file():
+        return {}
+    with opened(course) as gradebook:
+        return {assignment.name: assignment.max_score for assignment in gradebook.assignments}
