@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -261,10 +262,12 @@ def all_command(
 @app.command("feedback")
 def feedback_command(ctx: typer.Context, lessons: Lessons = None, student: Students = None) -> None:
     """Write one page a graded submission: the work, the scores, the hints."""
+    from course.grading.gradebook import enter_deadlines
     from course.reports import feedback
 
     course: Course = ctx.obj
     with Store(course.classroom).writing():
+        enter_deadlines(course)
         for path in feedback.feedback(course, chosen(course, lessons), student):
             say(str(path))
 
@@ -290,6 +293,47 @@ def report_command(
     path = csv or course.classroom / "grades.csv"
     report.write_long(ledger, path)
     say(f"written to {path}")
+
+
+@app.command("deadlines")
+def deadlines_command(
+    ctx: typer.Context,
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            "--from",
+            help="CSV or .xlsx with student, lesson, deadline (no student: everybody); kept from now on",
+        ),
+    ] = None,
+) -> None:
+    """Show when lessons are due, and for whom later; the gradebook is told.
+
+    Example: course deadlines --from extensions.csv
+    """
+    from course.deadlines import DEADLINES, read_deadlines, shown
+    from course.grading.gradebook import enter_deadlines
+
+    course: Course = ctx.obj
+    if table:
+        read_deadlines(course, table)  # what cannot be read is not kept
+        with Store(course.classroom).writing():
+            shutil.copyfile(table, course.classroom / DEADLINES)
+    deadlines = read_deadlines(course)
+    if course.classroom.is_dir():
+        with Store(course.classroom).writing():
+            enter_deadlines(course)
+    if not deadlines.lessons:
+        say(
+            "No lesson has a deadline: write one beside the lesson in pyproject.toml, or hand a table over by --from."
+        )
+        return
+    for lesson in course.lessons:
+        if due := deadlines.lessons.get(lesson.name):
+            say(f"{lesson.name}: {shown(due)}")
+            for (student, name), own in sorted(deadlines.granted.items()):
+                if name == lesson.name:
+                    say(f"  {student}: {shown(own)}")
+    say(f"{str(course.late).capitalize()}.")
 
 
 @app.command("replicate")

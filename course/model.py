@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -35,6 +36,32 @@ class Lesson:
     def topic(self) -> str:
         """Name without the number: the name of its module of checks."""
         return self.name.partition("_")[2]
+
+
+@dataclass(frozen=True)
+class LatePolicy:
+    """What coming late costs: a share of the points reached, for each day that has begun after the grace.
+
+    Args:
+        grace_minutes: that nobody is held to.
+        per_day: per cent a day.
+        most: per cent that lateness may cost in all.
+    """
+
+    grace_minutes: float = 0.0
+    per_day: float = 0.0
+    most: float = 100.0
+
+    def penalty(self, score: float, seconds_late: float) -> float:
+        """The points to take off a score for work that came so late."""
+        days = math.ceil((seconds_late - 60 * self.grace_minutes) / 86400)
+        return score * min(self.most, self.per_day * max(0, days)) / 100
+
+    def __str__(self) -> str:
+        if not self.per_day:
+            return "late work is marked as late, and costs nothing"
+        grace = f" after {self.grace_minutes:g} minutes of grace" if self.grace_minutes else ""
+        return f"{self.per_day:g} % of the points reached are taken off for each day begun{grace}, at most {self.most:g} %"
 
 
 @dataclass(frozen=True)
@@ -93,6 +120,7 @@ class Course:
         sandbox: name of the sandbox to use; empty for the best that stands.
         cold: whether every kernel imports for itself, instead of being forked from a warm template.
         full: whether cells run, too, that no grade depends on.
+        late: what coming late costs.
     """
 
     root: Path
@@ -104,6 +132,7 @@ class Course:
     sandbox: str = ""
     cold: bool = False
     full: bool = False
+    late: LatePolicy = LatePolicy()
 
     def lesson(self, name: str) -> Lesson:
         """Find a lesson by its name or number.

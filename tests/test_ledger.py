@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 
 from course.csvfile import read_csv
+from course.deadlines import Deadlines
 from course.intake.roster import Person
 from course.model import Lesson, Score
 from course.reports import report
@@ -85,10 +86,10 @@ def test_a_file_that_tells_no_lesson_is_not_taken_for_nothing():
 
 
 def test_everyone_has_a_row_and_lessons_that_began_a_column():
-    due = Lesson("03_due", "Due", 1, 1, deadline=NOW - timedelta(days=1))
-    later = Lesson("04_later", "Later", 1, 1, deadline=NOW + timedelta(days=1))
+    due, later = Lesson("03_due", "Due", 1, 1), Lesson("04_later", "Later", 1, 1)
+    deadlines = Deadlines({due.name: NOW - timedelta(days=1), later.name: NOW + timedelta(days=1)})
     guest = row("zoe", "taken", name="Zoe Guest")
-    made = ledger([FIRST, SECOND, due, later], Sources(CLASS, triage=[guest]), NOW)
+    made = ledger([FIRST, SECOND, due, later], Sources(CLASS, triage=[guest], deadlines=deadlines), NOW)
     assert [lesson.name for lesson in made.lessons] == [FIRST.name, due.name]
     assert list(made.rows()) == ["bo", "cy", "di", "ed", "zoe", "ada"]  # by family name, else by id
     assert made.rows()["zoe"][FIRST.name].name == "Zoe Guest"

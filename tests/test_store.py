@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import nbformat
@@ -25,8 +26,8 @@ from course.grading.grade import grade
 from course.grading.gradebook import recorded, scores
 from course.grading.outputs import error_output
 from course.intake import collect
-from course.model import Course, CourseError, Job, Outcome, Verdict
-from course.store import RECEIPT, Store, notebook_text, write_text
+from course.model import Course, CourseError, Job, LatePolicy, Outcome, Verdict
+from course.store import RECEIPT, Store, notebook_text, stamp_text, write_text
 from course.way import way
 from tests.kills import kills
 from tests.toy_course import FULL, hand_in, toy_course
@@ -133,6 +134,19 @@ def test_a_machine_fault_is_no_score_and_is_graded_the_next_time(course):
     assert points(course) == {"ada": FULL, "bo": FULL, "cy": FULL}
 
 
+def test_a_late_submission_is_recorded_with_its_penalty(course):
+    lesson, due = course.lessons[0], datetime(2026, 11, 20, 12, tzinfo=UTC)
+    late = replace(course, lessons=(replace(lesson, deadline=due),), late=LatePolicy(per_day=10))
+    for student, days in (("ada", 1.5), ("bo", -1)):
+        stamp = stamp_text(due + timedelta(days=days))
+        write_text(late.classroom / "submitted" / student / lesson.name / "timestamp.txt", stamp)
+    (late.classroom / "submitted" / "cy" / lesson.name / "timestamp.txt").unlink()
+    assert graded(late) == {"ada": "graded", "bo": "graded", "cy": "graded"}
+    found = {s.student: s for s in scores(late)}
+    assert found["ada"].penalty == pytest.approx(0.2 * FULL) and found["ada"].score == FULL
+    assert found["bo"].penalty == found["cy"].penalty == 0  # in time; and nothing says when
+
+
 def test_a_failed_verdict_is_zero_also_where_nbgrader_sees_the_outputs_only(course):
     graded(course, fails=["bo"])
     assert points(course) == {"ada": FULL, "bo": 0.0, "cy": FULL}
@@ -192,6 +206,8 @@ def test_class_18_a_report_of_an_empty_classroom_is_a_sentence_and_exit_code_1(c
     assert code == 1 and "there is nobody to report on in" in said
     code, said = command(course, monkeypatch, capsys, "report")
     assert code == 0 and not said  # three who wait for being graded
+    code, said = command(empty, monkeypatch, capsys, "feedback")
+    assert code == 1 and "course grade" in said
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,7 @@ def grade(
         for lesson in handed_in:
             gradebook.register(course, lesson)
         _enter_names(course, store, {s.student for found in handed_in.values() for s in found})
+        gradebook.enter_deadlines(course)
         expected(sum(map(len, handed_in.values())))
 
         def changed() -> Iterator[Job]:
@@ -98,6 +99,9 @@ def grade(
         with gradebook.Recorder(course, store) as recorder:
             for outcome in (backend or Local()).run(changed()):
                 tell(_record(recorder, outcome))
+        gradebook.enter_deadlines(
+            course
+        )  # again: who handed in for the first time had no row for what was granted
     return results
 
 

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -29,6 +29,7 @@ from nbgrader.api import (
 )
 from nbgrader.converters import Autograde, autograde
 from nbgrader.coursedir import CourseDirectory
+from nbgrader.plugins import BasePlugin
 from nbgrader.preprocessors import (
     CheckCellMetadata,
     NbGraderPreprocessor,
@@ -43,6 +44,7 @@ from traitlets import Dict, Unicode
 from traitlets.utils.importstring import import_item
 
 from course.config import grader_config, run_quietly
+from course.deadlines import read_deadlines, utc
 from course.editions.build import as_registered, generate
 from course.grading.execute import grade_id, is_check, twice
 from course.grading.job import allowed, checker_version, key_and_files
@@ -53,6 +55,7 @@ from course.model import (
     Course,
     CourseError,
     Job,
+    LatePolicy,
     Lesson,
     Limits,
     Mark,
@@ -517,47 +520,39 @@ def scores(course: Course) -> list[Score]:
         course: the checkout.
 
     Returns:
-        One row a submission; `waiting` where a person still has answers to read.
+        One row a submission; `waiting` where a person still has answers to read; lateness and its price by today's deadlines.
     """
     if not Store(course.classroom).gradebook.is_file():
         return []
-    cells: dict[tuple[str, str], list[Mark]] = {}
+    of: dict[tuple[str, str], list[Mark]] = {}
     for mark in marks(course):
-        cells.setdefault((mark.student, mark.lesson), []).append(mark)
-    full = full_marks(course)
+        of.setdefault((mark.student, mark.lesson), []).append(mark)
+    full, deadlines = full_marks(course), read_deadlines(course)
     with opened(course) as gradebook:
         submissions = (
             gradebook.db.query(
                 SubmittedAssignment.student_id,
                 Assignment.name,
                 SubmittedAssignment.timestamp,
-                SubmittedAssignment.extension,
-                Assignment.duedate,
                 SubmittedNotebook.late_submission_penalty,
             )
             .join(Assignment, SubmittedAssignment.assignment_id == Assignment.id)
             .join(SubmittedNotebook, SubmittedNotebook.assignment_id == SubmittedAssignment.id)
             .order_by(Assignment.name, SubmittedAssignment.student_id)
         )
-        return [
-            Score(
-                student,
-                lesson,
-                sum(mark.score for mark in cells.get((student, lesson), ())),
-                full[lesson],
-                any(mark.waiting for mark in cells.get((student, lesson), ())),
-                penalty or 0.0,
-                seconds_late(handed_in, due, extension),
-            )
-            for student, lesson, handed_in, extension, due, penalty in submissions
-        ]
-
-
-def seconds_late(handed_in: datetime | None, due: datetime | None, extension: timedelta | None) -> float:
-    """By how much a submission came after its deadline; 0 where one of the two is not known, as nbgrader has it."""
-    if handed_in is None or due is None:
-        return 0.0
-    return max(0.0, (handed_in - due - (extension or timedelta())).total_seconds())
+        rows = [tuple(row) for row in submissions]
+    found = []
+    for student, lesson, handed_in, penalty in rows:
+        cells = of.get((student, lesson), [])
+        score = sum(mark.score for mark in cells)
+        late = deadlines.seconds_late(student, lesson, handed_in and handed_in.replace(tzinfo=UTC))
+        if (
+            course.late.per_day
+        ):  # the gradebook's own may be of an older policy, or from before a person gave a mark
+            penalty = course.late.penalty(score, late)
+        waiting = any(mark.waiting for mark in cells)
+        found.append(Score(student, lesson, score, full[lesson], waiting, penalty or 0.0, late))
+    return found
 
 
 def full_marks(course: Course) -> dict[str, float]:
@@ -566,3 +561,43 @@ def full_marks(course: Course) -> dict[str, float]:
         return {}
     with opened(course) as gradebook:
         return {assignment.name: assignment.max_score for assignment in gradebook.assignments}
+
+
+class LatePenalty(BasePlugin):
+    """The course's late policy where nbgrader asks for one: in `nbgrader autograde`, the Formgrader's button and `course grade`."""
+
+    policy = Dict(help="the fields of course.model.LatePolicy").tag(config=True)
+
+    def late_submission_penalty(self, student: str, score: float, seconds_late: float) -> float | None:
+        """The points to take off; None for none. Arguments are nbgrader's."""
+        return LatePolicy(**self.policy).penalty(score, seconds_late) or None
+
+
+def enter_deadlines(course: Course) -> None:
+    """Write deadlines, what students were granted, and what lateness costs into the gradebook, for all that reads it.
+
+    Args:
+        course: the checkout; its deadlines are read anew.
+    """
+    if not Store(course.classroom).gradebook.is_file():
+        return
+    deadlines = read_deadlines(course)
+    costs = {(score.student, score.lesson): score.penalty or None for score in scores(course)}
+    with opened(course) as gradebook, _in_one(gradebook):
+        for assignment in gradebook.assignments:
+            due = deadlines.lessons.get(assignment.name)
+            if assignment.duedate != utc(due):
+                assignment.duedate = utc(due)
+        submissions = gradebook.db.query(
+            SubmittedAssignment, SubmittedNotebook, SubmittedAssignment.student_id, Assignment.name
+        ).join(Assignment, SubmittedAssignment.assignment_id == Assignment.id)
+        submissions = submissions.join(
+            SubmittedNotebook, SubmittedNotebook.assignment_id == SubmittedAssignment.id
+        )
+        for submission, notebook, student, lesson in submissions:
+            granted = deadlines.granted.get((student, lesson))
+            extension = granted - deadlines.lessons[lesson] if granted else None
+            if submission.extension != extension:
+                submission.extension = extension
+            if notebook.late_submission_penalty != costs[student, lesson]:
+                notebook.late_submission_penalty = costs[student, lesson]

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
 from course.csvfile import read_csv
+from course.deadlines import Deadlines, read_deadlines, shown
 from course.grading.gradebook import full_marks, scores
 from course.intake.roster import Person, Roster, read_roster
 from course.intake.triage import IGNORED, OLDER, UNREADABLE, WAITING
@@ -111,6 +112,7 @@ class Sources:
         placed: submissions that lie ready for grading -> whether nothing says that another file of theirs was graded.
         faults: submissions at which the machine failed -> why.
         full: lesson -> its points.
+        deadlines: of the class.
     """
 
     people: Sequence[Person] = ()
@@ -119,6 +121,7 @@ class Sources:
     placed: Mapping[Pair, bool] = field(default_factory=dict)
     faults: Mapping[Pair, str] = field(default_factory=dict)
     full: Mapping[str, float] = field(default_factory=dict)
+    deadlines: Deadlines = field(default_factory=Deadlines)
 
 
 def ledger(lessons: Sequence[Lesson], sources: Sources, now: datetime) -> Ledger:
@@ -134,11 +137,11 @@ def ledger(lessons: Sequence[Lesson], sources: Sources, now: datetime) -> Ledger
         told[row.get("student", ""), row.get("lesson", "")].append(row)
     scored = {(score.student, score.lesson): score for score in sources.scores}
     begun = {lesson for _, lesson in [*scored, *told, *sources.placed]}
-    begun |= {lesson.name for lesson in lessons if lesson.deadline and lesson.deadline <= now}
+    begun |= {lesson for lesson, due in sources.deadlines.lessons.items() if due <= now}
     names = _names(sources)
     columns = tuple(lesson for lesson in lessons if lesson.name in begun)
     entries = [
-        _entry(student, name, lesson, scored.get((student, lesson.name)), told, sources)
+        _entry(student, name, lesson, scored.get((student, lesson.name)), told, sources, now)
         for student, name in names.items()
         for lesson in columns
     ]
@@ -174,6 +177,7 @@ def _entry(
     score: Score | None,
     told: Mapping[Pair, Sequence[Mapping[str, str]]],
     sources: Sources,
+    now: datetime,
 ) -> Entry:
     """Where one student's lesson stands. What only a person can decide goes before a score, a score before what is left to say."""
     pair = (student, lesson.name)
@@ -183,7 +187,7 @@ def _entry(
     rows = [row for row in told.get(pair, ()) if row.get("status") not in (OLDER, IGNORED, "nothing")]
     if score:
         entry = replace(entry, score=score.score, penalty=score.penalty)
-    entry = replace(entry, late=_late(score, rows))
+    entry = replace(entry, late=_late(pair, score, rows, sources.deadlines))
     if pair in sources.faults:
         return replace(entry, status=Status.FAULT, reason=sources.faults[pair])
     open_rows = [row for row in rows if row.get("status") in (UNREADABLE, WAITING) and not _confirmed(row)]
@@ -204,7 +208,8 @@ def _entry(
         return replace(
             entry, status=Status.UNREADABLE, reason=f"{stray[-1].get('reason', '')} (no lesson could be told)"
         )
-    return entry
+    due = sources.deadlines.of(*pair)
+    return replace(entry, reason=f"due {shown(due)}" if due and due > now else "")
 
 
 def _confirmed(row: Mapping[str, str]) -> bool:
@@ -212,11 +217,25 @@ def _confirmed(row: Mapping[str, str]) -> bool:
     return "zero confirmed" in row.get("reason", "")
 
 
-def _late(score: Score | None, rows: Iterable[Mapping[str, str]]) -> str:
-    """By how much a submission came late: by the deadline, else by the platform's word."""
-    if score and score.seconds_late > 0:
-        return duration(score.seconds_late)
+def _late(pair: Pair, score: Score | None, rows: Sequence[Mapping[str, str]], deadlines: Deadlines) -> str:
+    """By how much a submission came late: by the deadline where there is one, else by the platform's word."""
+    due = deadlines.of(*pair)
+    if score or due:
+        times = [time for row in rows if (time := row.get("time"))]
+        seconds = (
+            score.seconds_late if score else deadlines.seconds_late(*pair, _time(max(times, default="")))
+        )
+        if seconds > 0 or due:
+            return duration(seconds) if seconds > 0 else ""
     return "marked late" if any(row.get("late") for row in rows) else ""
+
+
+def _time(text: str) -> datetime | None:
+    """A time of the triage's table; None where there is none."""
+    try:
+        return datetime.strptime(text, "%Y-%m-%d %H:%M UTC").replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def duration(seconds: float) -> str:
@@ -253,6 +272,7 @@ def read_sources(course: Course) -> Sources:
         },
         store.faults(),
         full_marks(course),
+        read_deadlines(course),
     )
 
 
