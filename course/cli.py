@@ -295,6 +295,80 @@ def report_command(
     say(f"written to {path}")
 
 
+@app.command("export")
+def export_command(
+    ctx: typer.Context,
+    lessons: Lessons = None,
+    canvas: Annotated[Path | None, typer.Option(help="the gradebook as Canvas exported it")] = None,
+    moodle: Annotated[
+        Path | None, typer.Option(help="Moodle's grade export or an assignment's grading worksheet")
+    ] = None,
+    blackboard: Annotated[Path | None, typer.Option(help="the Grade Center as downloaded")] = None,
+    brightspace: Annotated[Path | None, typer.Option(help="the grades as Brightspace exported them")] = None,
+    csv: Annotated[
+        bool, typer.Option("--csv", help="a table of our own: one line a student and lesson")
+    ] = False,
+    wide: Annotated[bool, typer.Option("--wide", help="with --csv: one line a student")] = False,
+    column: Annotated[
+        str, typer.Option(help="heading of the column, where the lesson's name does not tell")
+    ] = "",
+    zeros: Annotated[bool, typer.Option("--zeros", help="who handed in nothing gets a zero")] = False,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="also marks in which answers have still to be read")
+    ] = False,
+    scale: Annotated[
+        bool, typer.Option("--scale", help="convert, where the column is worth other points than the lesson")
+    ] = False,
+) -> None:
+    """Write the marks into a platform's own gradebook file, beside the one that came; only marks change in it.
+
+    Example: course export 1 --canvas ~/Downloads/grades.csv
+    """
+    from course.intake.roster import read_roster
+    from course.reports import exports, report
+    from course.reports.exports import platforms
+    from course.reports.exports.spreadsheet import read_spreadsheet
+    from course.reports.ledger import read_ledger
+    from course.store import write_bytes
+
+    course: Course = ctx.obj
+    ways = {
+        platforms.CANVAS: canvas,
+        platforms.MOODLE: moodle,
+        platforms.BLACKBOARD: blackboard,
+        platforms.BRIGHTSPACE: brightspace,
+    }
+    given = {target: path for target, path in ways.items() if path}
+    if len(given) + csv != 1:
+        raise CourseError(
+            "name one of --canvas FILE, --moodle FILE, --blackboard FILE, --brightspace FILE, --csv"
+        )
+    ledger = read_ledger(course)
+    if not ledger.entries:
+        raise CourseError(
+            f"there are no marks in {course.classroom}: run `course collect` and `course grade` first"
+        )
+    if csv:
+        path = course.classroom / ("marks-wide.csv" if wide else "marks.csv")
+        (report.write_wide if wide else report.write_long)(ledger, path)
+        say(f"written to {path}")
+        return
+    ((target, path),) = given.items()
+    kept = course.classroom / "roster.csv"
+    people = read_roster(kept if kept.is_file() else None).people
+    which = chosen(course, lessons) if lessons else list(ledger.lessons)
+    content, done = exports.fill(
+        read_spreadsheet(path), target, ledger, people, which, exports.Rules(zeros, partial, scale, column)
+    )
+    for filled in done:
+        for line in filled.lines():
+            say(line)
+    for name in sorted({x.name for x in which} - {filled.lesson.name for filled in done}):
+        say(f"{name}: no column of its own in the file", "yellow")
+    write_bytes(exports.beside(path), content)
+    say(f"written to {exports.beside(path)}; {path} is as it was")
+
+
 @app.command("deadlines")
 def deadlines_command(
     ctx: typer.Context,

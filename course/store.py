@@ -59,7 +59,11 @@ def write_text(path: Path, text: str) -> bool:
     Returns:
         Whether the file changed.
     """
-    content = text.encode("utf-8")
+    return write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> bool:
+    """The same for bytes."""
     if path.is_file() and path.read_bytes() == content:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
