@@ -150,7 +150,7 @@ def _decoded(path: Path, body: bytes, told: str) -> tuple[str, str]:
 def _rows(path: Path, text: str, at: int, skipped: int, delimiter: str) -> list[Row]:
     """Take the text apart."""
     sign = re.escape(delimiter)
-    pattern = re.compile(rf'(?:"((?:[^"]|"")*+)"|([^{sign}\r\n]*+))({sign}|\r\n|\r|\n|\Z)')
+    pattern = re.compile(rf'(?:"((?:[^"]|"")*+)"|((?!")[^{sign}\r\n]*+))({sign}|\r\n|\r|\n|\Z)')
     rows: list[Row] = []
     fields: list[Field] = []
     line = start = skipped + 1
