@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import shutil
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -278,8 +279,18 @@ def report_command(
     csv: Annotated[
         Path | None, typer.Option(help="where the CSV goes; grades.csv in the classroom if left out")
     ] = None,
+    html: Annotated[
+        bool, typer.Option("--html", help="write the class report, too: a page with plots")
+    ] = False,
+    to: Annotated[
+        Path | None, typer.Option(help="with --html: where it goes; report.html in the classroom if left out")
+    ] = None,
+    minutes: Annotated[float, typer.Option(min=0, help="with --html: assumed for reading one answer")] = 2.0,
 ) -> None:
-    """Show where everyone stands, in every lesson, and write it to a CSV."""
+    """Show where everyone stands, in every lesson, and write it to a CSV; with --html a page for the whole class.
+
+    Example: course report --html
+    """
     from course.reports import report
     from course.reports.ledger import read_ledger
 
@@ -293,6 +304,13 @@ def report_command(
     path = csv or course.classroom / "grades.csv"
     report.write_long(ledger, path)
     say(f"written to {path}")
+    if html:
+        from course.reports import class_facts, class_page
+
+        target = to or course.classroom / "report.html"
+        facts = class_facts.read_class(course, ledger, minutes)
+        write_text(target, class_page.page(facts, datetime.now().astimezone()))
+        say(f"written to {target}")
 
 
 @app.command("export")

@@ -137,6 +137,18 @@ class Store:
             received = datetime.strptime(text, f"{STAMP} UTC").replace(tzinfo=UTC)
         return Submission(student, lesson, path.read_bytes(), received)
 
+    def receipt(self, student: str, lesson: str) -> dict[str, Any]:
+        """The note beside a graded notebook; empty if there is none."""
+        try:
+            found = json.loads((self.graded(student, lesson) / RECEIPT).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def parts(self, student: str, lesson: str) -> dict[str, str]:
+        """What a grade was made of, by its receipt (`model.Job.parts`); empty if nothing says so."""
+        return dict(self.receipt(student, lesson).get("parts", {}))
+
     def is_graded(self, job: Job) -> bool:
         """Tell whether a job's receipt is there: that it came to its end in the same way before."""
         path = self.graded(job.submission.student, job.submission.lesson) / RECEIPT

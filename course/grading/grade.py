@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import chain
 
 from course.grading import gradebook
 from course.grading.backends import Backend
 from course.grading.backends.local import Local
+from course.grading.changes import differences, note_changes, other_parts
 from course.grading.job import jobs as jobs_of
 from course.grading.sandboxes.places import keep_out_of_sight
 from course.grading.sandboxes.unsafe import Unsafe
@@ -89,16 +91,22 @@ def grade(
         gradebook.enter_deadlines(course)
         expected(sum(map(len, handed_in.values())))
 
+        before, why = gradebook.marks(course), {}
+
         def changed() -> Iterator[Job]:
             for job in chain.from_iterable(jobs):
                 if force or _of(job) not in known or not store.is_graded(job):
+                    why[_of(job)] = other_parts(store.parts(*_of(job)), job.parts)
                     yield job
                 else:
                     tell(Graded(*_of(job), "unchanged"))
 
-        with gradebook.Recorder(course, store) as recorder:
-            for outcome in (backend or Local()).run(changed()):
-                tell(_record(recorder, outcome))
+        try:
+            with gradebook.Recorder(course, store) as recorder:
+                for outcome in (backend or Local()).run(changed()):
+                    tell(_record(recorder, outcome))
+        finally:
+            note_changes(store, differences(before, gradebook.marks(course), why, datetime.now(UTC)))
         gradebook.enter_deadlines(
             course
         )  # again: who handed in for the first time had no row for what was granted

@@ -5,7 +5,6 @@ Zero points, nothing handed in and a file that nobody can read are three things,
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,7 +18,7 @@ from course.grading.gradebook import full_marks, scores
 from course.intake.roster import Person, Roster, read_roster
 from course.intake.triage import IGNORED, OLDER, UNREADABLE, WAITING
 from course.model import Course, Lesson, Score, short_digest
-from course.store import RECEIPT, Store
+from course.store import Store
 
 Pair = tuple[str, str]  # student, lesson
 
@@ -278,9 +277,5 @@ def read_sources(course: Course) -> Sources:
 
 def _may_be_what_was_graded(store: Store, folder: Path) -> bool:
     """Whether the receipt beside the graded notebook speaks of the one that lies ready, or of none."""
-    try:
-        receipt = json.loads((store.graded(folder.parent.name, folder.name) / RECEIPT).read_text("utf-8"))
-        graded = receipt["parts"]["submission"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return True
-    return bool(graded == short_digest((folder / f"{folder.name}.ipynb").read_bytes()))
+    graded = store.parts(folder.parent.name, folder.name).get("submission")
+    return not graded or graded == short_digest((folder / f"{folder.name}.ipynb").read_bytes())

@@ -1,0 +1,74 @@
+"""Whose points another run of grading changed, by how much, and what was different."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from course.csvfile import read_csv, write_csv
+from course.model import Mark
+from course.store import Store
+
+CHANGES = "changes.csv"
+COLUMNS = ("when", "student", "lesson", "cell", "before", "after", "why")
+
+
+@dataclass(frozen=True)
+class Change:
+    """One cell's points before and after, and why; what was not there is worth nothing."""
+
+    when: str
+    student: str
+    lesson: str
+    cell: str
+    before: float
+    after: float
+    why: str
+
+
+def differences(
+    before: Iterable[Mark], after: Iterable[Mark], why: Mapping[tuple[str, str], str], when: datetime
+) -> list[Change]:
+    """Compare two states of the gradebook.
+
+    Args:
+        before, after: all marks.
+        why: of submissions that were graded again, what was different.
+        when: they were.
+
+    Returns:
+        Those whose points differ, of submissions that had been graded before.
+    """
+    old = {(mark.student, mark.lesson, mark.cell): mark.score for mark in before}
+    known = {(student, lesson) for student, lesson, _ in old}
+    stamp = f"{when.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    return [
+        Change(stamp, m.student, m.lesson, m.cell, old.get((m.student, m.lesson, m.cell), 0.0), m.score, why[m.student, m.lesson])
+        for m in after
+        if (m.student, m.lesson) in known & why.keys() and m.score != old.get((m.student, m.lesson, m.cell), 0.0)
+    ]  # fmt: skip
+
+
+def other_parts(before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    """What two grades of a submission were made of differently."""
+    if not before:
+        return "not known what it was graded with before"
+    return ", ".join(f"another {name}" for name in after if before.get(name) != after[name]) or "graded again"
+
+
+def note_changes(store: Store, changes: Sequence[Change]) -> None:
+    """Add to the classroom's list of changes."""
+    if changes:
+        rows = [vars(change) for change in [*read_changes(store), *changes]]
+        write_csv(store.root / CHANGES, COLUMNS, rows)
+
+
+def read_changes(store: Store) -> list[Change]:
+    """Read the classroom's list of changes, the oldest first."""
+    path = store.root / CHANGES
+    rows = read_csv(path) if path.is_file() else []
+    return [
+        Change(**{c: row.get(c, "") for c in COLUMNS if c not in ("before", "after")}, before=float(row["before"]), after=float(row["after"]))
+        for row in rows
+    ]  # fmt: skip
