@@ -237,6 +237,34 @@ def grade_command(
         raise typer.Exit(1)
 
 
+@app.command("amend")
+def amend_command(
+    ctx: typer.Context, lesson: Annotated[str, typer.Argument(help="name or number of the changed lesson")]
+) -> None:
+    """Let the gradebook follow a lesson that was changed in mid-term: what is new is added, marks given by hand stay.
+
+    Example: course build 5, course amend 5, course grade 5
+    """
+    from course.grading.gradebook import amend
+    from course.intake import collect
+
+    course: Course = ctx.obj
+    which = course.lesson(lesson)
+    store = Store(course.classroom)
+    with store.writing():
+        store.back_up()
+        done = amend(course, which)
+        triage = collect(
+            None, course.root / "notebooks", course.classroom
+        )  # the new cells come into what was handed in
+        triage.write(course.classroom)
+    for words, names in (("new", done.added), ("gone", done.removed)):
+        say(f"{words}: {', '.join(names) or 'nothing'}")
+    say(
+        f"The gradebook was backed up first. `course grade {which.number}` grades again; `course report --html` shows whose points changed."
+    )
+
+
 @app.command("all")
 def all_command(
     ctx: typer.Context,

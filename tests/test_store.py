@@ -20,10 +20,11 @@ import pytest
 from typer.testing import CliRunner
 
 from course import cli, store
+from course.editions.build import release
 from course.grading.backends.local import Local
 from course.grading.execute import is_check
 from course.grading.grade import grade
-from course.grading.gradebook import recorded, scores
+from course.grading.gradebook import amend, full_marks, marks, opened, recorded, scores
 from course.grading.outputs import error_output
 from course.intake import collect
 from course.model import Course, CourseError, Job, LatePolicy, Outcome, Verdict
@@ -305,3 +306,42 @@ def test_ctrl_c_stops_and_keeps_what_is_recorded(tmp_path):
     print(f"ended {time.monotonic() - start:.1f} s after Ctrl-C")
     assert points(course) == {"ada": FULL}
     assert not [p for p in Path("/tmp").glob("sk-*/owner") if p.read_text().strip() == str(process.pid)]
+
+
+def test_a_lesson_changed_in_mid_term_keeps_what_persons_gave(course, monkeypatch, capsys):
+    (lesson,) = course.lessons
+    graded(course)
+    with opened(course) as gradebook:
+        first = gradebook.find_submission_notebook(lesson.name, lesson.name, "ada").grades[0]
+        by_hand, name = 1.5, first.cell.name
+        first.manual_score, first.needs_manual_grade = by_hand, False
+        gradebook.db.commit()
+    key = nbformat.read(course.solution(lesson), as_version=4)
+    meta = {
+        "grade": True,
+        "solution": True,
+        "locked": False,
+        "task": False,
+        "grade_id": "new_response",
+        "points": 2,
+        "schema_version": 3,
+    }
+    key.cells.append(
+        nbformat.v4.new_markdown_cell("Because.", id="new_response", metadata={"nbgrader": meta})
+    )
+    course.solution(lesson).write_text(nbformat.writes(key))
+    course.release(lesson).write_text(release(course, lesson, nbformat.writes(key)))
+    with pytest.raises(CourseError, match="`course amend 1` adds what is new"):
+        graded(course)
+    code, said = command(course, monkeypatch, capsys, "amend", "1")
+    assert code == 0, said
+    assert set(graded(course).values()) == {"graded"}
+    found = {(m.student, m.cell): m for m in marks(course)}
+    assert found["ada", name].by_hand == by_hand and found["bo", name].by_hand is None
+    assert {found[student, "new_response"].max_score for student in ("ada", "bo", "cy")} == {2.0}
+    assert full_marks(course) == {lesson.name: FULL + 2}
+    key.cells.pop()  # and gone again
+    course.solution(lesson).write_text(nbformat.writes(key))
+    course.release(lesson).write_text(release(course, lesson, nbformat.writes(key)))
+    assert amend(course, lesson).removed == ("new_response",)
+    assert full_marks(course) == {lesson.name: FULL}

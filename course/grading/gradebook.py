@@ -9,7 +9,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,12 @@ from nbconvert.writers.files import FilesWriter
 from nbformat import NotebookNode
 from nbgrader.api import (
     Assignment,
+    Comment,
     Grade,
     Gradebook,
     GradeCell,
     MissingEntry,
+    SourceCell,
     SubmittedAssignment,
     SubmittedNotebook,
 )
@@ -357,10 +359,102 @@ def register(course: Course, lesson: Lesson) -> None:
             if "would invalidate" in str(error) or "submissions" in str(error):
                 raise CourseError(
                     f"{lesson.name} was changed after it had been graded: its graded cells are no longer those of the gradebook. "
-                    f"Restore the lesson, or start another classroom (COURSE_CLASSROOM) and collect again. nbgrader says: "
-                    f"{str(error).strip().splitlines()[-1]}"
+                    f"`course amend {lesson.number}` adds what is new and keeps what persons gave; or restore the lesson"
                 ) from error
             raise
+
+
+@dataclass(frozen=True)
+class Amended:
+    """What became of a lesson's graded cells in the gradebook: names of those that are new, and of those that are gone."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+def amend(course: Course, lesson: Lesson) -> Amended:
+    """Let the gradebook follow a lesson that was changed after submissions were graded; marks that persons gave stay.
+
+    Args:
+        course: the checkout; the lesson is built.
+        lesson: which.
+
+    Raises:
+        CourseError: if nothing of it was graded, or a cell is gone for which a person gave marks.
+    """
+    made = as_registered(course, lesson)
+    cells = {grade_id(cell): cell for cell in made.cells if grade_id(cell)}
+    with opened(course) as gradebook, _in_one(gradebook):
+        try:
+            known = gradebook.find_notebook(lesson.name, lesson.name)
+        except MissingEntry as error:
+            raise CourseError(
+                f"{lesson.name} is not in the gradebook: `course grade {lesson.number}` needs no amending"
+            ) from error
+        kinds = (
+            (known.grade_cells, is_grade, gradebook.update_or_create_grade_cell, _worth),
+            (known.solution_cells, is_solution, gradebook.update_or_create_solution_cell, _nothing),
+            (known.source_cells, bool, gradebook.update_or_create_source_cell, _typed),
+        )
+        gone = [
+            cell
+            for old, belongs, _, _ in kinds
+            for cell in list(old)
+            if cell.name not in cells or not belongs(cells[cell.name])
+        ]
+        given = {
+            cell.name
+            for cell in gone
+            if isinstance(cell, GradeCell)
+            for g in cell.grades
+            if g.manual_score is not None
+        }
+        if given:
+            raise CourseError(
+                f"{lesson.name}: persons gave marks for {', '.join(sorted(given))}, which the lesson no longer has: put the cell back, "
+                "or keep this class in the classroom it was graded in"
+            )
+        removed = {cell.name for cell in gone if isinstance(cell, GradeCell)}
+        for cell in gone:
+            for row in [*getattr(cell, "grades", ()), *getattr(cell, "comments", ())]:
+                gradebook.db.delete(row)
+            gradebook.db.delete(cell)
+        gradebook.db.flush()
+        gradebook.db.expire(known)
+        added = set()
+        for old, belongs, enter, words in kinds:
+            before = {cell.name for cell in old} - {cell.name for cell in gone}
+            for name, cell in cells.items():
+                if not belongs(cell) or name in before:
+                    continue
+                entered = enter(name, lesson.name, lesson.name, **words(cell))
+                gradebook.db.flush()
+                for submitted in known.submissions:
+                    if isinstance(entered, GradeCell):
+                        gradebook.db.add(Grade(cell_id=entered.id, notebook_id=submitted.id))
+                    elif not isinstance(entered, SourceCell):
+                        gradebook.db.add(Comment(cell_id=entered.id, notebook_id=submitted.id))
+                if isinstance(entered, GradeCell):
+                    added.add(name)
+    register(course, lesson)
+    return Amended(tuple(sorted(added)), tuple(sorted(removed)))
+
+
+def _worth(cell: NotebookNode) -> dict[str, Any]:
+    return {"max_score": float(cell.metadata.nbgrader.points), "cell_type": cell.cell_type}
+
+
+def _nothing(cell: NotebookNode) -> dict[str, Any]:
+    return {}
+
+
+def _typed(cell: NotebookNode) -> dict[str, Any]:
+    return {
+        "cell_type": cell.cell_type,
+        "locked": is_locked(cell),
+        "source": cell.source,
+        "checksum": cell.metadata.nbgrader.get("checksum"),
+    }
 
 
 def _is_registered(course: Course, lesson: Lesson) -> bool:
