@@ -415,6 +415,31 @@ def export_command(
     say(f"written to {exports.beside(path)}; {path} is as it was")
 
 
+@app.command("similar")
+def similar_command(ctx: typer.Context, lessons: Lessons = None) -> None:
+    """List answers that are alike once names and layout are taken out: for a person to read, never a mark.
+
+    Example: course similar 5
+    """
+    from course.reports import likeness
+    from course.reports.ledger import read_ledger
+
+    course: Course = ctx.obj
+    ledger = read_ledger(course)
+    which = chosen(course, lessons) if lessons else list(ledger.lessons)
+    if not ledger.entries:
+        raise CourseError(f"there is nothing to compare in {course.classroom}: run `course collect` first")
+    found = [(lesson, likeness.similar(course, lesson)) for lesson in which]
+    for lesson, pairs in found:
+        for pair in pairs:
+            say(likeness.line(lesson, pair, ledger))
+    target = course.classroom / "similar.html"
+    write_text(target, likeness.page(found, ledger))
+    say(
+        f"{sum(len(pairs) for _, pairs in found)} pairs, side by side in {target}. Read them: being alike is no verdict, and changes no mark."
+    )
+
+
 @app.command("deadlines")
 def deadlines_command(
     ctx: typer.Context,
