@@ -76,7 +76,10 @@ def build_command(
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="execute even where nothing has changed")] = False,
 ) -> None:
-    """Make both editions of the notebooks from the lessons' texts."""
+    """Make both editions of the notebooks from the lessons' texts.
+
+    Example: course build 5
+    """
     from course.editions import build, exercises, overview
 
     course: Course = ctx.obj
@@ -112,7 +115,10 @@ def new_exercise_command(
     lesson: Annotated[str, typer.Argument(help="name or number of the lesson")],
     name: Annotated[str, typer.Argument(help="name of the function that learners are to write")],
 ) -> None:
-    """Write the skeleton of an exercise: a section of the lesson's text, and its declaration."""
+    """Write the skeleton of an exercise: a section of the lesson's text, and its declaration.
+
+    Example: course new-exercise 5 branch_gain
+    """
     from course.editions.skeleton import new_exercise
 
     course: Course = ctx.obj
@@ -131,7 +137,10 @@ def mutate_command(
         int, typer.Option(min=0, help="fresh draws of the hidden cases for every right answer")
     ] = 200,
 ) -> None:
-    """Measure the checks: every declared answer, every small change to a solution, and fresh hidden cases."""
+    """Measure the checks: every declared answer, every small change to a solution, and fresh hidden cases.
+
+    Example: course mutate 5 --seeds 50
+    """
     from course.editions import mutation
 
     course: Course = ctx.obj
@@ -170,13 +179,17 @@ def collect_command(
         typer.Option(metavar="DOWNLOAD", help="put aside what was collected by mistake; nothing is deleted"),
     ] = None,
 ) -> None:
-    """Take in what students handed in: repair it, say what became of every file, place it for grading."""
+    """Take in what students handed in: repair it, say what became of every file, place it for grading.
+
+    Example: course collect ~/Downloads/assignment.zip --roster class.csv
+    """
     from course.intake import collect
+    from course.progress import Count
 
     course: Course = ctx.obj
     classroom = course.classroom
     named = course.lesson(lesson).name if lesson else ""
-    with Store(classroom).writing(), console.status("reading what was handed in"):
+    with Store(classroom).writing(), Count(console, "files read") as bar:
         triage = collect(
             paths,
             course.root / "notebooks",
@@ -186,6 +199,7 @@ def collect_command(
             lesson=named,
             confirm_zero=confirm_zero or (),
             forget=forget or (),
+            told=bar.told,
         )
         triage.write(classroom)
     console.print(triage.on_screen())
@@ -211,7 +225,10 @@ def grade_command(
         bool, typer.Option("--full", help="run every cell, also those that no check depends on")
     ] = False,
 ) -> None:
-    """Execute the submissions in a sandbox, check them outside of it, and fill the gradebook."""
+    """Execute the submissions in a sandbox, check them outside of it, and fill the gradebook.
+
+    Example: course grade 1 5 --jobs 4
+    """
     from course.grading.backends.local import Local
     from course.grading.grade import grade
     from course.grading.sandboxes.choose import confinement
@@ -272,7 +289,10 @@ def all_command(
     roster: Annotated[Path | None, typer.Option(help="class list: CSV or Excel")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="how many submissions are executed at once")] = 2,
 ) -> None:
-    """Collect, grade and write the feedback in one go: what arrived on Monday morning."""
+    """Collect, grade and write the feedback in one go: what arrived on Monday morning.
+
+    Example: course all ~/Downloads/assignment.zip --roster class.csv
+    """
     from course.grading.backends.local import Local
     from course.progress import Progress
     from course.reports.ledger import read_ledger
@@ -290,15 +310,26 @@ def all_command(
 
 @app.command("feedback")
 def feedback_command(ctx: typer.Context, lessons: Lessons = None, student: Students = None) -> None:
-    """Write one page a graded submission: the work, the scores, the hints."""
+    """Write one page a graded submission: the work, the scores, the hints.
+
+    Example: course feedback 5 --student ada
+    """
     from course.grading.gradebook import enter_deadlines
+    from course.progress import Count
     from course.reports import feedback
 
     course: Course = ctx.obj
     with Store(course.classroom).writing():
         enter_deadlines(course)
-        for path in feedback.feedback(course, chosen(course, lessons), student):
-            say(str(path))
+        which = chosen(course, lessons)
+        found = [path for x in which for path in course.classroom.glob(f"autograded/*/{x.name}")]
+        total = sum(student is None or path.parent.name in student for path in found)
+        with Count(console, "pages written", total) as bar:
+            for path in feedback.feedback(course, which, student):
+                bar.told(path.parent.parent.name)
+                if not console.is_terminal:
+                    say(str(path))
+    say(f"{total} pages in {course.classroom / 'feedback'}")
 
 
 @app.command("report")
@@ -498,7 +529,10 @@ def replicate_command(
         Path | None, typer.Option(help="write the tables of these lessons into this page too")
     ] = None,
 ) -> None:
-    """Run the lessons' claims with other seeds and as older processors compute."""
+    """Run the lessons' claims with other seeds and as older processors compute.
+
+    Example: course replicate 8 --sets 3 --processors plain,baseline
+    """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     from course.editions import replicate
@@ -532,7 +566,10 @@ def replicate_command(
 
 @app.command("doctor")
 def doctor_command(ctx: typer.Context) -> None:
-    """Say what is missing on this machine and how to get it."""
+    """Say what is missing on this machine and how to get it.
+
+    Example: course doctor
+    """
     from course import doctor
 
     findings = list(doctor.examine(ctx.obj))
