@@ -17,7 +17,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,11 +26,9 @@ from typing import Any
 
 import filelock
 
-from course.csvfile import read_csv, write_csv
 from course.model import CourseError, Job, Lesson, Submission
 
 RECEIPT = "graded.json"
-FAULTS = "faults.csv"
 STAMP = "%Y-%m-%d %H:%M:%S.%f"
 BACKUPS = 5
 LOG = logging.getLogger("course")
@@ -156,21 +154,6 @@ class Store:
             return bool(json.loads(path.read_text(encoding="utf-8")).get("digest") == job.digest)
         except (OSError, ValueError, AttributeError):
             return False
-
-    def faults(self) -> dict[tuple[str, str], str]:
-        """The submissions at which the machine failed when they were last graded: (student, lesson) -> why."""
-        path = self.root / FAULTS
-        rows = read_csv(path) if path.is_file() else []
-        return {(row.get("student", ""), row.get("lesson", "")): row.get("reason", "") for row in rows}
-
-    def note_faults(self, faults: Mapping[tuple[str, str], str]) -> None:
-        """Keep which submissions those are; none removes the note."""
-        path = self.root / FAULTS
-        if not faults:
-            path.unlink(missing_ok=True)
-            return
-        rows = [{"student": s, "lesson": n, "reason": why} for (s, n), why in sorted(faults.items())]
-        write_csv(path, ["student", "lesson", "reason"], rows)
 
     def place(self, made: Path, target: Path) -> None:
         """Put a finished folder where another may stand, in one move; that one is removed afterwards.

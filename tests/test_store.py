@@ -22,12 +22,14 @@ from typer.testing import CliRunner
 from course import cli, store
 from course.editions.build import release
 from course.grading.backends.local import Local
+from course.grading.changes import read_changes
 from course.grading.execute import is_check
 from course.grading.grade import grade
 from course.grading.gradebook import amend, full_marks, marks, opened, recorded, scores
 from course.grading.outputs import error_output
 from course.intake import collect
 from course.model import Course, CourseError, Job, LatePolicy, Outcome, Verdict
+from course.reports.ledger import Status, read_ledger
 from course.store import RECEIPT, Store, notebook_text, stamp_text, write_text
 from course.way import way
 from tests.kills import kills
@@ -131,8 +133,22 @@ def test_what_a_killed_run_left_is_swept_and_what_it_had_moved_aside_comes_back(
 def test_a_machine_fault_is_no_score_and_is_graded_the_next_time(course):
     assert graded(course, faults=["bo"]) == {"ada": "graded", "bo": "failed", "cy": "graded"}
     assert points(course) == {"ada": FULL, "cy": FULL}
+    told = {e.student: e.status for e in read_ledger(course).entries}
+    assert told == {"ada": Status.GRADED, "bo": Status.FAULT, "cy": Status.GRADED}
     assert graded(course) == {"ada": "unchanged", "bo": "graded", "cy": "unchanged"}
     assert points(course) == {"ada": FULL, "bo": FULL, "cy": FULL}
+    assert {e.status for e in read_ledger(course).entries} == {Status.GRADED}
+
+
+def test_who_was_changed_by_grading_again_is_noted_with_the_reason(course):
+    graded(course)
+    assert read_changes(Store(course.classroom)) == []
+    with course.solution(course.lessons[0]).open("a") as file:
+        file.write("\n")  # another key, byte for byte
+    graded(course, fails=["bo"])
+    found = read_changes(Store(course.classroom))
+    assert {(c.student, c.why) for c in found} == {("bo", "another lesson")}
+    assert sum(c.before - c.after for c in found) == FULL
 
 
 def test_a_late_submission_is_recorded_with_its_penalty(course):

@@ -1,4 +1,4 @@
-"""Whose points another run of grading changed, by how much, and what was different."""
+"""What a run of grading leaves to be told: whose points it changed, by how much and why, and at whom the machine failed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from course.csvfile import read_csv, write_csv
 from course.model import Mark
 from course.store import Store
 
-CHANGES = "changes.csv"
+CHANGES, FAULTS = "changes.csv", "faults.csv"
 COLUMNS = ("when", "student", "lesson", "cell", "before", "after", "why")
 
 
@@ -72,3 +72,20 @@ def read_changes(store: Store) -> list[Change]:
         Change(**{c: row.get(c, "") for c in COLUMNS if c not in ("before", "after")}, before=float(row["before"]), after=float(row["after"]))
         for row in rows
     ]  # fmt: skip
+
+
+def read_faults(store: Store) -> dict[tuple[str, str], str]:
+    """The submissions at which the machine failed when they were last graded: (student, lesson) -> why."""
+    path = store.root / FAULTS
+    rows = read_csv(path) if path.is_file() else []
+    return {(row.get("student", ""), row.get("lesson", "")): row.get("reason", "") for row in rows}
+
+
+def note_faults(store: Store, faults: Mapping[tuple[str, str], str]) -> None:
+    """Keep which submissions those are; none removes the note."""
+    path = store.root / FAULTS
+    if not faults:
+        path.unlink(missing_ok=True)
+        return
+    rows = [{"student": s, "lesson": n, "reason": why} for (s, n), why in sorted(faults.items())]
+    write_csv(path, ["student", "lesson", "reason"], rows)

@@ -15,7 +15,7 @@ from itertools import chain
 from course.grading import gradebook
 from course.grading.backends import Backend
 from course.grading.backends.local import Local
-from course.grading.changes import differences, note_changes, other_parts
+from course.grading.changes import differences, note_changes, note_faults, other_parts, read_faults
 from course.grading.job import jobs as jobs_of
 from course.grading.sandboxes.places import keep_out_of_sight
 from course.grading.sandboxes.unsafe import Unsafe
@@ -74,13 +74,13 @@ def grade(
         if made.state == "failed":
             faults[whose] = made.reason
         if faults.get(whose) != before:
-            store.note_faults(faults)
+            note_faults(store, faults)
         told(made)
 
     if course.sandbox != Unsafe.name:
         keep_out_of_sight(course.classroom, course.root / "solutions")
     with store.writing():
-        faults.update(store.faults())
+        faults.update(read_faults(store))
         known = gradebook.recorded(course)  # first: a damaged gradebook must not replace a good backup
         store.back_up()
         handed_in = {lesson: found for lesson in lessons if (found := store.submissions(lesson, students))}

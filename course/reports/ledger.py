@@ -14,6 +14,7 @@ from pathlib import Path
 
 from course.csvfile import read_csv
 from course.deadlines import Deadlines, read_deadlines, shown
+from course.grading.changes import read_faults
 from course.grading.gradebook import full_marks, scores
 from course.intake.roster import Person, Roster, read_roster
 from course.intake.triage import IGNORED, OLDER, UNREADABLE, WAITING
@@ -269,7 +270,7 @@ def read_sources(course: Course) -> Sources:
             for folder in sorted(course.classroom.glob("submitted/*/*"))
             if folder.joinpath(f"{folder.name}.ipynb").is_file()
         },
-        store.faults(),
+        read_faults(store),
         full_marks(course),
         read_deadlines(course),
     )
