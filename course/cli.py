@@ -205,6 +205,14 @@ def collect_command(
     console.print(triage.on_screen())
     for name in forget or ():
         say(f"{name} was put aside in {classroom / 'forgotten'}; collect it again to bring it back")
+    if (classroom / "gradebook.db").is_file():
+        from course.grading.gradebook import outgrown
+
+        for changed in outgrown(course):
+            say(
+                f"{changed.name} has other graded cells than when it was graded: `course amend {changed.number}` before you grade again",
+                "yellow",
+            )
     say(f"The same as a table: {classroom / 'triage.csv'}, as a page: {classroom / 'triage.html'}")
 
 

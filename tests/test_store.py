@@ -25,7 +25,7 @@ from course.grading.backends.local import Local
 from course.grading.changes import read_changes
 from course.grading.execute import is_check
 from course.grading.grade import grade
-from course.grading.gradebook import amend, full_marks, marks, opened, recorded, scores
+from course.grading.gradebook import amend, full_marks, marks, opened, outgrown, recorded, scores
 from course.grading.outputs import error_output
 from course.intake import collect
 from course.model import Course, CourseError, Job, LatePolicy, Outcome, Verdict
@@ -347,10 +347,12 @@ def test_a_lesson_changed_in_mid_term_keeps_what_persons_gave(course, monkeypatc
     )
     course.solution(lesson).write_text(nbformat.writes(key))
     course.release(lesson).write_text(release(course, lesson, nbformat.writes(key)))
+    assert outgrown(course) == [lesson]
     with pytest.raises(CourseError, match="`course amend 1` adds what is new"):
         graded(course)
     code, said = command(course, monkeypatch, capsys, "amend", "1")
     assert code == 0, said
+    assert outgrown(course) == []
     assert set(graded(course).values()) == {"graded"}
     found = {(m.student, m.cell): m for m in marks(course)}
     assert found["ada", name].by_hand == by_hand and found["bo", name].by_hand is None

@@ -364,6 +364,29 @@ def register(course: Course, lesson: Lesson) -> None:
             raise
 
 
+def outgrown(course: Course) -> list[Lesson]:
+    """Find the lessons whose graded cells are others than those of the gradebook, though submissions were graded."""
+    if not Store(course.classroom).gradebook.is_file():
+        return []
+    known: dict[str, set[str]] = {}
+    for mark in marks(course):
+        known.setdefault(mark.lesson, set()).add(mark.cell)
+    return [
+        lesson
+        for lesson in course.written
+        if lesson.name in known
+        and course.solution(lesson).is_file()
+        and known[lesson.name] != _graded_cells(course, lesson)
+    ]
+
+
+def _graded_cells(course: Course, lesson: Lesson) -> set[str]:
+    """Names of the cells that a lesson gives points for."""
+    cells = json.loads(course.solution(lesson).read_text(encoding="utf-8"))["cells"]
+    metas = [cell["metadata"].get("nbgrader", {}) for cell in cells]
+    return {meta["grade_id"] for meta in metas if meta.get("grade")}
+
+
 @dataclass(frozen=True)
 class Amended:
     """What became of a lesson's graded cells in the gradebook: names of those that are new, and of those that are gone."""
