@@ -337,7 +337,8 @@ def feedback_command(ctx: typer.Context, lessons: Lessons = None, student: Stude
                 bar.told(path.parent.parent.name)
                 if not console.is_terminal:
                     say(str(path))
-    say(f"{total} pages in {course.classroom / 'feedback'}")
+    if console.is_terminal:
+        say(f"{total} pages in {course.classroom / 'feedback'}")
 
 
 @app.command("report")
