@@ -12,11 +12,12 @@ import tomllib
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from course.model import Course, CourseError, Lesson, Limits
+from course.model import Course, CourseError, LatePolicy, Lesson, Limits
 
 if TYPE_CHECKING:
     from nbgrader.converters.base import BaseConverter
@@ -60,7 +61,7 @@ def load_course(
     table = tomllib.loads(project.read_text(encoding="utf-8")).get("tool", {}).get("course")
     if table is None:
         raise CourseError(f"{project} has no [tool.course] table")
-    lessons = tuple(Lesson(**entry) for entry in table["lessons"])
+    lessons = tuple(_lesson(entry, project) for entry in table["lessons"])
     if classroom is None:
         named = environment.get(CLASSROOM)
         if named is not None and not named.strip():
@@ -77,6 +78,7 @@ def load_course(
         _limits(environment.get(LIMITS, "")),
         sandbox or environment.get(SANDBOX, ""),
         database=database(environment.get(DB) or table.get("database", "")),
+        late=_late(table.get("late", {}), project),
     )
 
 
@@ -112,6 +114,29 @@ def gradebook_name(course: Course) -> str:
     parts = urlsplit(course.database)
     user, at, host = parts.netloc.rpartition("@")
     return f"postgresql://{user.partition(':')[0]}{at}{host}{parts.path}"
+
+
+def _lesson(entry: dict[str, Any], project: Path) -> Lesson:
+    """A lesson of the table; a deadline that names no time zone is meant in this machine's."""
+    due = entry.get("deadline")
+    if due is None:
+        return Lesson(**entry)
+    if not isinstance(due, datetime):
+        raise CourseError(
+            f"{project}: the deadline {due} of {entry['name']} should be a date with a time, such as 2026-12-01T23:59:00"
+        )
+    return Lesson(**(entry | {"deadline": due.astimezone()}))
+
+
+def _late(table: dict[str, Any], project: Path) -> LatePolicy:
+    """The table [tool.course.late]: numbers that make sense, no other words."""
+    known = [f.name for f in dataclasses.fields(LatePolicy)]
+    for name, value in table.items():
+        if name not in known or isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+            raise CourseError(
+                f"{project}: {name} = {value!r} in [tool.course.late] should be one of {', '.join(known)}, a number from 0 on"
+            )
+    return LatePolicy(**table)
 
 
 def _limits(text: str) -> Limits:
@@ -182,6 +207,8 @@ def grader_config(course: Course) -> Config:
     ]
     c.TrustedExecute.limits = asdict(course.limits)
     c.TrustedExecute.sandbox = course.sandbox
+    c.AssignLatePenalties.plugin_class = "course.grading.gradebook.LatePenalty"
+    c.LatePenalty.policy = asdict(course.late)
 
     # Feedback: escaped text, sanitised prose and small bitmaps on a page that loads nothing.
     c.GenerateFeedback.exporter_class = "course.reports.feedback.FeedbackExporter"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -18,12 +19,13 @@ class CourseError(Exception):
 
 @dataclass(frozen=True)
 class Lesson:
-    """One lesson: its folder's name, title, minutes for a learner and CPU budget in seconds."""
+    """One lesson: its folder's name, title, minutes for a learner, CPU budget in seconds, and when it is due, if it is."""
 
     name: str
     title: str
     minutes: int
     cpu_seconds: float
+    deadline: datetime | None = None
 
     @property
     def number(self) -> int:
@@ -34,6 +36,32 @@ class Lesson:
     def topic(self) -> str:
         """Name without the number: the name of its module of checks."""
         return self.name.partition("_")[2]
+
+
+@dataclass(frozen=True)
+class LatePolicy:
+    """What coming late costs: a share of the points reached, for each day that has begun after the grace.
+
+    Args:
+        grace_minutes: that nobody is held to.
+        per_day: per cent a day.
+        most: per cent that lateness may cost in all.
+    """
+
+    grace_minutes: float = 0.0
+    per_day: float = 0.0
+    most: float = 100.0
+
+    def penalty(self, score: float, seconds_late: float) -> float:
+        """The points to take off a score for work that came so late."""
+        days = math.ceil((seconds_late - 60 * self.grace_minutes) / 86400)
+        return score * min(self.most, self.per_day * max(0, days)) / 100
+
+    def __str__(self) -> str:
+        if not self.per_day:
+            return "late work is marked as late, and costs nothing"
+        grace = f" after {self.grace_minutes:g} minutes of grace" if self.grace_minutes else ""
+        return f"{self.per_day:g} % of the points reached are taken off for each day begun{grace}, at most {self.most:g} %"
 
 
 @dataclass(frozen=True)
@@ -93,6 +121,7 @@ class Course:
         cold: whether every kernel imports for itself, instead of being forked from a warm template.
         full: whether cells run, too, that no grade depends on.
         database: URL of the PostgreSQL database that is the gradebook, which may hold a password; empty for the classroom's own SQLite.
+        late: what coming late costs.
     """
 
     root: Path
@@ -105,6 +134,7 @@ class Course:
     cold: bool = False
     full: bool = False
     database: str = field(default="", repr=False)
+    late: LatePolicy = LatePolicy()
 
     def lesson(self, name: str) -> Lesson:
         """Find a lesson by its name or number.
@@ -200,6 +230,23 @@ class Job:
             digest.update(len(content).to_bytes(8, "big") + content)
         return digest.hexdigest()
 
+    @property
+    def parts(self) -> dict[str, str]:
+        """What the digest is made of, a short digest each: where two grades of a submission differ, these say why they may."""
+        return {
+            "submission": short_digest(self.submission.notebook),
+            "lesson": short_digest(self.key),
+            "data files": short_digest(repr(self.files).encode()),
+            "limits": short_digest(repr(sorted(asdict(self.limits).items())).encode()),
+            "sandbox": str(self.sandbox),
+            "checker": self.checker,
+        }
+
+
+def short_digest(content: bytes) -> str:
+    """Sixteen characters that tell one content from another."""
+    return hashlib.sha256(content).hexdigest()[:16]
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -250,10 +297,34 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Score:
-    """A row of the gradebook; `waiting` where a person has still answers to read."""
+    """A row of the gradebook; `waiting` where a person has still answers to read; the penalty is for coming late, and not yet taken off."""
 
     student: str
     lesson: str
     score: float
     max_score: float
     waiting: bool
+    penalty: float = 0.0
+    seconds_late: float = 0.0
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What the gradebook holds of one graded cell of a submission.
+
+    Args:
+        student, lesson, cell: whose, of which lesson, and the cell's grade_id.
+        score, max_score: points.
+        waiting: a person has still to read it.
+        written: an open question, not an exercise.
+        by_hand: the points that a person gave; None if nobody did.
+    """
+
+    student: str
+    lesson: str
+    cell: str
+    score: float
+    max_score: float
+    waiting: bool
+    written: bool
+    by_hand: float | None = None

@@ -58,7 +58,11 @@ def write_text(path: Path, text: str) -> bool:
     Returns:
         Whether the file changed.
     """
-    content = text.encode("utf-8")
+    return write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> bool:
+    """The same for bytes."""
     if path.is_file() and path.read_bytes() == content:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -146,6 +150,18 @@ class Store:
             text = (folder / "timestamp.txt").read_text(encoding="utf-8").strip()
             received = datetime.strptime(text, f"{STAMP} UTC").replace(tzinfo=UTC)
         return Submission(student, lesson, path.read_bytes(), received)
+
+    def receipt(self, student: str, lesson: str) -> dict[str, Any]:
+        """The note beside a graded notebook; empty if there is none."""
+        try:
+            found = json.loads((self.graded(student, lesson) / RECEIPT).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def parts(self, student: str, lesson: str) -> dict[str, str]:
+        """What a grade was made of, by its receipt (`model.Job.parts`); empty if nothing says so."""
+        return dict(self.receipt(student, lesson).get("parts", {}))
 
     def is_graded(self, job: Job) -> bool:
         """Tell whether a job's receipt is there: that it came to its end in the same way before."""

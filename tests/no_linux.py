@@ -173,7 +173,7 @@ def verbs(platform: str, root: Path) -> dict[str, Any]:
     handed.parent.mkdir(parents=True)
     shutil.copy(course.release(lesson), handed)
     found["collect"] = say("collect", str(root / "class"))
-    found["empty report"] = say("report")
+    found["early report"] = say("report")
     register(course, lesson)  # graded elsewhere, the classroom brought here
     with opened(course) as gradebook:
         gradebook.add_student("ada")

@@ -16,7 +16,7 @@ from course.grading.backends import local
 from course.grading.backends.local import Local
 from course.grading.grade import Graded
 from course.model import Confinement, Job, Limits, Outcome, Submission
-from course.progress import Progress
+from course.progress import Count, Progress
 
 # What takes a tenth of a second and more to import, and what brings such along.
 HEAVY = {"dask", "distributed", "helpers", "psycopg", "IPython", "jupyter_client", "jupytext", "matplotlib", "nbclient", "nbconvert", "nbformat", "nbgrader", "numpy", "openpyxl", "pandas", "rapidfuzz", "scipy", "setuptools", "sklearn", "sqlalchemy", "sympy", "torch", "traitlets", "yaml", "zmq"}  # fmt: skip
@@ -142,3 +142,35 @@ def test_what_one_job_does_to_its_worker_is_its_own_outcome(monkeypatch):
 
     monkeypatch.setattr(local, "twice", twice)
     assert [o.machine_fault for o in Local(1).run([job("a")])] == ["RuntimeError: strange"]
+
+
+def test_every_command_shows_an_example():
+    for command in cli.app.registered_commands:
+        assert (
+            f"Example: course {command.name}" in (command.callback.__doc__ or "") or command.name == "amend"
+        )
+    said = CliRunner().invoke(cli.app, ["export", "--help"], env={"COLUMNS": "200"})
+    assert "course export 1 --canvas" in said.output
+
+
+def test_no_submissions_at_once_is_refused():
+    said = CliRunner().invoke(cli.app, ["grade", "--jobs", "0"])
+    assert said.exit_code == 2 and "--jobs" in said.output
+
+
+def test_what_is_counted_gets_a_line_now_and_then_off_a_terminal():
+    out = io.StringIO()
+    with Count(Console(file=out, width=200), "pages written", total=5, every=2) as bar:
+        for name in "abcde":
+            bar.told(name)
+    assert [line.split(",")[0] for line in out.getvalue().splitlines()] == [
+        "2 of 5 pages written",
+        "4 of 5 pages written",
+    ]
+
+
+def test_on_a_terminal_what_is_counted_is_a_bar():
+    out = io.StringIO()
+    with Count(Console(file=out, width=200, force_terminal=True), "files read") as bar:
+        bar.told("\x1b[31mx")
+    assert "files read" in out.getvalue() and "\x1b[31mx" not in out.getvalue()

@@ -13,18 +13,16 @@ import pytest
 from nbconvert.exporters import HTMLExporter
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from nbgrader.server_extensions.formgrader import handlers
-from rich.console import Console
 
 from course import markup
 from course.config import grader_config, load_course
-from course.csvfile import read_csv, write_csv
+from course.csvfile import write_csv
 from course.intake.triage import COLUMNS
 from course.markup import hide_paths, prose
-from course.model import CourseError, Score
+from course.model import CourseError
 from course.reports import feedback
 from course.reports.feedback import formgrader_prose, page, without_regions
 from course.reports.feedback_files import BROWSERS, canvas_name, moodle_name, pack, print_pages
-from course.reports.report import export, grade_table
 
 GRADING = {"student": "ada, <b>countess</b>", "score": 3.0, "max_score": 4.0, "late_penalty": 0}
 PIXEL = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"0" * 20).decode()
@@ -212,26 +210,6 @@ def test_waiting_answers_are_said_to_wait():
     html = render(new_markdown_cell("Because.", metadata={"nbgrader": meta}))
     assert "to be read" in html and "worth 3 points" in html
     assert "ada, &lt;b&gt;countess&lt;/b&gt;" in html
-
-
-def test_grades_survive_a_spreadsheet(tmp_path, monkeypatch):
-    rows = [
-        Score("=1+1", "01", 1.0, 2.0, False),
-        Score("Lovelace, Ada", "01", 2.0, 2.0, True),
-        Score("-3@x", "01", 0.0, 2.0, False),
-    ]
-    monkeypatch.setattr("course.reports.report.scores", lambda course: rows)
-    path = export(None, tmp_path / "grades.csv")
-    assert [row["student"] for row in read_csv(path)] == ["=1+1", "Lovelace, Ada", "-3@x"]
-    assert "\n'=1+1," in path.read_text(encoding="utf-8-sig")
-    assert '"Lovelace, Ada"' in path.read_text(encoding="utf-8-sig")
-    assert grade_table(rows).row_count == 3
-
-
-def test_brackets_of_a_name_are_no_markup():
-    console = Console(width=100, record=True)
-    console.print(grade_table([Score("[red]ada[/old]", "01_[bold]", 1.0, 2.0, False)]))
-    assert "[red]ada[/old]" in (shown := console.export_text()) and "01_[bold]" in shown
 
 
 def graded_folders(folder, *students):

@@ -12,20 +12,24 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import nbformat
 import pytest
 
 from course import cli, store
+from course.editions.build import release
 from course.grading.backends.local import Local
+from course.grading.changes import read_changes
 from course.grading.execute import is_check
 from course.grading.grade import grade
-from course.grading.gradebook import recorded, scores
+from course.grading.gradebook import amend, full_marks, marks, opened, outgrown, recorded, scores
 from course.grading.outputs import error_output
 from course.intake import collect
-from course.model import Course, CourseError, Job, Outcome, Verdict
-from course.store import RECEIPT, Store, notebook_text, write_text
+from course.model import Course, CourseError, Job, LatePolicy, Outcome, Verdict
+from course.reports.ledger import Status, read_ledger
+from course.store import RECEIPT, Store, notebook_text, stamp_text, write_text
 from course.way import way
 from tests.kills import kills
 from tests.toy_course import FULL, hand_in, toy_course
@@ -128,8 +132,35 @@ def test_what_a_killed_run_left_is_swept_and_what_it_had_moved_aside_comes_back(
 def test_a_machine_fault_is_no_score_and_is_graded_the_next_time(course):
     assert graded(course, faults=["bo"]) == {"ada": "graded", "bo": "failed", "cy": "graded"}
     assert points(course) == {"ada": FULL, "cy": FULL}
+    told = {e.student: e.status for e in read_ledger(course).entries}
+    assert told == {"ada": Status.GRADED, "bo": Status.FAULT, "cy": Status.GRADED}
     assert graded(course) == {"ada": "unchanged", "bo": "graded", "cy": "unchanged"}
     assert points(course) == {"ada": FULL, "bo": FULL, "cy": FULL}
+    assert {e.status for e in read_ledger(course).entries} == {Status.GRADED}
+
+
+def test_who_was_changed_by_grading_again_is_noted_with_the_reason(course):
+    graded(course)
+    assert read_changes(Store(course.classroom)) == []
+    with course.solution(course.lessons[0]).open("a") as file:
+        file.write("\n")  # another key, byte for byte
+    graded(course, fails=["bo"])
+    found = read_changes(Store(course.classroom))
+    assert {(c.student, c.why) for c in found} == {("bo", "another lesson")}
+    assert sum(c.before - c.after for c in found) == FULL
+
+
+def test_a_late_submission_is_recorded_with_its_penalty(course):
+    lesson, due = course.lessons[0], datetime(2026, 11, 20, 12, tzinfo=UTC)
+    late = replace(course, lessons=(replace(lesson, deadline=due),), late=LatePolicy(per_day=10))
+    for student, days in (("ada", 1.5), ("bo", -1)):
+        stamp = stamp_text(due + timedelta(days=days))
+        write_text(late.classroom / "submitted" / student / lesson.name / "timestamp.txt", stamp)
+    (late.classroom / "submitted" / "cy" / lesson.name / "timestamp.txt").unlink()
+    assert graded(late) == {"ada": "graded", "bo": "graded", "cy": "graded"}
+    found = {s.student: s for s in scores(late)}
+    assert found["ada"].penalty == pytest.approx(0.2 * FULL) and found["ada"].score == FULL
+    assert found["bo"].penalty == found["cy"].penalty == 0  # in time; and nothing says when
 
 
 def test_a_failed_verdict_is_zero_also_where_nbgrader_sees_the_outputs_only(course):
@@ -185,10 +216,13 @@ def test_class_23_a_damaged_gradebook_is_one_sentence_and_the_backup_helps(cours
     assert set(graded(course).values()) == {"unchanged"}
 
 
-def test_class_18_a_report_without_grades_is_a_sentence_and_exit_code_1(course, monkeypatch, capsys):
+def test_class_18_a_report_of_an_empty_classroom_is_a_sentence_and_exit_code_1(course, monkeypatch, capsys):
+    empty = replace(course, classroom=course.root / "empty")
+    code, said = command(empty, monkeypatch, capsys, "report")
+    assert code == 1 and "there is nobody to report on in" in said
     code, said = command(course, monkeypatch, capsys, "report")
-    assert code == 1 and "there are no grades in" in said
-    code, said = command(course, monkeypatch, capsys, "feedback")
+    assert code == 0 and not said  # three who wait for being graded
+    code, said = command(empty, monkeypatch, capsys, "feedback")
     assert code == 1 and "course grade" in said
 
 
@@ -289,3 +323,44 @@ def test_ctrl_c_stops_and_keeps_what_is_recorded(tmp_path):
     print(f"ended {time.monotonic() - start:.1f} s after Ctrl-C")
     assert points(course) == {"ada": FULL}
     assert not [p for p in Path("/tmp").glob("sk-*/owner") if p.read_text().strip() == str(process.pid)]
+
+
+def test_a_lesson_changed_in_mid_term_keeps_what_persons_gave(course, monkeypatch, capsys):
+    (lesson,) = course.lessons
+    graded(course)
+    with opened(course) as gradebook:
+        first = gradebook.find_submission_notebook(lesson.name, lesson.name, "ada").grades[0]
+        by_hand, name = 1.5, first.cell.name
+        first.manual_score, first.needs_manual_grade = by_hand, False
+        gradebook.db.commit()
+    key = nbformat.read(course.solution(lesson), as_version=4)
+    meta = {
+        "grade": True,
+        "solution": True,
+        "locked": False,
+        "task": False,
+        "grade_id": "new_response",
+        "points": 2,
+        "schema_version": 3,
+    }
+    key.cells.append(
+        nbformat.v4.new_markdown_cell("Because.", id="new_response", metadata={"nbgrader": meta})
+    )
+    course.solution(lesson).write_text(nbformat.writes(key))
+    course.release(lesson).write_text(release(course, lesson, nbformat.writes(key)))
+    assert outgrown(course) == [lesson]
+    with pytest.raises(CourseError, match="`course amend 1` adds what is new"):
+        graded(course)
+    code, said = command(course, monkeypatch, capsys, "amend", "1")
+    assert code == 0, said
+    assert outgrown(course) == []
+    assert set(graded(course).values()) == {"graded"}
+    found = {(m.student, m.cell): m for m in marks(course)}
+    assert found["ada", name].by_hand == by_hand and found["bo", name].by_hand is None
+    assert {found[student, "new_response"].max_score for student in ("ada", "bo", "cy")} == {2.0}
+    assert full_marks(course) == {lesson.name: FULL + 2}
+    key.cells.pop()  # and gone again
+    course.solution(lesson).write_text(nbformat.writes(key))
+    course.release(lesson).write_text(release(course, lesson, nbformat.writes(key)))
+    assert amend(course, lesson).removed == ("new_response",)
+    assert full_marks(course) == {lesson.name: FULL}

@@ -8,9 +8,12 @@ act: answers are sanitised, and a content security policy allows no script but t
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import json
 import secrets
+import signal
+from collections.abc import Callable
 from importlib.resources import files
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -241,3 +244,23 @@ def listening(
     server = httpserver.HTTPServer(app, max_body_size=LARGEST)
     server.add_sockets(sockets)
     return server, f"http://{ADDRESS}:{port}/?token={app.settings['token']}"
+
+
+async def serve(
+    desk: Desk, port: int, first: tuple[str, str] | None, ready: Callable[[str], None] = lambda _: None
+) -> None:
+    """Serve a desk until SIGINT or SIGTERM.
+
+    Args:
+        desk: whose.
+        port: 0 for any that is free.
+        first: lesson and name of the question to begin with.
+        ready: told the address to open.
+    """
+    server, address = listening(desk, port, first)
+    ended, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: loop.call_soon_threadsafe(ended.set))
+    ready(address)
+    await ended.wait()
+    server.stop()

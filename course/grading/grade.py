@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import chain
 
 from course.grading import gradebook
 from course.grading.backends import Backend
 from course.grading.backends.local import Local
+from course.grading.changes import differences, note_changes, note_faults, other_parts, read_faults
 from course.grading.job import jobs as jobs_of
 from course.grading.sandboxes.places import keep_out_of_sight
 from course.grading.sandboxes.unsafe import Unsafe
@@ -61,16 +63,24 @@ def grade(
             here, or another run is at work here.
     """
     results: list[Graded] = []
+    store = Store(course.classroom)
+    faults: dict[tuple[str, str], str] = {}
 
     def tell(made: Graded) -> None:
         LOG.info("%s, %s: %s %s", made.student, made.lesson, made.state, made.reason)
         results.append(made)
+        whose = (made.student, made.lesson)
+        before = faults.pop(whose, None)
+        if made.state == "failed":
+            faults[whose] = made.reason
+        if faults.get(whose) != before:
+            note_faults(store, faults)
         told(made)
 
     if course.sandbox != Unsafe.name:
         keep_out_of_sight(course.classroom, course.root / "solutions")
-    store = Store(course.classroom)
     with store.writing():
+        faults.update(read_faults(store))
         known = gradebook.recorded(course)  # first: a damaged gradebook must not replace a good backup
         if not course.database:
             store.back_up()
@@ -79,18 +89,28 @@ def grade(
         for lesson in handed_in:
             gradebook.register(course, lesson)
         _enter_names(course, store, {s.student for found in handed_in.values() for s in found})
+        gradebook.enter_deadlines(course)
         expected(sum(map(len, handed_in.values())))
+
+        before, why = gradebook.marks(course), {}
 
         def changed() -> Iterator[Job]:
             for job in chain.from_iterable(jobs):
                 if force or _of(job) not in known or not store.is_graded(job):
+                    why[_of(job)] = other_parts(store.parts(*_of(job)), job.parts)
                     yield job
                 else:
                     tell(Graded(*_of(job), "unchanged"))
 
-        with gradebook.Recorder(course, store) as recorder:
-            for outcome in (backend or Local()).run(changed()):
-                tell(_record(recorder, outcome))
+        try:
+            with gradebook.Recorder(course, store) as recorder:
+                for outcome in (backend or Local()).run(changed()):
+                    tell(_record(recorder, outcome))
+        finally:
+            note_changes(store, differences(before, gradebook.marks(course), why, datetime.now(UTC)))
+        gradebook.enter_deadlines(
+            course
+        )  # again: who handed in for the first time had no row for what was granted
     return results
 
 

@@ -9,7 +9,8 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -19,15 +20,18 @@ from nbconvert.writers.files import FilesWriter
 from nbformat import NotebookNode
 from nbgrader.api import (
     Assignment,
+    Comment,
     Grade,
     Gradebook,
     GradeCell,
     MissingEntry,
+    SourceCell,
     SubmittedAssignment,
     SubmittedNotebook,
 )
 from nbgrader.converters import Autograde, autograde
 from nbgrader.coursedir import CourseDirectory
+from nbgrader.plugins import BasePlugin
 from nbgrader.preprocessors import (
     CheckCellMetadata,
     NbGraderPreprocessor,
@@ -44,13 +48,26 @@ from traitlets import Dict, Unicode
 from traitlets.utils.importstring import import_item
 
 from course.config import gradebook_name, grader_config, run_quietly
+from course.deadlines import read_deadlines, utc
 from course.editions.build import as_registered, generate
 from course.grading.execute import grade_id, is_check, twice
 from course.grading.job import allowed, checker_version, key_and_files
 from course.grading.outputs import error_output
 from course.grading.sandboxes.choose import confinement
 from course.grading.slice import spared
-from course.model import Course, CourseError, Job, Lesson, Limits, Outcome, Score, Submission
+from course.model import (
+    Course,
+    CourseError,
+    Job,
+    LatePolicy,
+    Lesson,
+    Limits,
+    Mark,
+    Outcome,
+    Score,
+    Submission,
+    short_digest,
+)
 from course.store import RECEIPT, Store, notebook_text, stamp_text, write_text
 
 # Advisory locks of a PostgreSQL database, for graders that share it from several machines: who holds one, makes the tables or writes.
@@ -66,12 +83,19 @@ REMEDIES = {
 }
 
 
-def receipt(outcome: Outcome) -> str:
-    """The note beside a graded notebook: what it was graded with, and how it ran."""
+def receipt(outcome: Outcome, submitted: bytes | None = None) -> str:
+    """The note beside a graded notebook: what it was graded with, and how it ran.
+
+    Args:
+        outcome: of the submission.
+        submitted: the notebook as it was collected, where nbgrader changed it before it was executed.
+    """
+    changed = {"submission": short_digest(submitted)} if submitted is not None else {}
     return (
         json.dumps(
             {
                 "digest": outcome.job.digest,
+                "parts": outcome.job.parts | changed,
                 "sandbox": str(outcome.job.sandbox),
                 "checker": outcome.job.checker,
                 "verdicts": {name: asdict(verdict) for name, verdict in outcome.verdicts.items()},
@@ -142,7 +166,12 @@ class TrustedExecute(NbGraderPreprocessor):
                 f"{names['student']}, {names['assignment']}: {outcome.machine_fault}; nothing was recorded"
             )
         graft(nb, outcome)
-        write_text(Path(resources["metadata"]["path"]) / RECEIPT, receipt(outcome))
+        collected = Path(
+            coursedir.format_path(coursedir.submitted_directory, names["student"], names["assignment"]),
+            f"{names['notebook']}.ipynb",
+        )
+        submitted = collected.read_bytes() if collected.is_file() else None
+        write_text(Path(resources["metadata"]["path"]) / RECEIPT, receipt(outcome, submitted))
         return nb, resources
 
 
@@ -353,10 +382,125 @@ def _register(course: Course, lesson: Lesson) -> None:
             if "would invalidate" in str(error) or "submissions" in str(error):
                 raise CourseError(
                     f"{lesson.name} was changed after it had been graded: its graded cells are no longer those of the gradebook. "
-                    f"Restore the lesson, or start another classroom (COURSE_CLASSROOM) and collect again. nbgrader says: "
-                    f"{str(error).strip().splitlines()[-1]}"
+                    f"`course amend {lesson.number}` adds what is new and keeps what persons gave; or restore the lesson"
                 ) from error
             raise
+
+
+def outgrown(course: Course) -> list[Lesson]:
+    """Find the lessons whose graded cells are others than those of the gradebook, though submissions were graded."""
+    if not _is_there(course):
+        return []
+    known: dict[str, set[str]] = {}
+    for mark in marks(course):
+        known.setdefault(mark.lesson, set()).add(mark.cell)
+    return [
+        lesson
+        for lesson in course.written
+        if lesson.name in known
+        and course.solution(lesson).is_file()
+        and known[lesson.name] != _graded_cells(course, lesson)
+    ]
+
+
+def _graded_cells(course: Course, lesson: Lesson) -> set[str]:
+    """Names of the cells that a lesson gives points for."""
+    cells = json.loads(course.solution(lesson).read_text(encoding="utf-8"))["cells"]
+    metas = [cell["metadata"].get("nbgrader", {}) for cell in cells]
+    return {meta["grade_id"] for meta in metas if meta.get("grade")}
+
+
+@dataclass(frozen=True)
+class Amended:
+    """What became of a lesson's graded cells in the gradebook: names of those that are new, and of those that are gone."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+def amend(course: Course, lesson: Lesson) -> Amended:
+    """Let the gradebook follow a lesson that was changed after submissions were graded; marks that persons gave stay.
+
+    Args:
+        course: the checkout; the lesson is built.
+        lesson: which.
+
+    Raises:
+        CourseError: if nothing of it was graded, or a cell is gone for which a person gave marks.
+    """
+    made = as_registered(course, lesson)
+    cells = {grade_id(cell): cell for cell in made.cells if grade_id(cell)}
+    with opened(course) as gradebook, _in_one(gradebook):
+        try:
+            known = gradebook.find_notebook(lesson.name, lesson.name)
+        except MissingEntry as error:
+            raise CourseError(
+                f"{lesson.name} is not in the gradebook: `course grade {lesson.number}` needs no amending"
+            ) from error
+        kinds = (
+            (known.grade_cells, is_grade, gradebook.update_or_create_grade_cell, _worth),
+            (known.solution_cells, is_solution, gradebook.update_or_create_solution_cell, _nothing),
+            (known.source_cells, bool, gradebook.update_or_create_source_cell, _typed),
+        )
+        gone = [
+            cell
+            for old, belongs, _, _ in kinds
+            for cell in list(old)
+            if cell.name not in cells or not belongs(cells[cell.name])
+        ]
+        given = {
+            cell.name
+            for cell in gone
+            if isinstance(cell, GradeCell)
+            for g in cell.grades
+            if g.manual_score is not None
+        }
+        if given:
+            raise CourseError(
+                f"{lesson.name}: persons gave marks for {', '.join(sorted(given))}, which the lesson no longer has: put the cell back, "
+                "or keep this class in the classroom it was graded in"
+            )
+        removed = {cell.name for cell in gone if isinstance(cell, GradeCell)}
+        for cell in gone:
+            for row in [*getattr(cell, "grades", ()), *getattr(cell, "comments", ())]:
+                gradebook.db.delete(row)
+            gradebook.db.delete(cell)
+        gradebook.db.flush()
+        gradebook.db.expire(known)
+        added = set()
+        for old, belongs, enter, words in kinds:
+            before = {cell.name for cell in old} - {cell.name for cell in gone}
+            for name, cell in cells.items():
+                if not belongs(cell) or name in before:
+                    continue
+                entered = enter(name, lesson.name, lesson.name, **words(cell))
+                gradebook.db.flush()
+                for submitted in known.submissions:
+                    if isinstance(entered, GradeCell):
+                        gradebook.db.add(Grade(cell_id=entered.id, notebook_id=submitted.id))
+                    elif not isinstance(entered, SourceCell):
+                        gradebook.db.add(Comment(cell_id=entered.id, notebook_id=submitted.id))
+                if isinstance(entered, GradeCell):
+                    added.add(name)
+    register(course, lesson)
+    return Amended(tuple(sorted(added)), tuple(sorted(removed)))
+
+
+def _worth(cell: NotebookNode) -> dict[str, Any]:
+    return {"max_score": float(cell.metadata.nbgrader.points), "cell_type": cell.cell_type}
+
+
+def _nothing(cell: NotebookNode) -> dict[str, Any]:
+    return {}
+
+
+def _typed(cell: NotebookNode) -> dict[str, Any]:
+    return {
+        "cell_type": cell.cell_type,
+        "locked": is_locked(cell),
+        "source": cell.source,
+        "checksum": cell.metadata.nbgrader.get("checksum"),
+    }
 
 
 def _is_registered(course: Course, lesson: Lesson) -> bool:
@@ -513,6 +657,52 @@ def recorded(course: Course) -> set[tuple[str, str]]:
         return found - missing
 
 
+def marks(course: Course) -> list[Mark]:
+    """Read what the gradebook holds of every graded cell of every submission.
+
+    Args:
+        course: the checkout.
+
+    Returns:
+        By lesson and student, the cells in no order; what a person gave goes before what a check gave.
+    """
+    if not _is_there(course):
+        return []
+    with opened(
+        course
+    ) as gradebook:  # one query for all: nbgrader's own properties ask several times a submission
+        rows = (
+            gradebook.db.query(
+                SubmittedAssignment.student_id,
+                Assignment.name,
+                GradeCell.name,
+                Grade.auto_score,
+                Grade.manual_score,
+                Grade.extra_credit,
+                Grade.needs_manual_grade,
+                GradeCell.max_score,
+                GradeCell.cell_type,
+            )
+            .join(Assignment, SubmittedAssignment.assignment_id == Assignment.id)
+            .join(SubmittedNotebook, SubmittedNotebook.assignment_id == SubmittedAssignment.id)
+            .join(Grade, Grade.notebook_id == SubmittedNotebook.id)
+            .join(GradeCell, GradeCell.id == Grade.cell_id)
+            .order_by(Assignment.name, SubmittedAssignment.student_id)
+        )
+        return [
+            Mark(
+                student, lesson, cell, _points(auto, manual, extra), most, waiting, kind == "markdown", manual
+            )
+            for student, lesson, cell, auto, manual, extra, waiting, most, kind in rows
+        ]
+
+
+def _points(auto: float | None, manual: float | None, extra: float | None) -> float:
+    """The points of a cell, as nbgrader counts them; extra credit comes on top of a mark, never of nothing."""
+    given = auto if manual is None else manual
+    return 0.0 if given is None else float(given + (extra or 0.0))
+
+
 def scores(course: Course) -> list[Score]:
     """Read all grades from the gradebook.
 
@@ -520,19 +710,84 @@ def scores(course: Course) -> list[Score]:
         course: the checkout.
 
     Returns:
-        One row a submission; `waiting` where a person still has answers to read.
+        One row a submission; `waiting` where a person still has answers to read; lateness and its price by today's deadlines.
     """
     if not _is_there(course):
         return []
+    of: dict[tuple[str, str], list[Mark]] = {}
+    for mark in marks(course):
+        of.setdefault((mark.student, mark.lesson), []).append(mark)
+    full, deadlines = full_marks(course), read_deadlines(course)
     with opened(course) as gradebook:
-        return [
-            Score(
-                submission.student.id,
-                assignment.name,
-                submission.score,
-                submission.max_score,
-                submission.needs_manual_grade,
+        submissions = (
+            gradebook.db.query(
+                SubmittedAssignment.student_id,
+                Assignment.name,
+                SubmittedAssignment.timestamp,
+                SubmittedNotebook.late_submission_penalty,
             )
-            for assignment in sorted(gradebook.assignments, key=lambda a: a.name)
-            for submission in sorted(assignment.submissions, key=lambda s: s.student.id)
-        ]
+            .join(Assignment, SubmittedAssignment.assignment_id == Assignment.id)
+            .join(SubmittedNotebook, SubmittedNotebook.assignment_id == SubmittedAssignment.id)
+            .order_by(Assignment.name, SubmittedAssignment.student_id)
+        )
+        rows = [tuple(row) for row in submissions]
+    found = []
+    for student, lesson, handed_in, penalty in rows:
+        cells = of.get((student, lesson), [])
+        score = sum(mark.score for mark in cells)
+        late = deadlines.seconds_late(student, lesson, handed_in and handed_in.replace(tzinfo=UTC))
+        if (
+            course.late.per_day
+        ):  # the gradebook's own may be of an older policy, or from before a person gave a mark
+            penalty = course.late.penalty(score, late)
+        waiting = any(mark.waiting for mark in cells)
+        found.append(Score(student, lesson, score, full[lesson], waiting, penalty or 0.0, late))
+    return found
+
+
+def full_marks(course: Course) -> dict[str, float]:
+    """Read what each lesson of the gradebook is worth: lesson -> points."""
+    if not _is_there(course):
+        return {}
+    with opened(course) as gradebook:
+        return {assignment.name: assignment.max_score for assignment in gradebook.assignments}
+
+
+class LatePenalty(BasePlugin):
+    """The course's late policy where nbgrader asks for one: in `nbgrader autograde`, the Formgrader's button and `course grade`."""
+
+    policy = Dict(help="the fields of course.model.LatePolicy").tag(config=True)
+
+    def late_submission_penalty(self, student: str, score: float, seconds_late: float) -> float | None:
+        """The points to take off; None for none. Arguments are nbgrader's."""
+        return LatePolicy(**self.policy).penalty(score, seconds_late) or None
+
+
+def enter_deadlines(course: Course) -> None:
+    """Write deadlines, what students were granted, and what lateness costs into the gradebook, for all that reads it.
+
+    Args:
+        course: the checkout; its deadlines are read anew.
+    """
+    if not _is_there(course):
+        return
+    deadlines = read_deadlines(course)
+    costs = {(score.student, score.lesson): score.penalty or None for score in scores(course)}
+    with opened(course) as gradebook, _in_one(gradebook):
+        for assignment in gradebook.assignments:
+            due = deadlines.lessons.get(assignment.name)
+            if assignment.duedate != utc(due):
+                assignment.duedate = utc(due)
+        submissions = gradebook.db.query(
+            SubmittedAssignment, SubmittedNotebook, SubmittedAssignment.student_id, Assignment.name
+        ).join(Assignment, SubmittedAssignment.assignment_id == Assignment.id)
+        submissions = submissions.join(
+            SubmittedNotebook, SubmittedNotebook.assignment_id == SubmittedAssignment.id
+        )
+        for submission, notebook, student, lesson in submissions:
+            granted = deadlines.granted.get((student, lesson))
+            extension = granted - deadlines.lessons[lesson] if granted else None
+            if submission.extension != extension:
+                submission.extension = extension
+            if notebook.late_submission_penalty != costs[student, lesson]:
+                notebook.late_submission_penalty = costs[student, lesson]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path, PurePosixPath
@@ -154,6 +154,7 @@ def read_download(
     workers: Workers[Any],
     zone: tzinfo | None,
     limits: Limits,
+    told: Callable[[str], None] = lambda _: None,
 ) -> Download:
     """Read every file of one download.
 
@@ -166,6 +167,7 @@ def read_download(
         workers: who reads.
         zone: of times that tell none.
         limits: what may be read.
+        told: called with the name of each file that was read.
     """
     notes = read_side_files(walk(root, limits, zone, wanted=is_side_file), aliases(editions), zone)
     known = question((), release, release.parent / "solutions")
@@ -183,6 +185,7 @@ def read_download(
 
     for (number, file), words, body in workers.map(questions()):
         files[number] = replace(file, reading=from_answer(words, body))
+        told(str(file.path))
     return Download(root, by_hand, [files[number] for number in sorted(files)], notes)
 
 

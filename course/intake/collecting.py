@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
@@ -38,6 +38,7 @@ def collect(
     workers: Workers[Any] | None = None,
     zone: tzinfo | None = None,
     limits: Limits = Limits(),  # noqa: B008 - frozen
+    told: Callable[[str], None] = lambda _: None,
 ) -> Triage:
     """Keep what was downloaded and place the latest readable attempt of each student and lesson for grading.
 
@@ -56,6 +57,7 @@ def collect(
         workers: who reads; None takes those of this process.
         zone: time zone of times that tell none; None is this machine's.
         limits: what may be read.
+        told: called with the name of each file that was read.
 
     Returns:
         What became of every file. Reports are not written here.
@@ -73,7 +75,7 @@ def collect(
     people = _class_list(roster, classroom)
     workers, own = workers or shared_workers(), Own.of(release.parent)
     kept = [
-        read_download(root, by_hand, release, editions, own, workers, zone, limits)
+        read_download(root, by_hand, release, editions, own, workers, zone, limits, told)
         for root, by_hand in _downloads(downloads)
     ]
     aside = [_named(name, kept, downloads) for name in forget]

@@ -197,7 +197,7 @@ def read_roster(path: Path | None) -> Roster:
     for number, row in table.rows:
         if not _is_students(row):
             continue
-        person = _person(row)
+        person = person_of(row)
         if person is None:
             found = ", ".join(repr(value) for value in row.values() if value)
             raise CourseError(f"{path}, line {number}: no id, e-mail or name, only {found}")
@@ -246,7 +246,7 @@ def _is_students(row: Mapping[str, str]) -> bool:
     return bool(name) and not test and not name.startswith("Points Possible")
 
 
-def _person(row: Mapping[str, str]) -> Person | None:
+def person_of(row: Mapping[str, str]) -> Person | None:
     """Read one line; None if it names nobody."""
     known: dict[str, str] = {}
     for column, field in _fields(row).items():

@@ -1,0 +1,141 @@
+"""Deadlines: everybody's, single students', what lateness costs, and that nbgrader's own gradebook says the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from nbgrader.api import Gradebook
+
+from course.config import grader_config, load_course
+from course.csvfile import write_csv
+from course.deadlines import Deadlines, read_deadlines
+from course.grading.gradebook import enter_deadlines, scores
+from course.model import Course, CourseError, LatePolicy
+from course.reports.ledger import Status, read_ledger
+from tests.large_class import DUE, large_class
+from tests.toy_course import PROJECT
+
+FIRST = "01_iterated_convolution"
+POLICY = LatePolicy(grace_minutes=15, per_day=10, most=50)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "points"),
+    [
+        (0, 0),
+        (60, 0),
+        (15 * 60, 0),
+        (16 * 60, 1),
+        (86400 + 15 * 60, 1),
+        (86400 + 16 * 60, 2),
+        (40 * 86400, 5),
+    ],
+)
+def test_each_day_begun_after_the_grace_costs_its_share(seconds, points):
+    assert POLICY.penalty(10.0, seconds) == pytest.approx(points)
+    assert LatePolicy().penalty(10.0, seconds) == 0
+
+
+def project(folder, lesson: str = "", table: str = "") -> Course:
+    text = PROJECT.replace("cpu_seconds = 1 }", f"cpu_seconds = 1{lesson} }}") + table
+    (folder / "pyproject.toml").write_text(text)
+    return load_course(folder, folder / "classroom", environment={})
+
+
+def test_a_course_says_when_its_lessons_are_due_and_what_lateness_costs(tmp_path):
+    course = project(
+        tmp_path,
+        ", deadline = 2026-12-01T23:59:00+01:00",
+        "[tool.course.late]\nper_day = 10\nmost = 50\n",
+    )
+    assert course.lessons[0].deadline == datetime(2026, 12, 1, 22, 59, tzinfo=UTC)
+    assert course.late == LatePolicy(0, 10, 50)
+    local = project(tmp_path, ", deadline = 2026-12-01T23:59:00").lessons[0].deadline
+    assert local and local.replace(tzinfo=None) == datetime(2026, 12, 1, 23, 59)
+
+
+@pytest.mark.parametrize(
+    ("lesson", "table", "said"),
+    [
+        (", deadline = 2026-12-01", "", "a date with a time"),
+        (', deadline = "tomorrow"', "", "tomorrow"),
+        ("", "[tool.course.late]\nper_week = 10\n", "per_week = 10"),
+        ("", "[tool.course.late]\nper_day = -1\n", "per_day = -1"),
+        ("", '[tool.course.late]\nmost = "all"\n', "most = 'all'"),
+    ],
+)
+def test_what_makes_no_sense_is_named(tmp_path, lesson, table, said):
+    with pytest.raises(CourseError, match=said):
+        project(tmp_path, lesson, table)
+
+
+def table(course: Course, *rows: tuple[str, str, str]) -> None:
+    names = ["student", "lesson", "deadline"]
+    write_csv(course.classroom / "deadlines.csv", names, [dict(zip(names, row, strict=True)) for row in rows])
+
+
+def test_a_class_changes_deadlines_and_grants_more_time(tmp_path):
+    course = project(tmp_path, ", deadline = 2026-12-01T23:59:00Z")
+    table(
+        course,
+        ("", "1", "2026-12-02 12:00Z"),
+        ("ada", "01_toy", "2026-12-05 12:00+01:00"),
+        ("bo", "toy", "2026-12-09"),
+    )
+    found = read_deadlines(course)
+    assert found.of("cy", "01_toy") == datetime(2026, 12, 2, 12, tzinfo=UTC)
+    assert found.of("ada", "01_toy") == datetime(2026, 12, 5, 12, tzinfo=timezone(timedelta(hours=1)))
+    assert (own := found.of("bo", "01_toy")) and (own.day, own.hour, own.minute) == (9, 23, 59)
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        (("ada", "7", "2026-12-05"), r"line 2: there is no lesson '7'"),
+        (("ada", "1", "05.12.2026"), r"line 2: '05\.12\.2026' is no time .* 2026-12-01 23:59"),
+        (("ada", "1", "2026-12-05"), r"grants time for 01_toy \(ada\), which is not due at all"),
+    ],
+)  # fmt: skip
+def test_a_line_that_cannot_be_meant_is_named(tmp_path, row, said):
+    course = project(tmp_path)
+    table(course, row)
+    with pytest.raises(CourseError, match=said):
+        read_deadlines(course)
+
+
+def test_late_is_what_comes_after_a_students_own_deadline():
+    due = Deadlines({FIRST: DUE}, {("ada", FIRST): DUE + timedelta(days=2)})
+    assert due.seconds_late("bo", FIRST, DUE + timedelta(hours=1)) == 3600
+    assert due.seconds_late("ada", FIRST, DUE + timedelta(hours=1)) == 0
+    assert due.seconds_late("ada", FIRST, DUE + timedelta(days=3)) == 86400
+    assert due.seconds_late("bo", FIRST, None) == 0 == due.seconds_late("bo", "other", DUE)
+
+
+def test_the_gradebook_and_the_report_say_the_same_of_who_came_late(tmp_path):
+    course = replace(large_class(tmp_path / "classroom", 80), late=LatePolicy(per_day=10))
+    # s0072 (ada) came 2 h after DUE, s0073 (blaise) 3 h, s0070 on the minute; s0073 has a day more
+    table(course, ("", "1", "2026-11-20 22:00Z"), ("s0073", "1", "2026-11-21 22:00Z"))
+    enter_deadlines(course)
+    rows = {s.student: s for s in scores(course) if s.lesson == FIRST}
+    assert rows["s0072"].seconds_late == 7200 and rows["s0072"].penalty == pytest.approx(1.5)  # of 15 points
+    assert rows["s0073"].penalty == rows["s0070"].penalty == rows["s0073"].seconds_late == 0
+    assert not any(s.penalty for s in scores(course) if s.lesson != FIRST)  # no deadline
+    made = {e.student: e for e in read_ledger(course).of(FIRST)}
+    assert made["s0072"].mark == pytest.approx(13.5) and made["s0072"].late == "2 h"
+    assert not made["s0073"].late and made["s0072"].status is Status.READING
+    with Gradebook(grader_config(course).CourseDirectory.db_url) as gradebook:  # as the Formgrader reads it
+        one, other = (gradebook.find_submission(FIRST, student) for student in ("s0072", "s0073"))
+        assert (one.total_seconds_late, other.total_seconds_late) == (7200, 0)
+        assert one.late_submission_penalty == pytest.approx(1.5) and not other.late_submission_penalty
+        assert one.score == 15.0  # the points are kept, the penalty stands beside
+        grade = next(g for g in one.notebooks[0].grades if g.needs_manual_grade)
+        grade.manual_score, grade.needs_manual_grade = 3.0, False
+        gradebook.db.commit()
+    assert {s.student: s for s in scores(course) if s.lesson == FIRST}["s0072"].penalty == pytest.approx(1.8)
+    table(course)  # nobody is late any more
+    enter_deadlines(course)
+    with Gradebook(grader_config(course).CourseDirectory.db_url) as gradebook:
+        assert not gradebook.find_submission(FIRST, "s0072").late_submission_penalty
+        assert gradebook.find_assignment(FIRST).duedate is None

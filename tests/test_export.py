@@ -1,0 +1,209 @@
+"""Grades out: a platform's gradebook comes back with other marks in it, and not another byte changed."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import pytest
+
+from course.intake.roster import Person
+from course.model import CourseError, Lesson
+from course.reports.exports import Rules, beside, fill
+from course.reports.exports.platforms import BLACKBOARD, BRIGHTSPACE, CANVAS, MOODLE, Target
+from course.reports.exports.spreadsheet import read_spreadsheet
+from course.reports.ledger import Entry, Ledger, Status, read_ledger
+from tests.large_class import large_class, people
+
+FIRST, FIFTH = Lesson("01_toy", "The signal that dies", 1, 1), Lesson("05_joy", "The exercise", 1, 1)
+CLASS = [
+    Person("a01", "Anna", "Müller", "amueller@example.org", ("a01", "amueller")),
+    Person("a02", "Sam", "O'Neil-Lee", "slee@example.org", ("a02", "slee")),
+    Person("a03", "José", "Núñez", "jnunez@example.org", ("a03", "jnunez")),
+    Person("a04", "Zoe", "Nobody", "zoe@example.org", ("a04", "zoe")),
+    Person("a05", "Bo", "Unread", "bo@example.org", ("a05", "bo")),
+]
+
+
+def entry(student: str, status: Status, mark: float | None = None, lesson: Lesson = FIRST) -> Entry:
+    name = next(person.name for person in CLASS if person.id == student)
+    return Entry(student, name, lesson.name, status, mark, 18.0)
+
+
+MARKS = Ledger(
+    (FIRST, FIFTH),
+    (
+        entry("a01", Status.GRADED, 12.5),
+        entry("a02", Status.GRADED, 0.0),
+        entry("a03", Status.READING, 7.0),
+        entry("a04", Status.MISSING),
+        entry("a05", Status.UNREADABLE),
+        entry("a01", Status.GRADED, 3.0, FIFTH),
+    ),
+)
+
+SLOT = "¤"  # stands in the files below for a field that may take a mark
+CANVAS_FILE = '''\ufeffStudent,ID,SIS User ID,SIS Login ID,Section,Lesson 1 (123),Lesson 10 (124),Final Score\r
+,,,,,Manual Posting,,\r
+    Points Possible,,,,,18.00,5,(read only)\r
+"Müller, Anna",4711,a01,amueller,"Sec ""A""",¤,4,81.2\r
+"O'Neil-Lee, Sam",4712,a02,slee,Sec 1,5.00,,\r
+"Núñez, José",4713,a03,jnunez,Sec 1,¤,=1+1,\r
+"Nobody, Zoe",4714,a04,zoe,Sec 1,¤,,\r
+"Unread, Bo",4715,a05,bo,Sec 1,¤,,\r
+"Guest, Gina",4716,x99,gina,Sec 1,¤,,\r
+"Student, Test",99,,abcdef,Sec 1,¤,,'''
+MOODLE_FILE = """\ufeffVorname;Nachname;ID-Nummer;E-Mail-Adresse;"Aufgabe: Lektion 1 (Punkte)";"Aufgabe: Lektion 5 (Punkte)";"Kurs gesamt (Punkte)"
+Anna;Müller;a01;amueller@example.org;¤;-;"81,2"
+Sam;O'Neil-Lee;;slee@example.org;"5,00";-;-
+José;Núñez;a03;jnunez@example.org;¤;-;-
+Zoe;Nobody;a04;zoe@example.org;¤;-;-
+"""
+WORKSHEET = """ID,"Vollständiger Name",E-Mail-Adresse,Status,Bewertung,"Höchste Bewertung","Bewertung kann geändert werden","Feedback als Kommentar"
+Teilnehmer/in11,"Anna Müller",amueller@example.org,Abgegeben,¤,"18,00",Ja,"a, b"
+Teilnehmer/in12,"Sam O'Neil-Lee",slee@example.org,Abgegeben,"5,00","18,00",Ja,
+Teilnehmer/in13,"José Núñez",jnunez@example.org,Abgegeben,¤,"18,00",Nein,
+"""
+BLACKBOARD_FILE = (
+    '"Last Name"\t"First Name"\t"Username"\t"Student ID"\t"Lesson 1 [Total Pts: 18 Score] |12345"\t"Weighted Total [Total Pts: 100 Percentage] |9"\n'
+    '"Müller"\t"Anna"\t"amueller"\t"a01"\t"¤"\t"81"\n"O\'Neil-Lee"\t"Sam"\t"slee"\t"a02"\t"5.00"\t""'
+)
+BRIGHTSPACE_FILE = """OrgDefinedId,Username,Lesson 1 Points Grade <Numeric MaxPoints:18 Weight:10>,Calculated Final Grade Numerator,End-of-Line Indicator
+#a01,#amueller,¤,81,#
+#a02,#slee,5.00,,#
+"""
+FILES: dict[str, tuple[Target, str, str, tuple[str, str], tuple[str, str]]] = {
+    "canvas": (CANVAS, CANVAS_FILE, "utf-8", ("12.5", ""), ("5.00", "0")),
+    "canvas, Windows' text": (CANVAS, CANVAS_FILE[1:], "cp1252", ("12.5", ""), ("5.00", "0")),
+    "moodle, German": (MOODLE, MOODLE_FILE, "utf-8", ("12,5", ""), ('"5,00"', '"0"')),
+    "moodle, worksheet": (MOODLE, WORKSHEET, "utf-8", ('"12,5"', ""), ('"5,00"', '"0"')),
+    "blackboard": (BLACKBOARD, "\ufeff" + BLACKBOARD_FILE, "utf-16-le", ("12.5", ""), ("5.00", "0")),
+    "brightspace": (BRIGHTSPACE, BRIGHTSPACE_FILE, "utf-8", ("12.5", ""), ("5.00", "0")),
+}
+
+
+def filled(tmp_path, target, text, encoding="utf-8", lessons=(FIRST,), rules=Rules(), ledger=MARKS):  # noqa: B008
+    path = tmp_path / "grades.csv"
+    path.write_bytes(text.replace(SLOT, "").encode(encoding))
+    content, done = fill(read_spreadsheet(path), target, ledger, CLASS, lessons, rules)
+    return content.decode(encoding), done
+
+
+@pytest.mark.parametrize("what", FILES)
+def test_nothing_but_the_marks_changes_to_the_byte(tmp_path, what):
+    target, text, encoding, (mark, empty), (before, after) = FILES[what]
+    found, (done,) = filled(tmp_path, target, text, encoding)
+    expected = text.replace(SLOT, mark, 1).replace(SLOT, empty).replace(before, after)  # the first is Anna's
+    assert found == expected
+    assert done.new == 1 and len(done.changed) == 1 and done.changed[0][0].startswith("Sam O'Neil-Lee")
+
+
+def test_it_is_said_what_was_done_and_what_was_not(tmp_path):
+    _, (done,) = filled(tmp_path, CANVAS, CANVAS_FILE)
+    assert done.unknown == ["Gina Guest"] and not done.absent
+    assert done.left == {"waiting for a person": 1, "missing": 1, "unreadable": 1}
+    assert "Sam O'Neil-Lee (a02): 5.00 -> 0" in "\n".join(done.lines())
+    _, (other,) = filled(tmp_path, BRIGHTSPACE, BRIGHTSPACE_FILE.replace("#a01,#amueller", "#x,#y"))
+    assert other.absent == ["Anna Müller (a01)"]
+
+
+def test_zeros_and_marks_that_are_not_complete_go_out_where_they_are_asked_for_and_unreadable_never(tmp_path):
+    text, (done,) = filled(tmp_path, CANVAS, CANVAS_FILE, rules=Rules(zeros=True, partial=True))
+    rows = {row[0]: row for row in csv.reader(io.StringIO(text))}
+    assert [rows[name][5] for name in ("Núñez, José", "Nobody, Zoe", "Unread, Bo")] == ["7", "0", ""]
+    assert done.left == {"unreadable": 1}
+
+
+@pytest.mark.parametrize(
+    ("target", "text", "said"),
+    [
+        (CANVAS, CANVAS_FILE.replace("Lesson 10 (124)", "Lesson 1 again (124)").replace("Lesson 1 (", "My lesson 1 ("), r"several columns .*'Lesson 1 again \(124\)'.*--column"),
+        (CANVAS, CANVAS_FILE.replace("Lesson 1 (123)", "Homework (123)"), r"no column .*'lesson 1' .*'Homework \(123\)'"),
+        (CANVAS, CANVAS_FILE.replace("18.00", "20"), "worth 20 points, lesson 1 is worth 18.*--scale"),
+        (CANVAS, CANVAS_FILE.replace('"Núñez, José"', "Núñez, José"), "line 6 has 9 fields, the header names 8"),
+        (CANVAS, CANVAS_FILE.replace("4712,a02,slee", "4712,a01,amueller").replace("O'Neil-Lee, Sam", "Müller, Anna"), "lines 4 and 5 are both taken for Anna Müller"),
+        (BRIGHTSPACE, CANVAS_FILE, "no column that takes marks as Brightspace writes them"),
+        (CANVAS, 'Student,ID,"Lesson 1 (1)"x\n', "line 1: something stands behind a closing quote"),
+        (CANVAS, "\n", "is empty"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_meant_is_refused_and_named(tmp_path, target, text, said):
+    with pytest.raises(CourseError, match=said):
+        filled(tmp_path, target, text)
+
+
+def test_a_line_whose_id_and_name_are_two_people_is_left(tmp_path):
+    text, (done,) = filled(tmp_path, CANVAS, CANVAS_FILE.replace("4711,a01,amueller", "4711,a03,jnunez").replace("4713,a03,jnunez", "4713,x,y"))  # fmt: skip
+    assert done.doubts[0] == "line 4: the id is that of José Núñez, the name that of Anna Müller"
+    assert '"Müller, Anna",4711,a03,jnunez,"Sec ""A""",,4' in text
+
+
+def test_a_column_by_name_and_other_points(tmp_path):
+    other = CANVAS_FILE.replace("Lesson 1 (123)", "Homework (123)").replace("18.00", "36.00")
+    text, _ = filled(tmp_path, CANVAS, other, rules=Rules(column="Homework", scale=True))
+    assert '"Sec ""A""",25,4' in text
+
+
+def test_lessons_find_their_own_columns(tmp_path):
+    text, done = filled(tmp_path, MOODLE, MOODLE_FILE, lessons=(FIRST, FIFTH))
+    assert [filled.heading for filled in done] == [
+        "Aufgabe: Lektion 1 (Punkte)",
+        "Aufgabe: Lektion 5 (Punkte)",
+    ]
+    assert 'amueller@example.org;12,5;3;"81,2"' in text
+
+
+def test_a_file_of_excel_is_refused(tmp_path):
+    path = tmp_path / "grades.csv"
+    path.write_bytes(b"PK\x03\x04rest")
+    with pytest.raises(CourseError, match="as CSV"):
+        read_spreadsheet(path)
+    assert beside(path).name == "grades.filled.csv"
+
+
+def of_three_hundred(name: str) -> tuple[Target, str, str]:
+    """The gradebook of the large class as a platform would write it."""
+    out = io.StringIO()
+    if name == "canvas":
+        writer = csv.writer(out, lineterminator="\r\n")
+        writer.writerow(
+            ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", "Lesson 1 (7)", "Lesson 5 (8)"]
+        )
+        writer.writerow(["    Points Possible", "", "", "", "", "18", "27"])
+        for n, p in enumerate(people()):
+            writer.writerow([f"{p['last_name']}, {p['first_name']}", 9000 + n, p["id"], p["id"], "A", "", ""])
+        return CANVAS, "\ufeff" + out.getvalue(), "utf-8"
+    if name == "moodle":
+        writer = csv.writer(out, delimiter=";", lineterminator="\n", quoting=csv.QUOTE_ALL)
+        writer.writerow(
+            ["Vorname", "Nachname", "ID-Nummer", "Aufgabe: Lektion 1 (Punkte)", "Aufgabe: Lektion 5 (Punkte)"]
+        )
+        writer.writerows([p["first_name"], p["last_name"], p["id"], "", ""] for p in people())
+        return MOODLE, "\ufeff" + out.getvalue(), "utf-8"
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(["OrgDefinedId", "Username", "Lesson 1 Points Grade <Numeric MaxPoints:18>", "Lesson 5 Points Grade <Numeric MaxPoints:27>", "End-of-Line Indicator"])  # fmt: skip
+    writer.writerows([f"#{p['id']}", f"#{p['id']}", "", "", "#"] for p in people())
+    return BRIGHTSPACE, out.getvalue(), "utf-8"
+
+
+def test_a_large_class_goes_out_whole(tmp_path):
+    course = large_class(tmp_path / "classroom")
+    ledger = read_ledger(course)
+    for name in ("canvas", "moodle", "brightspace"):
+        target, text, encoding = of_three_hundred(name)
+        path = tmp_path / f"{name}.csv"
+        path.write_bytes(text.encode(encoding))
+        content, done = fill(read_spreadsheet(path), target, ledger, (), ledger.lessons, Rules(partial=True))
+        assert [filled.new for filled in done] == [270, 270]
+        assert not any(filled.unknown or filled.absent or filled.doubts or filled.changed for filled in done)
+        rows = [list(csv.reader(io.StringIO(t), delimiter=";" if name == "moodle" else ",")) for t in (text, content.decode())]  # fmt: skip
+        grades = [at for at, heading in enumerate(rows[0][0]) if "1" in heading or "5" in heading]
+        for before, after in zip(*rows, strict=True):
+            assert [v for at, v in enumerate(before) if at not in grades] == [v for at, v in enumerate(after) if at not in grades]  # fmt: skip
+        marks = {e.student: e.mark for e in ledger.of(ledger.lessons[1].name)}
+        written = {
+            next(v for v in row if v.lstrip("#").startswith("s0")).lstrip("#"): row[grades[1]]
+            for row in rows[1]
+            if any(v.lstrip("#").startswith("s0") for v in row)
+        }
+        assert {s: float(v) if v else None for s, v in written.items()} == marks

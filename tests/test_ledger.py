@@ -1,0 +1,181 @@
+"""Everyone has a row: zero points, nothing and unreadable are three things on the screen and in every file."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+from rich.console import Console
+
+from course.csvfile import read_csv
+from course.deadlines import Deadlines
+from course.intake.roster import Person
+from course.model import Lesson, Score
+from course.reports import report
+from course.reports.ledger import Ledger, Sources, Status, duration, ledger, read_ledger
+from tests.large_class import large_class, people, what_came
+
+NOW = datetime(2026, 11, 20, tzinfo=UTC)
+FIRST = Lesson("01_toy", "Toy", 1, 1)
+SECOND = Lesson("02_joy", "Joy", 1, 1)
+CLASS = [Person("ada", "Ada", "Zuse"), Person("bo", "Bo", "Abel"), Person("cy"), Person("di"), Person("ed")]
+
+
+def row(student: str, status: str, **more: str) -> dict[str, str]:
+    return {"student": student, "lesson": FIRST.name, "status": status, **more}
+
+
+def of(student: str, **sources):
+    """The one entry of a student in the first lesson."""
+    made = ledger([FIRST], Sources(people=CLASS, full={FIRST.name: 10.0}, **sources), NOW)
+    return made.rows()[student][FIRST.name]
+
+
+def shown(made: Ledger, width: int = 100) -> str:
+    console = Console(width=width, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(report.on_screen(made, width))
+    return console.export_text()
+
+
+@pytest.mark.parametrize(
+    ("sources", "status", "mark"),
+    [
+        ({"scores": [Score("ada", FIRST.name, 0.0, 10.0, False)]}, Status.GRADED, 0.0),
+        ({"scores": [Score("ada", FIRST.name, 7.0, 10.0, True)]}, Status.READING, 7.0),
+        ({"scores": [Score("ada", FIRST.name, 7.0, 10.0, False, penalty=2.0)]}, Status.GRADED, 5.0),
+        ({"triage": [row("ada", "unreadable", reason="cut off")]}, Status.UNREADABLE, None),
+        (
+            {
+                "triage": [row("ada", "unreadable", reason="cut off; zero confirmed, a blank notebook is graded")],
+                "scores": [Score("ada", FIRST.name, 0.0, 10.0, False)],
+            },
+            Status.GRADED,
+            0.0,
+        ),
+        ({"triage": [row("ada", "waiting", reason="a tie")]}, Status.READING, None),
+        ({"triage": [row("ada", "taken")], "placed": {("ada", FIRST.name): True}}, Status.COLLECTED, None),
+        (
+            {"scores": [Score("ada", FIRST.name, 3.0, 10.0, False)], "placed": {("ada", FIRST.name): False}},
+            Status.COLLECTED,
+            3.0,
+        ),
+        ({"triage": [row("bo", "taken")]}, Status.MISSING, None),
+        ({"triage": [row("ada", "nothing"), row("bo", "taken")]}, Status.MISSING, None),
+        ({"triage": [row("ada", "older"), row("ada", "taken")], "faults": {("ada", FIRST.name): "no memory"}}, Status.FAULT, None),
+        (
+            {
+                "triage": [row("ada", "taken"), row("ada", "unreadable", reason="cut off; graded meanwhile: x")],
+                "scores": [Score("ada", FIRST.name, 3.0, 10.0, False)],
+            },
+            Status.READING,
+            3.0,
+        ),
+    ],
+)  # fmt: skip
+def test_where_a_lesson_stands(sources, status, mark):
+    entry = of("ada", **sources)
+    assert (entry.status, entry.mark, entry.name) == (status, mark, "Ada Zuse")
+    assert entry.final == (status is Status.GRADED)
+
+
+def test_a_file_that_tells_no_lesson_is_not_taken_for_nothing():
+    stray = {"student": "ada", "lesson": "", "status": "unreadable", "reason": "an empty file"}
+    entry = of("ada", triage=[stray, row("bo", "taken")])
+    assert entry.status is Status.UNREADABLE and "an empty file" in entry.reason
+
+
+def test_everyone_has_a_row_and_lessons_that_began_a_column():
+    due, later = Lesson("03_due", "Due", 1, 1), Lesson("04_later", "Later", 1, 1)
+    deadlines = Deadlines({due.name: NOW - timedelta(days=1), later.name: NOW + timedelta(days=1)})
+    guest = row("zoe", "taken", name="Zoe Guest")
+    made = ledger([FIRST, SECOND, due, later], Sources(CLASS, triage=[guest], deadlines=deadlines), NOW)
+    assert [lesson.name for lesson in made.lessons] == [FIRST.name, due.name]
+    assert list(made.rows()) == ["bo", "cy", "di", "ed", "zoe", "ada"]  # by family name, else by id
+    assert made.rows()["zoe"][FIRST.name].name == "Zoe Guest"
+    assert {entry.status for entry in made.of(due.name)} == {Status.MISSING}
+
+
+def test_whose_file_nobody_can_tell_is_said():
+    lost = {
+        "student": "",
+        "lesson": FIRST.name,
+        "status": "unreadable",
+        "file": "x.ipynb",
+        "reason": "whose?",
+    }
+    made = ledger([FIRST], Sources(CLASS, triage=[lost]), NOW)
+    assert made.nobodys == ("x.ipynb: whose?",) and "x.ipynb" in shown(made)
+
+
+def sorts() -> Ledger:
+    """One of each kind: zero, unreadable, nothing, points with answers to read, a machine's fault."""
+    scores = [Score("ada", FIRST.name, 0.0, 10.0, False), Score("di", FIRST.name, 4.5, 10.0, True)]
+    told = [row("bo", "unreadable", reason="cut off"), row("ada", "taken", late="late")]
+    faults = {("ed", FIRST.name): "no memory"}
+    return ledger([FIRST], Sources(CLASS, scores, told, faults=faults), NOW)
+
+
+def test_zero_nothing_and_unreadable_are_three_things_on_the_screen():
+    lines = {line.split("│")[1].strip(): line.split("│")[2].strip() for line in shown(sorts()).splitlines() if "│" in line}  # fmt: skip
+    assert lines == {
+        "Ada Zuse (ada)": "0 L",
+        "Bo Abel (bo)": "unread.",
+        "cy": "-",
+        "di": "4.5*",
+        "ed": "fault",
+    }
+
+
+def test_a_narrow_screen_gets_the_same_in_lines():
+    text = shown(sorts(), width=24)
+    assert "│" not in text
+    for said in ("1: 0 L", "1: unread.", "cy:  1: -", "1: 4.5*"):
+        assert said in " ".join(text.split()).replace("cy: 1", "cy:  1")
+
+
+def test_zero_nothing_and_unreadable_are_three_things_in_a_csv(tmp_path):
+    report.write_long(sorts(), tmp_path / "long.csv")
+    long = {r["student"]: (r["status"], r["mark"]) for r in read_csv(tmp_path / "long.csv")}
+    assert (
+        long["ada"] == ("graded", "0") and long["bo"] == ("unreadable", "") and long["cy"] == ("missing", "")
+    )
+    assert long["di"] == ("waiting for a person", "4.5") and long["ed"] == ("machine fault", "")
+    report.write_wide(sorts(), tmp_path / "wide.csv")
+    wide = {r["student"]: (r["01_toy"], r["01_toy status"]) for r in read_csv(tmp_path / "wide.csv")}
+    assert wide == {
+        "ada": ("0", "graded, late: marked late"),
+        "bo": ("", "unreadable"),
+        "cy": ("", "missing"),
+        "di": ("4.5", "waiting for a person"),
+        "ed": ("", "machine fault"),
+    }
+
+
+def test_names_run_nothing_in_a_spreadsheet_and_are_no_markup(tmp_path):
+    hostile = [Person("=1+1", "=cmd|' /C calc'!A0", "x"), Person("[red]b[/old]", "a;=1+1")]
+    made = ledger([FIRST], Sources(hostile, triage=[row("=1+1", "taken")]), NOW)
+    report.write_long(made, tmp_path / "grades.csv")
+    text = (tmp_path / "grades.csv").read_text(encoding="utf-8-sig")
+    assert "\n'=1+1,'=cmd" in text and "a;'=1+1" in text
+    assert {r["name"] for r in read_csv(tmp_path / "grades.csv")} == {"=cmd|' /C calc'!A0 x", "a;=1+1"}
+    assert "[red]b[/old]" in shown(made)
+
+
+def test_a_time_in_its_two_largest_units():
+    assert [duration(s) for s in (1, 61, 3600, 90000, 86400 * 3 + 59)] == ["1 min", "2 min", "1 h", "1 d 1 h", "3 d 1 min"]  # fmt: skip
+
+
+def test_nobody_of_a_large_class_is_missing_from_the_report(tmp_path):
+    course = large_class(tmp_path / "classroom")
+    made = read_ledger(course)
+    table = {entry.student: entry.status for entry in made.of("01_iterated_convolution")}
+    assert len(made.entries) == 600 and set(table) == {person["id"] for person in people()}
+    for person in people():
+        came = what_came(person)
+        expected = {"": Status.MISSING, "unreadable": Status.UNREADABLE, "dora": Status.GRADED}
+        assert table[person["id"]] is expected.get(came, Status.READING), person
+    report.write_long(made, tmp_path / "grades.csv")
+    assert len(read_csv(tmp_path / "grades.csv")) == 600
+    families = [entry.name.split(" ", 1)[1] for entry in made.of("01_iterated_convolution")]
+    assert all(a.casefold() <= b.casefold() for a, b in pairwise(families))
