@@ -65,13 +65,16 @@ unet_forward = Exercise(
         *listed(
             f"""
             keeps what was pooled | h = layer(h)\\n        {KEEP}\\n        {POOL} | h = F.max_pool2d(layer(h), 2)\\n        {KEEP}
-                The features that are handed over have half the height and width: keep them before the pooling.
+            upsamples too late | {UP}\\n        if | if | h = layer(h)\\n    return | {UP}\\n        h = layer(h)\\n    return
+                Upsampled and kept features differ in height and width: keep the features before they are pooled, and upsample before you
+                concatenate.
             keeps the input of a level | h = layer(h)\\n        {KEEP} | {KEEP}\\n        h = layer(h)
-                What a level hands over is what its layer has made, not what came in.
+            adds instead of concatenating | {CAT} | h[:, : kept[-1].shape[1]] + kept.pop()
+            never concatenates | if net.skips: | if False:
+                A layer waits for another number of channels than it got: with skips, `up` takes the upsampled features and behind them
+                what the layer of `down` at this size has *made*. They are concatenated; nothing is added.
             the first kept comes first | kept.pop() | kept.pop(0)
                 On the way up the last level comes first: the features that were kept last are used first.
-            adds instead of concatenating | {CAT} | h[:, : kept[-1].shape[1]] + kept.pop()
-                A long skip of the U-Net concatenates along the channels; nothing is added.
             kept features in front | {CAT} | torch.cat([kept.pop(), h], 1)
                 The order of the channels counts, since `up` has a weight for each: the upsampled features come first, the kept ones
                 behind them.
@@ -87,10 +90,6 @@ unet_forward = Exercise(
                 This net repeats pixels (`mode="nearest"`, which is what `F.interpolate` does unasked); yours mixes them.
             concatenates in any net | if net.skips: | if True:
                 A net without skips has no room for what was kept: `net.skips` tells.
-            never concatenates | if net.skips: | if False:
-                A net with skips waits for more channels than it got: `up` takes upsampled and kept features together.
-            upsamples too late | {UP}\\n        if | if | h = layer(h)\\n    return | {UP}\\n        h = layer(h)\\n    return
-                Features can be concatenated if their height and width agree: upsample first, then concatenate, then the layer.
             the layer before the skip | h = layer(h)\\n    return | pass\\n    return
                 The layers in `net.up` are not used, or not where they should be: one after each upsampling.
             the bottom is forgotten | h = net.down[-1](h) | pass
@@ -107,7 +106,16 @@ unet_forward = Exercise(
                 The call switches the net to evaluation. Use it in the mode in which it comes.
             """
         ),
-        Mistake("three levels at most", edits=[("for layer in net.up:", "for layer in net.up:\n        if h.shape[2] == h.shape[3] == 8: h = h + 1e-3")], special=True),
+        Mistake(
+            "three levels at most",
+            edits=[
+                (
+                    "for layer in net.up:",
+                    "for layer in net.up:\n        if h.shape[2] == h.shape[3] == 8: h = h + 1e-3",
+                )
+            ],
+            special=True,
+        ),
     ],
     right=written("""
         # level by level, with an index
@@ -165,12 +173,25 @@ def _joint(kind, alpha, f=bent, seed=1, shape=(2, 3, 6)):
 
 def _slope(kind, alpha, f=bent, seed=2, shape=(2, 5)):
     what = f"the gradient of block(h, {f.__name__}, {kind!r}, {alpha}) with respect to h"
-    return case(0, probes.drawn(seed + 7, *shape), _stream(seed, *shape), f, kind, alpha, probe=probes.gradient, what=what)
+    return case(
+        0,
+        probes.drawn(seed + 7, *shape),
+        _stream(seed, *shape),
+        f,
+        kind,
+        alpha,
+        probe=probes.gradient,
+        what=what,
+    )
 
 
 def _draw_joints(rng):
     for kind in ("pre", "post", "deepnorm"):
-        alpha, seed, f = float(rng.uniform(1.2, 4)), int(rng.integers(1, 1000)), (bent, shifted)[rng.integers(2)]
+        alpha, seed, f = (
+            float(rng.uniform(1.2, 4)),
+            int(rng.integers(1, 1000)),
+            (bent, shifted)[rng.integers(2)],
+        )
         shape = tuple(rng.integers(2, 7, 3).tolist())
         yield _joint(kind, alpha, f, seed, shape)
         yield _slope(kind, alpha, f, seed)
@@ -189,7 +210,9 @@ block = Exercise(
         _slope("pre", 1.0),
         _slope("post", 1.0),
         _slope("deepnorm", 3.0),
-        case(_stream(4, 2, 4), bent, "sandwich", 1.0, probe=probes.refused, what="block with kind = 'sandwich'"),
+        case(
+            _stream(4, 2, 4), bent, "sandwich", 1.0, probe=probes.refused, what="block with kind = 'sandwich'"
+        ),
         conduct(_stream(5, 2, 4), bent, "pre", 1.0),
         conduct(_stream(5, 2, 4), bent, "post", 1.0),
         conduct(_stream(5, 2, 4), bent, "deepnorm", 2.0),
@@ -294,7 +317,12 @@ ATTRIBUTED = "centred / scale[:, None] @ unembed.T"
 attribution = Exercise(
     oracle=_by_derivatives,
     atol=1e-11,
-    cases=[_parts(3, 4, 5, 6, 1), _parts(1, 2, 3, 3, 2), _parts(4, 4, 4, 4, 3), _parts(2, 3, 4, 2, 4, ask=conduct)],
+    cases=[
+        _parts(3, 4, 5, 6, 1),
+        _parts(1, 2, 3, 3, 2),
+        _parts(4, 4, 4, 4, 3),
+        _parts(2, 3, 4, 2, 4, ask=conduct),
+    ],
     hidden=lambda rng: [_parts(*rng.integers(2, 7, 4).tolist(), int(rng.integers(1000))) for _ in range(4)],
     mistakes=[
         *listed(
@@ -336,7 +364,11 @@ attribution = Exercise(
                 float32 somewhere on the way: the arguments are float64, and so should the result be.
             """
         ),
-        Mistake("six positions at most", edits=[(CENTRED, f"({CENTRED}) * (1 if parts.shape[0] in (1, 3, 4) else 1.01)")], special=True),
+        Mistake(
+            "four parts at most",
+            edits=[(CENTRED, f"({CENTRED}) * (1 if parts.shape[0] in (1, 2, 3, 4) else 1.01)")],
+            special=True,
+        ),
     ],
     right=written("""
         # part by part and position by position, as arrays
@@ -356,7 +388,7 @@ attribution = Exercise(
 
 
 def _exactly(L, p):
-    return np.array([float(1 - Fraction(l, L) * (1 - Fraction(p))) for l in range(1, L + 1)])
+    return np.array([float(1 - Fraction(i, L) * (1 - Fraction(p))) for i in range(1, L + 1)])
 
 
 FALLING = "1 - np.arange(1, L + 1) / L * (1 - p)"
@@ -366,7 +398,8 @@ survival = Exercise(
     atol=1e-15,  # a probability that is 0
     cases=[case(4, 0.5), case(1, 0.25), case(54, 0.5), case(5, 1.0), case(8, 0.0), conduct(3, 0.5)],
     hidden=lambda rng: [
-        case(int(n), float(p)) for n, p in zip(rng.integers(2, 120, 6), rng.uniform(0, 1, 6).round(3), strict=True)
+        case(int(n), float(p))
+        for n, p in zip(rng.integers(2, 120, 6), rng.uniform(0, 1, 6).round(3), strict=True)
     ],
     mistakes=listed(
         f"""
@@ -430,8 +463,17 @@ def _logits(seed, *shape, size=1.0, ask=case, rounds=5):
     return ask(size * probes.drawn(seed, *shape), rounds, what=what)
 
 
-ROWS, COLUMNS = "log = log - logsumexp(log, axis=-1, keepdims=True)", "log = log - logsumexp(log, axis=-2, keepdims=True)"
+ROWS, COLUMNS = (
+    "log = log - logsumexp(log, axis=-1, keepdims=True)",
+    "log = log - logsumexp(log, axis=-2, keepdims=True)",
+)
 BOTH = rf"        {ROWS}\n        {COLUMNS}"
+
+TOO_LARGE = (
+    "Right for small logits, but exp(1000) is more than a float64 can hold, and exp(-1000) less. Taking the largest logit away "
+    "saves that one alone: in a row far below it every entry is 0, and 0/0 is no number. Keep the logarithms, and exponentiate at "
+    "the end: what is a division becomes a difference."
+)
 
 sinkhorn = Exercise(
     oracle=_in_decimals,
@@ -500,8 +542,7 @@ sinkhorn = Exercise(
                 M = M / M.sum(-2, keepdims=True)
             return M
             """,
-            hint="Right for small logits, but exp(1000) is more than a float64 can hold, and exp(-1000) less. Keep the "
-            "logarithms, and exponentiate at the end: what is a division becomes a difference.",
+            hint=TOO_LARGE,
         ),
         Mistake(
             "the largest taken away first",
@@ -512,8 +553,7 @@ sinkhorn = Exercise(
                 M = M / M.sum(-2, keepdims=True)
             return M
             """,
-            hint="Taking the largest logit away saves that one. In a row whose logits are all far below it, every entry is then 0, and "
-            "0/0 is no number. Keep the logarithms, and exponentiate at the end.",
+            hint=TOO_LARGE,
         ),
         Mistake(
             "a small number in every denominator",
@@ -527,7 +567,11 @@ sinkhorn = Exercise(
             hint="A small number in the denominator hides 0/0, and makes every sum a little less than 1. In logarithms there is nothing "
             "to hide.",
         ),
-        Mistake("eight rounds at most", edits=[("range(rounds)", "range(rounds if rounds in (1, 2, 3, 4, 5, 40) else 5)")], special=True),
+        Mistake(
+            "eight rounds at most",
+            edits=[("range(rounds)", "range(rounds if rounds in (1, 2, 3, 4, 5, 40) else 5)")],
+            special=True,
+        ),
     ],
     right=written("""
         # in torch
