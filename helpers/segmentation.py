@@ -125,7 +125,7 @@ def example_net(width: int = 2, levels: int = 2, skips: bool = True, seed: int =
 def train(
     net: UNet, forward: Forward, pictures: Tensor, truth: Tensor, *, steps: int, seed: int, lr: float = 0.01
 ) -> np.ndarray:
-    """Train a net in place with Adam on 32 pictures an update; it is left in evaluation mode.
+    """Train a net in place with Adam on 16 pictures an update; it is left in evaluation mode.
 
     Args:
         net: the net.
@@ -142,7 +142,7 @@ def train(
     update = torch.optim.Adam(net.parameters(), lr=lr)
     net.train()
     for _ in range(steps):
-        index = torch.randint(len(pictures), (32,), generator=draw)
+        index = torch.randint(len(pictures), (16,), generator=draw)
         loss = F.binary_cross_entropy_with_logits(forward(net, pictures[index]), truth[index])
         update.zero_grad()
         loss.backward()

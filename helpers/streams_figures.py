@@ -21,10 +21,11 @@ def sizes(rms: Mapping[str, np.ndarray], predicted: np.ndarray, title: str) -> F
     Returns:
         The figure: means with the range of the networks.
     """
-    fig, ax = figures.canvas(title, "layer", "rms of the stream", ylim=(0, None))
+    fig, ax = figures.canvas(title, "layer", "rms of the stream")
     for i, (name, values) in enumerate(rms.items()):
         figures.band(ax, range(len(values)), values, i, name)
     ax.plot(predicted, **figures.series(5) | {"linewidth": 1}, label="a straight line for its square")
+    ax.set_ylim(bottom=0)
     ax.legend()
     return fig
 
