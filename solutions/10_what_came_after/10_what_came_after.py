@@ -75,8 +75,8 @@ torch.set_num_threads(1)
 SEED = 0  # every random draw of this lesson derives from it
 NETWORKS = 3  # networks of each kind; their seeds are SEED, SEED + 1, ...
 UNET_STEPS = 40  # training steps of the U-Nets
-SUM_STEPS = 110  # training steps of the transformers
-DIGIT_STEPS = 110  # training steps of the networks with stochastic depth: ten passes
+SUM_STEPS = 100  # training steps of the transformers
+DIGIT_STEPS = 88  # training steps of the networks with stochastic depth: eight passes
 DRAWS = 12  # random products of mixing matrices
 
 # %% [markdown]
@@ -381,8 +381,8 @@ figures.show(
 # %% [markdown]
 # **What we should see.** With "pre" sizes add up like those of independent things: squares, so that the stream grows
 # like $\sqrt{L}$. It is lesson 4's law of the residual stream once more, and it means that a late branch changes the
-# stream by ever less. With "post" the stream has size 1 always, and the gradient of the first layer is a third to a
-# half of the last one's: **smaller, and nowhere near vanishing**, after 32 layers. LayerScale (and ReZero, which
+# stream by ever less. With "post" the stream has size 1 always, and the gradient of the first layer is about half
+# of the last one's: **smaller, and nowhere near vanishing**, after 32 layers. LayerScale (and ReZero, which
 # starts at 0) makes branches so small that the stream does not grow at all: lesson 7's remedy under a new name.
 #
 # **Predict.** So all three start healthily. Which of them train? The task: sequences of numbers from 0 to 10; say
@@ -925,7 +925,7 @@ figures.explore(streams_figures.trajectory, layers=(2, 64, 1), scale=["1 / L", "
 
 # %% [markdown] response="today" points=5
 # ### BEGIN SOLUTION
-# (a) *Vanishing gradients* do not survive as an explanation: in 32 post-norm layers the first gradient is a third to a half of the
+# (a) *Vanishing gradients* do not survive as an explanation: in 32 post-norm layers the first gradient is about half of the
 # last, and still eight such layers hardly learned in 150 steps, at the best of three rates, while pre-norm and DeepNorm did. *Near identity*
 # survives best. What trains has a skip that dominates: clean (pre), made heavier (DeepNorm), or with branches times
 # a small number; mixers of several streams forget all differences within 16 layers unless they lean towards the
