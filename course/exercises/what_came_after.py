@@ -143,6 +143,9 @@ unet_forward = Exercise(
             h = layer(torch.hstack((h, skip)) if net.skips else h)
         return net.head(h).flatten(1, 2)
     """),
+    equivalent={
+        "return net.head(h)[:, 0]  ->  return net.head(h)[:, -1]": "`head` gives one channel: the first is the last",
+    },
 )
 
 # block ---------------------------------------------------------------------------------------------------------------
@@ -285,7 +288,6 @@ block = Exercise(
                 raise ValueError("no such kind")
         return out
     """),
-    equivalent={},
 )
 
 # attribution ---------------------------------------------------------------------------------------------------------
