@@ -218,7 +218,7 @@ def train(
 
 @torch.no_grad()
 def lens(nets: Sequence[Transformer], x: Tensor, y: Tensor) -> np.ndarray:
-    """Read every network out behind each layer, as if it ended there.
+    """Read every network out behind each layer, as if it ended there: the "logit lens".
 
     Args:
         nets: networks of one shape.
@@ -226,9 +226,6 @@ def lens(nets: Sequence[Transformer], x: Tensor, y: Tensor) -> np.ndarray:
 
     Returns:
         float64 (L + 1, networks): share of right answers.
-
-    Source:
-        The "logit lens" of nostalgebraist (2020), a note on GPT.
     """
     return np.array([[_right(net.read_out(h), y) for h in net.stream(x)] for net in nets]).T
 
