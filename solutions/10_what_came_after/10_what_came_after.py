@@ -214,10 +214,10 @@ assert gap.min() > 0.05 and (more[:, 0] > 2 * more[:, 1]).all()
 # %%
 title = f"Without long skips: {found['no skips'].mean():.2f} instead of {found['long skips'].mean():.2f}, and blurred borders"
 rows = {
-    "picture": new_pictures[:5, 0],
-    "truth": new_truth[:5],
-    "long skips": said["long skips"][0][:5].sigmoid(),
-    "no skips": said["no skips"][0][:5].sigmoid(),
+    "picture": new_pictures[:5, 0].numpy(),
+    "truth": new_truth[:5].numpy(),
+    "long skips": said["long skips"][0][:5].sigmoid().numpy(),
+    "no skips": said["no skips"][0][:5].sigmoid().numpy(),
 }
 figures.show(
     segmentation_figures.masks(rows, title),
@@ -808,7 +808,7 @@ assert powers > 3 and np.allclose(gain["doubly stochastic"], 1, atol=0.01)
 assert np.allclose(gain["rows sum to 1"][:, 0], 1) and gain["rows sum to 1"][-1, 1] > 1.2
 
 # %%
-title = f"256 layers of free mixing: a gain of $10^{{{powers:.0f}}}$; doubly stochastic: 1"
+title = f"256 layers of free mixing: a gain above $10^{{{int(powers)}}}$; doubly stochastic: 1"
 forward = {name: streams.gain(each)[..., 0].T for name, each in product.items() if name != "rows sum to 1"}
 figures.show(
     streams_figures.gains(forward, title),
