@@ -210,15 +210,15 @@ block = Exercise(
         _joint("post", 2.0),
         _joint("deepnorm", 2.0),
         _joint("deepnorm", 1.5, shifted, 3, (4, 7)),
+        conduct(_stream(5, 2, 4), bent, "pre", 1.0),
+        conduct(_stream(5, 2, 4), bent, "post", 1.0),
+        conduct(_stream(5, 2, 4), bent, "deepnorm", 2.0),
         _slope("pre", 1.0),
         _slope("post", 1.0),
         _slope("deepnorm", 3.0),
         case(
             _stream(4, 2, 4), bent, "sandwich", 1.0, probe=probes.refused, what="block with kind = 'sandwich'"
         ),
-        conduct(_stream(5, 2, 4), bent, "pre", 1.0),
-        conduct(_stream(5, 2, 4), bent, "post", 1.0),
-        conduct(_stream(5, 2, 4), bent, "deepnorm", 2.0),
     ],
     hidden=lambda rng: list(_draw_joints(rng)),
     mistakes=listed(
