@@ -188,14 +188,16 @@ nets = {
 }
 
 # %%
-said, found, wrong = {}, {}, {}
-for name, each in nets.items():
+for each in nets.values():
     for seed, net in zip(SEEDS, each, strict=True):
         segmentation.train(net, unet_forward, pictures, truth, steps=UNET_STEPS, seed=seed)
-    with torch.no_grad():
-        said[name] = [unet_forward(net, new_pictures) for net in each]
-    found[name] = np.array([segmentation.iou(logits, new_truth) for logits in said[name]])
-    misses = [(logits > 0) != (new_truth > 0.5) for logits in said[name]]
+with torch.no_grad():
+    said = {name: [unet_forward(net, new_pictures) for net in each] for name, each in nets.items()}
+
+found, wrong = {}, {}
+for name, answers in said.items():
+    found[name] = np.array([segmentation.iou(logits, new_truth) for logits in answers])
+    misses = [(logits > 0) != (new_truth > 0.5) for logits in answers]
     wrong[name] = np.array([[miss[edge].double().mean(), miss[~edge].double().mean()] for miss in misses])
 
 # %% varies=true claim="long_skips_help" effect="gap"
@@ -345,16 +347,20 @@ def layer_scaled(h, f, kind, alpha):
     return block(h, lambda z: 0.01 * f(z), kind, alpha)  # small branches at the start: LayerScale
 
 
+def at_the_start(way, kind: str, seed: int) -> tuple[list[float], list[float]]:
+    """Size of the stream behind each layer, and of the gradient of each layer's last weights."""
+    net = transformer.Transformer(way, kind, layers=32, width=64, seed=seed)
+    states = net.stream(x)
+    F.cross_entropy(net.read_out(states[-1]).flatten(0, 1), y.flatten()).backward()
+    sizes = [h.detach().square().mean().sqrt().item() for h in states]
+    return sizes, [layer.down.grad.norm().item() for layer in net.layers]
+
+
+# %%
 x, y = transformer.sums(8, torch.Generator().manual_seed(SEED))
 ways = {"pre": (block, "pre"), "post": (block, "post"), "pre, branches × 0.01": (layer_scaled, "pre")}
-rms, slopes = {}, {}
-for name, (way, kind) in ways.items():
-    each = [transformer.Transformer(way, kind, layers=32, width=64, seed=seed) for seed in SEEDS]
-    states = [net.stream(x) for net in each]
-    rms[name] = np.array([[h.detach().square().mean().sqrt() for h in s] for s in states]).T
-    for net, s in zip(each, states, strict=True):
-        F.cross_entropy(net.read_out(s[-1]).flatten(0, 1), y.flatten()).backward()
-    slopes[name] = np.array([[layer.down.grad.norm() for layer in net.layers] for net in each]).T
+starts = {name: [at_the_start(*way, seed) for seed in SEEDS] for name, way in ways.items()}
+rms, slopes = ({name: np.array([run[i] for run in runs]).T for name, runs in starts.items()} for i in (0, 1))
 
 # %% varies=true claim="stream_grows_as_root" effect="halfway"
 growth = rms["pre"] ** 2 - rms["pre"][0] ** 2
@@ -661,9 +667,9 @@ rng = np.random.default_rng(SEED)
 cuts = {k: [rng.permutation(10)[:k] for _ in range(4)] for k in (5, 8)}
 
 # %%
-left, train_loss, deep = {}, {}, {}
-for p in (1.0, 0.5):
-    net = deep[p] = stochastic_depth.DroppingNet(survival(10, p), SEEDS)
+nets = {p: stochastic_depth.DroppingNet(survival(10, p), SEEDS) for p in (1.0, 0.5)}
+left, train_loss = {}, {}
+for p, net in nets.items():
     training.train_stacked(net, data.x_train, data.y_train, steps=DIGIT_STEPS)
     train_loss[p], _ = training.evaluate_stacked(net, data.x_train, data.y_train)
     for k, drops in {0: [()], **cuts}.items():
