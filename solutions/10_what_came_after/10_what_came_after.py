@@ -372,7 +372,7 @@ for name in ways:
     )
 print(f"pre: after half of the layers the square has grown by {halfway.mean():.2f} of all it will")
 assert abs(halfway.mean() - 0.5) < 0.2 and rms["pre"][-1].min() > 3
-assert np.allclose(rms["post"][1:], 1, atol=1e-3) and 0.1 < ratio["post"].min() < ratio["post"].max() < 1.5
+assert np.allclose(rms["post"][1:], 1, atol=1e-3) and 0.05 < ratio["post"].min() < ratio["post"].max() < 20
 assert np.allclose(rms["pre, branches × 0.01"][-1] / rms["pre, branches × 0.01"][0], 1, atol=0.01)
 
 # %%
@@ -387,8 +387,8 @@ figures.show(
 # %% [markdown]
 # **What we should see.** With "pre" sizes add up like those of independent things: squares, so that the stream grows
 # like $\sqrt{L}$. It is lesson 4's law of the residual stream once more, and it means that a late branch changes the
-# stream by ever less. With "post" the stream has size 1 always, and the gradient of the first layer is about half
-# of the last one's: **smaller, and nowhere near vanishing**, after 32 layers. LayerScale (and ReZero, which
+# stream by ever less. With "post" the stream has size 1 always, and the gradient of the first layer is of the
+# size of the last one's (with other seeds a fifth of it, or four times as much): **nowhere near vanishing**, after 32 layers. LayerScale (and ReZero, which
 # starts at 0) makes branches so small that the stream does not grow at all: lesson 7's remedy under a new name.
 #
 # **Predict.** So all three start healthily. Which of them train? The task: sequences of numbers from 0 to 10; say
@@ -931,7 +931,7 @@ figures.explore(streams_figures.trajectory, layers=(2, 64, 1), scale=["1 / L", "
 
 # %% [markdown] response="today" points=5
 # ### BEGIN SOLUTION
-# (a) *Vanishing gradients* do not survive as an explanation: in 32 post-norm layers the first gradient is about half of the
+# (a) *Vanishing gradients* do not survive as an explanation: in 32 post-norm layers the first gradient is of the size of the
 # last, and still eight such layers hardly learned in 150 steps, at the best of three rates, while pre-norm and DeepNorm did. *Near identity*
 # survives best. What trains has a skip that dominates: clean (pre), made heavier (DeepNorm), or with branches times
 # a small number; mixers of several streams forget all differences within 16 layers unless they lean towards the
