@@ -313,6 +313,39 @@ ERRATA = {
 }
 
 
+# --- What the documents ask: the notebook's seventh question, and the chapter's second reason for skips.
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question of a document: the lesson's own question that takes it up, and words that its rubric has to hold."""
+
+    lesson: int
+    question: str
+    words: tuple[str, ...]
+    rubric: tuple[str, ...]
+
+
+ASKED = {
+    "in lesson 7": Asked(
+        7,
+        "good_paper",
+        ("Was it a good paper, and is it one now?",),
+        ("degradation is a rise of the *training* error", "three or more methods with reasons"),
+    ),
+    "ten years later": Asked(
+        10,
+        "today",
+        (
+            "was this a good paper when it was released",
+            "What has changed between now and it's initial release point?",
+            "What other methods are there of solving the vanishing gradient problem?",
+        ),
+        ("*vanishing gradients* - no", "*near identity* - yes", "what was kept or restored is a way through"),
+    ),
+}
+
+
 def flat(text: str) -> str:
     return " ".join(text.split())
 
@@ -332,3 +365,24 @@ def test_what_a_document_gets_wrong_is_put_right(entry):
     )
     assert flat(taught.prose) in prose
     assert flat(taught.proof) in code
+
+
+@pytest.mark.parametrize("when", ASKED)
+def test_the_seventh_question_of_the_notebook_has_a_rubric(when):
+    asked = ASKED[when]
+    cells = {c.id: flat(c.source) for c in read_lesson(COURSE, LESSONS[asked.lesson]).cells}
+    [text] = [source for name, source in cells.items() if name.startswith(asked.question.replace("_", "-"))
+              and "BEGIN MARK SCHEME" in source]  # fmt: skip
+    question, _, scheme = text.partition("=== BEGIN MARK SCHEME ===")
+    assert all(flat(words) in question for words in asked.words)
+    assert all(flat(words) in scheme for words in asked.rubric)
+
+
+def test_the_chapters_second_reason_for_skips_is_tested():
+    """Segmentation: "some information was captured in the initial layers", and would have "turned too abstract"."""
+    cells = read_lesson(COURSE, LESSONS[10]).cells
+    prose, code = (flat("\n".join(c.source for c in cells if c.cell_type == k)) for k in ("markdown", "code"))
+    assert (
+        '"some information was captured in the initial layers" and would otherwise be "too abstract"' in prose
+    )
+    assert "assert gap.min() > 0.05" in code and "assert rank[False] <= 8 * 2 * 2 < 200 < rank[True]" in code

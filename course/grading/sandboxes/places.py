@@ -28,6 +28,7 @@ LESSONS = (
     "numpy",
     "scipy.linalg",
     "scipy.signal",
+    "scipy.special",
     "scipy.stats",
     "matplotlib.pyplot",
     "matplotlib.backends.backend_agg",
