@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from helpers.checks.core import beside, call
+from helpers.checks.core import gradient as gradient_of
 
 CONDUCT = {
     "the arguments": "The call changed what it was given: something on the way works in place (`+=`, `x[...] = `, `relu_`). "
@@ -84,6 +85,11 @@ def _shared() -> tuple[Any, Any]:
     state = np.random.get_state()  # noqa: NPY002  # the old one is what a careless answer moves
     random = (state[1].tobytes(), state[2], torch.random.get_rng_state().numpy().tobytes())
     return random, (str(torch.get_default_dtype()), torch.is_grad_enabled(), tuple(np.geterr().items()))
+
+
+def gradient(answer: Any, wrt: int, cotangent: Any, *args: Any) -> Any:
+    """The gradient of <cotangent, answer(*args)> with respect to one argument, by torch; None stands for ones."""
+    return call(gradient_of, answer, *args, wrt=wrt, cotangent=cotangent)
 
 
 def refusal(answer: Any, *args: Any) -> dict[str, Any]:
