@@ -593,6 +593,20 @@ def test_class_21_an_edited_setup_cell_nested_deeply_is_kept_or_said(tiny):
     assert reaches([("cell", "import numpy as np\nnp" + ".a" * 600 + " = 1")])
 
 
+def test_a_copy_of_another_version_of_the_lesson_is_said_in_a_line(course):
+    paper = paper_of(course, course.lesson("1"))
+    notebook = paper.solved()
+    edited = [slot for slot in paper.edition.slots if not (slot.is_answer or slot.is_check)]
+    for slot in edited:
+        notebook["cells"][slot.index]["source"] += (
+            "\n<!-- as it was before -->" if slot.kind != "code" else "\n# as before"
+        )
+    made = rebuild(paper.edition, read_sheet(written(notebook)))
+    (said,) = [note for note in made.notes if note.startswith("edited cells")]
+    assert said.endswith(f" and {len(edited) - 5} more: was it made from another version of the lesson?")
+    assert set(made.answered) == {slot.grade_id for slot in paper.edition.answers}
+
+
 @contextmanager
 def stubborn_workers(**limits):
     """Workers with that reader."""

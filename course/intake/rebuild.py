@@ -16,6 +16,7 @@ from course.intake.python import bound_by, parsed, to_python, unparsed
 from course.intake.sheet import Cell, Sheet
 
 QUOTED = 4_000  # characters of a student's prose that are shown where an answer may be missing
+MANY = 5  # edited cells that are named
 NO_CELL = "No cell for this answer was found in what was handed in: it is not known to be blank."
 NO_ANSWER = (
     "Nothing stands in the cell of this answer, but what was handed in holds prose of the student's own."
@@ -80,8 +81,11 @@ def _settle_the_rest(made: Match) -> None:
         made.notes.append(f"edited tests, the released ones count: {', '.join(tests)}")
     others = [slot for slot in edited if not slot.is_check]
     if others:
+        titles = [slot.title for slot in others]
+        more = f" and {len(titles) - MANY} more: was it made from another version of the lesson?"
         made.notes.append(
-            f"edited cells of the lesson, the released ones count: {', '.join(slot.title for slot in others)}"
+            "edited cells of the lesson, the released ones count: "
+            + (", ".join(titles[:MANY]) + (more if titles[MANY:] else ""))
         )
     for slot in others:
         at = made.source[slot.index]
