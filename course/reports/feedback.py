@@ -353,10 +353,10 @@ def feedback(course: Course, lessons: list[Lesson], students: list[str] | None =
         which = (
             ""
             if len(lessons) == len(course.written)
-            else f" for lesson {', '.join(str(x.number) for x in lessons)}"
+            else f" (lesson {', '.join(str(x.number) for x in lessons)})"
         )
         raise CourseError(
-            f"nothing{whose}{which} in {course.classroom / 'autograded'} to write feedback for: run `course grade` first"
+            f"nothing{whose} in {course.classroom / 'autograded'} to write feedback for{which}: run `course grade` first"
         )
     with opened(course):
         pass  # one that does not answer is one sentence, not one a page
