@@ -83,6 +83,11 @@ def chosen(course: Course, names: list[str] | None) -> list[Lesson]:
     return [course.lesson(name) for name in names] if names else list(course.written)
 
 
+def of_lessons(course: Course, names: list[str] | None) -> str:
+    """The lessons named on the command line, as a part of a sentence; empty where none is."""
+    return f" of lesson {', '.join(str(x.number) for x in chosen(course, names))}" if names else ""
+
+
 def used(ctx: typer.Context, url: str) -> Course:
     """The course, with the gradebook that the command line names."""
     course: Course = ctx.obj
@@ -291,6 +296,10 @@ def grade_command(
             "Stopped. What is listed as graded is recorded; the same command goes on with the rest.", "yellow"
         )
         raise typer.Exit(130) from None
+    if not results:
+        raise CourseError(
+            f"there is nothing{of_lessons(course, lessons)} to grade in {course.classroom}: run `course collect`, which says what became of every file"
+        )
     show(read_ledger(course))
     if any(result.state == "failed" for result in results):
         say("Nothing was recorded for the submissions that failed; mend the cause and grade again.", "red")
@@ -339,6 +348,7 @@ def all_command(
 
     Example: course all ~/Downloads/assignment.zip --roster class.csv
     """
+    from course.grading.sandboxes.choose import confinement
     from course.progress import Progress
     from course.reports.ledger import read_ledger
     from course.way import way
@@ -347,6 +357,7 @@ def all_command(
     with Progress(console) as bar:
         went = way(course, paths, roster, backend, bar.told, bar.expected)
     console.print(went.triage.on_screen())
+    say(f"sandbox: {confinement(course.sandbox)}")
     show(read_ledger(course))
     say(f"{len(went.pages)} pages of feedback in {course.classroom / 'feedback'}")
     if any(result.state == "failed" for result in went.results):
@@ -396,7 +407,7 @@ def read_command(
         first = desk.first(course.lesson(lesson).name if lesson else None, question)
 
         def ready(address: str) -> None:
-            say(f"{desk.reader} reads {share} ({desk.means}): open\n\n  {address}\n")
+            say(f"{desk.reader} reads {desk.means}: open\n\n  {address}\n")
             say("Marks are written as you give them. Ctrl-C ends it.")
             if browse:
                 webbrowser.open(address)
@@ -456,7 +467,7 @@ def feedback_command(
                     say(f"{target}: upload it to {platform}")
                     if left:
                         say(
-                            f"not in it, since their work did not come from {platform}: {', '.join(left)}",
+                            f"not in it, since nothing of theirs came from {platform}: {', '.join(left)}",
                             "yellow",
                         )
 
@@ -588,16 +599,19 @@ def similar_command(ctx: typer.Context, lessons: Lessons = None) -> None:
     course: Course = ctx.obj
     ledger = read_ledger(course)
     which = chosen(course, lessons) if lessons else list(ledger.lessons)
-    if not ledger.entries:
-        raise CourseError(f"there is nothing to compare in {course.classroom}: run `course collect` first")
+    if not any(entry.lesson in {lesson.name for lesson in which} for entry in ledger.entries):
+        raise CourseError(
+            f"there is nothing{of_lessons(course, lessons)} to compare in {course.classroom}: run `course collect` first"
+        )
     found = [(lesson, likeness.similar(course, lesson)) for lesson in which]
     for lesson, pairs in found:
         for pair in pairs:
             say(likeness.line(lesson, pair, ledger))
     target = course.classroom / "similar.html"
     write_text(target, likeness.page(found, ledger))
+    total = sum(len(pairs) for _, pairs in found)
     say(
-        f"{sum(len(pairs) for _, pairs in found)} pairs, side by side in {target}. Read them: being alike is no verdict, and changes no mark."
+        f"{total} pair{'' if total == 1 else 's'}, side by side in {target}. Read them: being alike is no verdict, and changes no mark."
     )
 
 
@@ -618,6 +632,7 @@ def deadlines_command(
     """
     from course.deadlines import DEADLINES, read_deadlines, shown
     from course.grading.gradebook import enter_deadlines
+    from course.reports.ledger import read_sources
 
     course: Course = ctx.obj
     if table:
@@ -633,12 +648,16 @@ def deadlines_command(
             "No lesson has a deadline: write one beside the lesson in pyproject.toml, or hand a table over by --from."
         )
         return
+    sources = read_sources(course)
+    known = {person.id for person in sources.people} | {student for student, _ in sources.placed}
     for lesson in course.lessons:
         if due := deadlines.lessons.get(lesson.name):
             say(f"{lesson.name}: {shown(due)}")
             for (student, name), own in sorted(deadlines.granted.items()):
                 if name == lesson.name:
-                    say(f"  {student}: {shown(own)}")
+                    say(
+                        f"  {student}: {shown(own)}{', and nobody here has that id' if known and student not in known else ''}"
+                    )
     say(f"{str(course.late).capitalize()}.")
 
 

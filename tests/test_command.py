@@ -15,7 +15,7 @@ from course import cli
 from course.grading.backends import local
 from course.grading.backends.local import Local
 from course.grading.grade import Graded
-from course.model import Confinement, Job, Limits, Outcome, Submission
+from course.model import Confinement, CourseError, Job, Limits, Outcome, Submission
 from course.progress import Count, Progress
 
 # What takes a tenth of a second and more to import, and what brings such along.
@@ -174,3 +174,29 @@ def test_on_a_terminal_what_is_counted_is_a_bar():
     with Count(Console(file=out, width=200, force_terminal=True), "files read") as bar:
         bar.told("\x1b[31mx")
     assert "files read" in out.getvalue() and "\x1b[31mx" not in out.getvalue()
+
+
+def test_what_is_not_there_is_said_of_the_lesson_that_was_named(course, tmp_path, monkeypatch):
+    monkeypatch.setattr(cli, "load_course", lambda **more: cli.replace(course, classroom=tmp_path, **more))
+    for words, said in (
+        (["grade", "--unsafe"], "there is nothing to grade in"),
+        (["grade", "--unsafe", "2"], "there is nothing of lesson 2 to grade in"),
+        (["similar"], "there is nothing to compare in"),
+        (["similar", "2", "3"], "there is nothing of lesson 2, 3 to compare in"),
+        (["feedback", "2"], "to write feedback for (lesson 2): run"),
+    ):
+        ran = CliRunner().invoke(cli.app, words)
+        assert isinstance(ran.exception, CourseError) and said in str(ran.exception), words
+
+
+def test_more_time_for_an_unknown_id_is_shown_as_that(course, tmp_path, monkeypatch):
+    monkeypatch.setattr(cli, "load_course", lambda **more: cli.replace(course, classroom=tmp_path, **more))
+    (tmp_path / "roster.csv").write_text("id\nada\n")
+    (tmp_path / "deadlines.csv").write_text(
+        "student,lesson,deadline\n,1,2026-12-01\nada,1,2026-12-03\nadda,1,2026-12-04\n"
+    )
+    ran = CliRunner().invoke(cli.app, ["deadlines"], env={"COLUMNS": "200"})
+    told = {
+        line.strip().partition(":")[0]: "nobody here has that id" in line for line in ran.output.splitlines()
+    }
+    assert (told["ada"], told["adda"]) == (False, True)

@@ -1,11 +1,14 @@
 """Exercises as data: what is recorded is what is declared, nothing importable is an answer, and the checks notice mutants."""
 
+import ast
 import functools
 import importlib
 import importlib.util
 import json
 import pkgutil
 import re
+import runpy
+import subprocess
 import sys
 
 import numpy as np
@@ -18,7 +21,7 @@ import helpers
 import helpers.checks
 from course.config import load_course
 from course.editions import exercises as recording
-from course.editions import mutation
+from course.editions import mutation, skeleton
 from course.editions.lint import lint
 from course.editions.mutants import mutants
 from course.editions.skeleton import new_exercise
@@ -396,6 +399,46 @@ def test_a_new_exercise_is_refused_until_it_is_finished(tmp_path, monkeypatch):
     assert learner.hint(lambda x: x) == "the likely mistake, then the idea."
     assert "| twice as much |" in recording.hints_path(course, lesson).read_text()
     declared.cache_clear()
+
+
+def test_a_new_exercise_brings_what_its_declaration_uses(tmp_path):
+    """Most modules of declarations have done without `Right` or `Mistake` so far."""
+    folder = COURSE.root / "course" / "exercises"
+    modules = [path for path in sorted(folder.glob("*.py")) if path.name != "__init__.py"]
+    assert len(modules) == len(COURSE.written)
+    for path in modules:
+        copy = tmp_path / path.name
+        copy.write_text(path.read_text(encoding="utf-8"), encoding="utf-8")
+        skeleton._append(copy, "\n\nanswer = 42\n")
+        lines = [
+            node
+            for node in ast.parse(copy.read_text(encoding="utf-8")).body
+            if isinstance(node, ast.ImportFrom) and node.module == "course.exercises"
+        ]
+        names = [alias.name for line in lines for alias in line.names]
+        assert set(skeleton.USED) <= set(names) and len(names) == len(set(names)), path.name
+        formatted = [
+            sys.executable,
+            "-m",
+            "ruff",
+            "format",
+            "--check",
+            "--config",
+            COURSE.root / "pyproject.toml",
+        ]
+        assert subprocess.run([*formatted, copy], capture_output=True).returncode == 0, path.name
+
+
+def test_what_stops_a_declaration_is_said_with_its_line(tmp_path, monkeypatch):
+    module = tmp_path / "iterated_convolution.py"
+    for text, told in (
+        ("x = 1\ny = Wrong()\n", "line 2: NameError"),
+        ("x = 1\n\ny = (\n", "line 3: SyntaxError"),
+    ):
+        module.write_text(text)
+        monkeypatch.setattr(recording, "exercises", lambda topic: runpy.run_path(str(module)))
+        with pytest.raises(CourseError, match=rf"course/exercises/iterated_convolution.py:\n  {told}"):
+            recording._judged(COURSE, COURSE.lesson("1"), ["x"])
 
 
 # In a notebook -------------------------------------------------------------------------------------------------------

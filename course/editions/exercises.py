@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import traceback
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -21,7 +22,7 @@ from course.editions.build import helpers_imported
 from course.editions.solved import Solved
 from course.editions.source import is_role, read_lesson
 from course.editions.trial import Trial, trials
-from course.exercises import Mistake, exercises
+from course.exercises import Exercise, Mistake, exercises
 from course.model import Course, CourseError, Lesson
 from course.store import write_text
 from helpers.checks import probes
@@ -88,7 +89,7 @@ def _judged(course: Course, lesson: Lesson, wanted: list[str]) -> list[Trial]:
     """Judge all declared answers; refuse what is not finished, in one sentence a problem."""
     file = f"course/exercises/{lesson.topic}.py"
     try:
-        found = exercises(lesson.topic)
+        found = _read_declarations(lesson)
         problems = [
             *(
                 f"{name} is checked in lesson {lesson.name}, and not declared"
@@ -109,6 +110,19 @@ def _judged(course: Course, lesson: Lesson, wanted: list[str]) -> list[Trial]:
     if problems:
         raise CourseError(f"{file}:\n  " + "\n  ".join(problems))
     return judged
+
+
+def _read_declarations(lesson: Lesson) -> dict[str, Exercise]:
+    """Read a lesson's declarations; what stops Python there is said with its line, as any other thing to mend."""
+    try:
+        return exercises(lesson.topic)
+    except LookupError:
+        raise  # says itself what is missing
+    except Exception as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if Path(frame.filename).name == f"{lesson.topic}.py"]
+        line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else "?"
+        raise ValueError(f"line {line}: {type(error).__name__}: {error}") from error
 
 
 def drifted(course: Course, lesson: Lesson) -> list[str]:

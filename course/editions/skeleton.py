@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import keyword
 import re
 from pathlib import Path
@@ -10,6 +11,7 @@ from course.editions.source import is_role, read_lesson
 from course.model import Course, CourseError, Lesson
 
 END = "# ## What we have learnt"
+USED = ("Exercise", "Mistake", "Right", "case", "conduct")
 
 TEXT = '''\
 # %% [markdown]
@@ -113,8 +115,25 @@ def new_exercise(course: Course, lesson: Lesson, name: str) -> list[str]:
 def _append(path: Path, text: str) -> None:
     """Add a declaration to a module; the first one makes it."""
     if not path.is_file():
-        imports = (
-            "import numpy as np\n\nfrom course.exercises import Exercise, Mistake, Right, case, conduct\n"
-        )
+        imports = f"import numpy as np\n\nfrom course.exercises import {', '.join(USED)}\n"
         path.write_text(f'"""Exercises of this lesson."""\n\n{imports}', encoding="utf-8")
-    path.write_text(path.read_text(encoding="utf-8").rstrip("\n") + "\n" + text, encoding="utf-8")
+    module = _importing(path.read_text(encoding="utf-8"))
+    path.write_text(module.rstrip("\n") + "\n" + text, encoding="utf-8")
+
+
+def _importing(module: str) -> str:
+    """A module of declarations that imports what the skeleton uses: other exercises of a lesson may have done without."""
+    for node in ast.parse(module).body:
+        if isinstance(node, ast.ImportFrom) and node.module == "course.exercises":
+            old = [alias.name for alias in node.names]
+            names = old + [name for name in USED if name not in old]
+            if names == old:
+                return module
+            names.sort(key=lambda name: (name.islower(), name))  # as ruff sorts them
+            line = f"from course.exercises import {', '.join(names)}"
+            if len(line) > 110:
+                listed = "".join(f"    {name},\n" for name in names)
+                line = f"from course.exercises import (\n{listed})"
+            lines = module.splitlines()
+            return "\n".join([*lines[: node.lineno - 1], line, *lines[node.end_lineno :]])
+    return module

@@ -350,8 +350,13 @@ def feedback(course: Course, lessons: list[Lesson], students: list[str] | None =
     ]
     if not graded and not others:
         whose = f" of {', '.join(students)}" if students else ""
+        which = (
+            ""
+            if len(lessons) == len(course.written)
+            else f" (lesson {', '.join(str(x.number) for x in lessons)})"
+        )
         raise CourseError(
-            f"nothing{whose} in {course.classroom / 'autograded'} to write feedback for: run `course grade` first"
+            f"nothing{whose} in {course.classroom / 'autograded'} to write feedback for{which}: run `course grade` first"
         )
     with opened(course):
         pass  # one that does not answer is one sentence, not one a page
