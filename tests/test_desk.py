@@ -352,6 +352,26 @@ def test_a_gradebook_that_refuses_leaves_no_mark(classroom, sit, monkeypatch):
     assert not marks.standing(classroom.classroom)
 
 
+@pytest.mark.parametrize("end", ["\u2028", "\u2029", "\x85"])
+def test_a_comment_with_another_end_of_a_line_is_kept(tmp_path, end):
+    given = Mark(
+        "b",
+        marks.now(),
+        "ann",
+        LESSON,
+        QUESTION,
+        "ada",
+        1.0,
+        f"one{end}two",
+        False,
+        True,
+        "d",
+        Entry(None, True, None),
+    )
+    marks.note(tmp_path, [given])
+    assert marks.standing(tmp_path) == [given]
+
+
 def test_a_torn_line_costs_no_other_mark(tmp_path):
     one, two = given("ann", "s", 1), given("bob", "s", 2)
     marks.note(tmp_path, [one])
