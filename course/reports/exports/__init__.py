@@ -17,6 +17,9 @@ from course.reports.ledger import Entry, Ledger, Status
 
 _LESSON = ("lesson", "lektion", "lezione", "lección", "leçon", "les", "unit", "assignment", "aufgabe")
 
+# What stands where a person took the assignment off a student: a mark in its place would put it on again.
+_EXCUSED = ("ex", "excused", "exempt", "befreit", "entschuldigt")
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -104,7 +107,8 @@ def fill(
         The file's new bytes, and what was done, lesson by lesson.
 
     Raises:
-        CourseError: if no column fits or several do, its points are not the lesson's, or two lines are one student's.
+        CourseError: if no column fits or several do, one fits several lessons, its points are not the lesson's, or two lines are
+            one student's.
     """
     columns = target.columns(sheet)
     if not columns:
@@ -128,6 +132,7 @@ def fill(
         for e in {e.student: e for e in ledger.entries}.values()
         if e.student not in known
     ]
+    _one_each(sheet, chosen, lessons)
     owners = _owners(sheet, target, Roster([*people, *more]))
     done = [
         _fill(sheet, column, lesson, {e.student: e for e in ledger.of(lesson.name)}, owners, rules)
@@ -177,6 +182,23 @@ def _column(
     return fits[0] if fits else None
 
 
+def _one_each(sheet: Spreadsheet, chosen: Mapping[str, Column | None], lessons: Sequence[Lesson]) -> None:
+    """Make sure that no lesson's marks are written over another's.
+
+    Raises:
+        CourseError: if one column is taken for that of two lessons.
+    """
+    whose: dict[Column, Lesson] = {}
+    for lesson in lessons:
+        if column := chosen[lesson.name]:
+            first = whose.setdefault(column, lesson)
+            if first != lesson:
+                raise CourseError(
+                    f"the column {printable(sheet.header.values[column.at])!r} of {sheet.path} may be that of lesson {first.number} and of "
+                    f"lesson {lesson.number}: give each a column on the platform, or export one lesson alone"
+                )
+
+
 def _names(lesson: Lesson) -> set[str]:
     """What a column of a lesson may be called."""
     numbers = {f"{slug(word)}_{form}" for word in _LESSON for form in (lesson.number, f"{lesson.number:02}")}
@@ -200,13 +222,21 @@ def _owners(sheet: Spreadsheet, target: Target, roster: Roster) -> dict[Row, tup
         if person is None:
             continue
         named = [f"{person.first_name} {person.last_name}".strip()]
-        student, count = roster.find([*person.aliases, person.email, *named])
+        own = target.number(sheet, row)
+        student, count = roster.find([*(i for i in person.aliases if i != own), person.email, *named])
+        numbered = not count and bool(
+            own
+        )  # the platform's number of somebody may be the school's of somebody else
+        if numbered:
+            student, count = roster.find([own])
         other, _ = roster.find(named)
         doubt = (
             f"line {row.line}: {person.name} may be {count} people of ours"
             if not student and count > 1
             else ""
         )
+        if student and numbered and not _may_be(person.name, student, roster):
+            doubt = f"line {row.line}: {person.name} has the number {own} there, {roster.name(student)} has it here"
         if student and other and other != student:
             doubt = f"line {row.line}: the id is that of {roster.name(student)}, the name that of {roster.name(other)}"
         if student and not doubt and student in lines:
@@ -218,6 +248,12 @@ def _owners(sheet: Spreadsheet, target: Target, roster: Roster) -> dict[Row, tup
             lines[student] = row.line
         owners[row] = (student, person.name, doubt)
     return owners
+
+
+def _may_be(name: str, student: str, roster: Roster) -> bool:
+    """Whether a name may be that of a student of ours: they share a word, or ours is not known."""
+    known = roster.name(student)
+    return known == student or bool({*slug(name).split("_")} & {*slug(known).split("_")})
 
 
 def _fill(
@@ -264,6 +300,9 @@ def _write(
     if mark is None:
         kept = "; a mark of the file was kept" if old.value.strip() else ""
         filled.left[f"{entry.status}{kept}"] += 1
+        return
+    if old.value.strip().casefold() in _EXCUSED:
+        filled.left[f"excused on the platform ({old.value.strip()})"] += 1
         return
     new = sheet.number(mark * factor)
     before = value_of(old.value)

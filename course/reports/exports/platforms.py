@@ -26,11 +26,18 @@ class Target:
         name: as people write it.
         columns: of a spreadsheet, those that take marks.
         takes: whether a line is a student's whose mark may be changed.
+        own: name of the column, in small letters, in which the platform numbers people by itself, whatever the school calls them.
     """
 
     name: str
     columns: Callable[[Spreadsheet], list[Column]]
     takes: Callable[[Spreadsheet, Row], bool]
+    own: str = ""
+
+    def number(self, sheet: Spreadsheet, row: Row) -> str:
+        """The platform's own number of a line's student; empty where it gives none."""
+        at = _at(sheet, self.own) if self.own else None
+        return "" if at is None else row.values[at].strip()
 
 
 def _at(sheet: Spreadsheet, *names: str) -> int | None:
@@ -125,7 +132,7 @@ def _brightspace(sheet: Spreadsheet) -> list[Column]:
     return found
 
 
-CANVAS = Target("Canvas", _canvas, _is_canvas_student)
+CANVAS = Target("Canvas", _canvas, _is_canvas_student, "id")
 MOODLE = Target("Moodle", _moodle, _moodle_takes)
 BLACKBOARD = Target("Blackboard", _blackboard, _every)
 BRIGHTSPACE = Target("Brightspace", _brightspace, _every)
