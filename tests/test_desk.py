@@ -247,6 +247,18 @@ def test_undo_leaves_what_another_wrote_since(classroom, sit):
     assert rows(classroom) == before and not row(cleo, "ada")["read"]
 
 
+def test_undo_leaves_a_comment_that_the_formgrader_wrote_since(classroom, sit):
+    desk = sit()
+    mark(desk, "ada", 2, "Good.")
+    with opened(classroom) as gradebook:
+        grade_id = desk.question(LESSON, QUESTION).grade_id
+        gradebook.find_comment(grade_id, LESSON, LESSON, "ada").manual_comment = "Good, and see me."
+        gradebook.db.commit()
+    _, note = desk.undo(LESSON, QUESTION)
+    assert "that one stays" in note
+    assert row(desk, "ada")["comment"] == "Good, and see me." and row(desk, "ada")["score"] == 2
+
+
 def test_a_second_reader_is_told_nothing_before_reading(sit):
     ann, bob = sit("ann", "all"), sit("bob", "all")
     mark(ann, "ada", 3, "Good.")
