@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 
+import openpyxl
 import pytest
 from nbgrader.api import Gradebook
 
@@ -90,6 +91,22 @@ def test_a_class_changes_deadlines_and_grants_more_time(tmp_path):
     assert (own := found.of("bo", "01_toy")) and (own.day, own.hour, own.minute) == (9, 23, 59)
 
 
+def test_a_day_alone_lasts_until_its_end_in_excel_too(tmp_path):
+    course = project(tmp_path)
+    book = openpyxl.Workbook()
+    for line in (
+        ("student", "lesson", "deadline"),
+        ("", "1", date(2026, 12, 1)),
+        ("ada", "1", datetime(2026, 12, 2)),  # as Excel keeps it: midnight, and shown
+        ("bo", "1", datetime(2026, 12, 2, 12, 30)),
+    ):
+        book.active.append(line)
+    book.save(tmp_path / "extensions.xlsx")
+    found = read_deadlines(course, tmp_path / "extensions.xlsx")
+    told = [found.of(student, "01_toy").replace(tzinfo=None) for student in ("cy", "ada", "bo")]
+    assert told == [datetime(2026, 12, 1, 23, 59, 59), datetime(2026, 12, 2), datetime(2026, 12, 2, 12, 30)]
+
+
 @pytest.mark.parametrize(
     ("row", "said"),
     [
@@ -134,6 +151,8 @@ def test_the_gradebook_and_the_report_say_the_same_of_who_came_late(tmp_path):
         grade.manual_score, grade.needs_manual_grade = 3.0, False
         gradebook.db.commit()
     assert {s.student: s for s in scores(course) if s.lesson == FIRST}["s0072"].penalty == pytest.approx(1.8)
+    free = replace(course, late=LatePolicy())  # lateness costs nothing any more: no older penalty stays
+    assert not any(score.penalty for score in scores(free))
     table(course)  # nobody is late any more
     enter_deadlines(course)
     with Gradebook(grader_config(course).CourseDirectory.db_url) as gradebook:
