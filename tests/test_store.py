@@ -362,5 +362,14 @@ def test_a_lesson_changed_in_mid_term_keeps_what_persons_gave(course, monkeypatc
     key.cells.pop()  # and gone again
     course.solution(lesson).write_text(nbformat.writes(key))
     course.release(lesson).write_text(release(course, lesson, nbformat.writes(key)))
+    with opened(course) as gradebook:
+        said = gradebook.find_comment("new_response", lesson.name, lesson.name, "bo")
+        said.manual_comment = "See me."
+        gradebook.db.commit()
+    with pytest.raises(CourseError, match="persons gave marks or comments for new_response"):
+        amend(course, lesson)
+    with opened(course) as gradebook:
+        gradebook.find_comment("new_response", lesson.name, lesson.name, "bo").manual_comment = None
+        gradebook.db.commit()
     assert amend(course, lesson).removed == ("new_response",)
     assert full_marks(course) == {lesson.name: FULL}
