@@ -618,6 +618,7 @@ def deadlines_command(
     """
     from course.deadlines import DEADLINES, read_deadlines, shown
     from course.grading.gradebook import enter_deadlines
+    from course.reports.ledger import read_ledger
 
     course: Course = ctx.obj
     if table:
@@ -639,6 +640,9 @@ def deadlines_command(
             for (student, name), own in sorted(deadlines.granted.items()):
                 if name == lesson.name:
                     say(f"  {student}: {shown(own)}")
+    known = read_ledger(course).rows()
+    if known and (strangers := sorted({student for student, _ in deadlines.granted} - known.keys())):
+        say(f"nobody here is called {', '.join(strangers)}: what is granted there holds for no one", "yellow")
     say(f"{str(course.late).capitalize()}.")
 
 
