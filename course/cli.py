@@ -582,7 +582,7 @@ def similar_command(ctx: typer.Context, lessons: Lessons = None) -> None:
 
     Example: course similar 5
     """
-    from course.reports import likeness
+    from course.reports import similar
     from course.reports.ledger import read_ledger
 
     course: Course = ctx.obj
@@ -590,12 +590,12 @@ def similar_command(ctx: typer.Context, lessons: Lessons = None) -> None:
     which = chosen(course, lessons) if lessons else list(ledger.lessons)
     if not ledger.entries:
         raise CourseError(f"there is nothing to compare in {course.classroom}: run `course collect` first")
-    found = [(lesson, likeness.similar(course, lesson)) for lesson in which]
+    found = [(lesson, similar.similar(course, lesson)) for lesson in which]
     for lesson, pairs in found:
         for pair in pairs:
-            say(likeness.line(lesson, pair, ledger))
+            say(similar.line(lesson, pair, ledger))
     target = course.classroom / "similar.html"
-    write_text(target, likeness.page(found, ledger))
+    write_text(target, similar.page(found, ledger))
     say(
         f"{sum(len(pairs) for _, pairs in found)} pairs, side by side in {target}. Read them: being alike is no verdict, and changes no mark."
     )
