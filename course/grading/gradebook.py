@@ -278,11 +278,13 @@ class Recorder:
             write_text(room / f"{submission.lesson}.ipynb", submission.notebook.decode("utf-8"))
             if submission.received:
                 write_text(room / "timestamp.txt", stamp_text(submission.received))
-            with _answering(self._course), _in_one(self._gradebook):
-                self._converter(submission.lesson).take(outcome)
-                _hold_against(outcome, made / f"{submission.lesson}.ipynb")
-            write_text(made / RECEIPT, receipt(outcome))
-            self._store.place(made, self._store.graded(submission.student, submission.lesson))
+            # No reader marks in between: the gradebook would be of this notebook, and the answer on the page of the one before.
+            with self._store.marking():
+                with _answering(self._course), _in_one(self._gradebook):
+                    self._converter(submission.lesson).take(outcome)
+                    _hold_against(outcome, made / f"{submission.lesson}.ipynb")
+                write_text(made / RECEIPT, receipt(outcome))
+                self._store.place(made, self._store.graded(submission.student, submission.lesson))
         finally:
             for folder in (room.parent, made.parent):
                 shutil.rmtree(folder, ignore_errors=True)
