@@ -155,6 +155,22 @@ def test_whom_the_platform_excused_gets_neither_mark_nor_zero(tmp_path):
     assert text.count(",EX,") == 2 and done.left["excused on the platform (EX)"] == 2
 
 
+def test_whose_grade_moodle_locked_is_said_to_be_so_and_not_to_be_missing(tmp_path):
+    locked = WORKSHEET.replace(
+        'amueller@example.org,Abgegeben,¤,"18,00",Ja', 'amueller@example.org,Abgegeben,¤,"18,00",Nein'
+    )
+    text, (done,) = filled(tmp_path, MOODLE, locked)
+    assert text.splitlines()[1] == locked.splitlines()[1].replace(SLOT, "") and not done.absent
+    assert done.left == {"locked, says the file": 2}
+
+
+def test_lesson_one_and_a_half_is_not_lesson_one(tmp_path):
+    with pytest.raises(CourseError, match=r"no column .* is called after 'lesson 1'"):
+        filled(tmp_path, CANVAS, CANVAS_FILE.replace("Lesson 1 (123)", "Lesson 1.5 (123)"))
+    _, (done,) = filled(tmp_path, CANVAS, CANVAS_FILE.replace("Lesson 1 (123)", "Lesson 1 (2026) (123)"))
+    assert done.heading == "Lesson 1 (2026) (123)"
+
+
 def test_no_lessons_marks_are_written_over_anothers(tmp_path):
     both = CANVAS_FILE.replace("Lesson 1 (123)", "Lesson 1 and lesson 5 (123)")
     with pytest.raises(CourseError, match=r"'Lesson 1 and lesson 5 \(123\)' .* lesson 1 and of lesson 5"):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -134,8 +135,9 @@ def fill(
     ]
     _one_each(sheet, chosen, lessons)
     owners = _owners(sheet, target, Roster([*people, *more]))
+    locked = {row for row in owners if target.locked(sheet, row)}
     done = [
-        _fill(sheet, column, lesson, {e.student: e for e in ledger.of(lesson.name)}, owners, rules)
+        _fill(sheet, column, lesson, {e.student: e for e in ledger.of(lesson.name)}, owners, locked, rules)
         for lesson in lessons
         if (column := chosen[lesson.name])
     ]
@@ -168,11 +170,14 @@ def _column(
     elif alone and len(columns) == 1 and not columns[0].title:
         fits = list(columns)  # the worksheet of one assignment says nowhere of which
     else:
-        fits = [c for c in columns if slug(c.title) in _names(lesson)] or [
+        titles = {
+            c: slug(re.sub(r"(?<=\d)[.,](?=\d)", "point", c.title)) for c in columns
+        }  # Lesson 1.5 is not lesson 1
+        fits = [c for c, title in titles.items() if title in _names(lesson)] or [
             c
-            for c in columns
-            if any(f"_{name}_" in f"_{slug(c.title)}_" for name in _names(lesson))
-            and not any(slug(c.title) in _names(other) for other in lessons if other != lesson)
+            for c, title in titles.items()
+            if any(f"_{name}_" in f"_{title}_" for name in _names(lesson))
+            and not any(title in _names(other) for other in lessons if other != lesson)
         ]
     if len(fits) > 1:
         raise CourseError(
@@ -262,6 +267,7 @@ def _fill(
     lesson: Lesson,
     entries: Mapping[str, Entry],
     owners: Mapping[Row, tuple[str, str, str]],
+    locked: Collection[Row],
     rules: Rules,
 ) -> Filled:
     """Fill one column."""
@@ -283,6 +289,9 @@ def _fill(
             filled.unknown.append(label)
         else:
             seen.add(student)
+            if row in locked:
+                filled.left["locked, says the file"] += 1
+                continue
             _write(sheet, row, column, entries[student], factor, rules, filled)
     filled.absent += [
         f"{entry.name} ({student})"
