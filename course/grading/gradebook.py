@@ -428,7 +428,8 @@ def amend(course: Course, lesson: Lesson) -> Amended:
         lesson: which.
 
     Raises:
-        CourseError: if nothing of it was graded, or a cell is gone for which a person gave marks or comments.
+        CourseError: if nothing of it was graded, a cell is gone for which a person gave marks or comments, or one is worth less
+            than a person gave for it.
     """
     made = as_registered(course, lesson)
     cells = {grade_id(cell): cell for cell in made.cells if grade_id(cell)}
@@ -456,6 +457,16 @@ def amend(course: Course, lesson: Lesson) -> Amended:
                 f"{lesson.name}: persons gave marks or comments for {', '.join(sorted(given))}, which the lesson no longer has: put the cell back, "
                 "or keep this class in the classroom it was graded in"
             )
+        for cell in set(known.grade_cells) - set(gone):
+            worth = _worth(cells[cell.name])["max_score"]
+            over = sorted(
+                g.student.id for g in cell.grades if worth < (g.manual_score or 0.0) <= cell.max_score
+            )
+            if over:
+                raise CourseError(
+                    f"{lesson.name}: persons gave more than the {worth:g} points that {cell.name} is worth now to {', '.join(over)}: "
+                    "give these another mark first, at the desk or in the Formgrader"
+                )
         removed = {cell.name for cell in gone if isinstance(cell, GradeCell)}
         for cell in gone:
             for row in [*getattr(cell, "grades", ()), *getattr(cell, "comments", ())]:
