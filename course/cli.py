@@ -593,7 +593,7 @@ def similar_command(ctx: typer.Context, lessons: Lessons = None) -> None:
 
     Example: course similar 5
     """
-    from course.reports import likeness
+    from course.reports import similar
     from course.reports.ledger import read_ledger
 
     course: Course = ctx.obj
@@ -603,12 +603,12 @@ def similar_command(ctx: typer.Context, lessons: Lessons = None) -> None:
         raise CourseError(
             f"there is nothing{of_lessons(course, lessons)} to compare in {course.classroom}: run `course collect` first"
         )
-    found = [(lesson, likeness.similar(course, lesson)) for lesson in which]
+    found = [(lesson, similar.similar(course, lesson)) for lesson in which]
     for lesson, pairs in found:
         for pair in pairs:
-            say(likeness.line(lesson, pair, ledger))
+            say(similar.line(lesson, pair, ledger))
     target = course.classroom / "similar.html"
-    write_text(target, likeness.page(found, ledger))
+    write_text(target, similar.page(found, ledger))
     total = sum(len(pairs) for _, pairs in found)
     say(
         f"{total} pair{'' if total == 1 else 's'}, side by side in {target}. Read them: being alike is no verdict, and changes no mark."
@@ -632,7 +632,7 @@ def deadlines_command(
     """
     from course.deadlines import DEADLINES, read_deadlines, shown
     from course.grading.gradebook import enter_deadlines
-    from course.reports.ledger import read_sources
+    from course.reports.ledger import read_ledger
 
     course: Course = ctx.obj
     if table:
@@ -648,16 +648,15 @@ def deadlines_command(
             "No lesson has a deadline: write one beside the lesson in pyproject.toml, or hand a table over by --from."
         )
         return
-    sources = read_sources(course)
-    known = {person.id for person in sources.people} | {student for student, _ in sources.placed}
     for lesson in course.lessons:
         if due := deadlines.lessons.get(lesson.name):
             say(f"{lesson.name}: {shown(due)}")
             for (student, name), own in sorted(deadlines.granted.items()):
                 if name == lesson.name:
-                    say(
-                        f"  {student}: {shown(own)}{', and nobody here has that id' if known and student not in known else ''}"
-                    )
+                    say(f"  {student}: {shown(own)}")
+    known = read_ledger(course).rows()
+    if known and (strangers := sorted({student for student, _ in deadlines.granted} - known.keys())):
+        say(f"nobody here is called {', '.join(strangers)}: what is granted there holds for no one", "yellow")
     say(f"{str(course.late).capitalize()}.")
 
 

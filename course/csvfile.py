@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, time
 from pathlib import Path
 from typing import Any
 
@@ -145,7 +146,7 @@ def _workbook(path: Path) -> list[tuple[int, list[str]]]:
         with path.open("rb") as file:  # by its content: openpyxl would refuse an .xlsx that is called .csv
             sheet = load_workbook(file, read_only=True, data_only=True).worksheets[0]
             sheet.reset_dimensions()
-            rows = [[_cell(value) for value in row] for row in sheet.iter_rows(values_only=True)]
+            rows = [[_cell(cell.value, cell.number_format) for cell in row] for row in sheet.iter_rows()]
     except Exception as error:  # openpyxl, zipfile and the XML parser each raise errors of their own
         raise CourseError(
             f"{path} begins like an Excel workbook and cannot be read as one ({type(error).__name__}): {_AS_CSV}"
@@ -153,10 +154,12 @@ def _workbook(path: Path) -> list[tuple[int, list[str]]]:
     return [(number, row) for number, row in enumerate(rows, start=1) if number == 1 or any(row)]
 
 
-def _cell(value: Any) -> str:
-    """A cell as it is seen: 4711 for the number 4711.0."""
+def _cell(value: Any, shown: str) -> str:
+    """A cell as it is seen: 4711 for the number 4711.0, a day alone where the cell's format shows no time."""
     if value is None:
         return ""
+    if isinstance(value, datetime) and value.time() == time() and "h" not in shown.casefold():
+        return str(value.date())
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, time
 from pathlib import Path
 
 from course.csvfile import read_table
+from course.intake.roster import Roster, read_roster, safe_id
 from course.model import Course, CourseError, Lesson
 
 DEADLINES = "deadlines.csv"
@@ -51,14 +52,15 @@ def read_deadlines(course: Course, path: Path | None = None) -> Deadlines:
         path: a CSV or Excel table with the columns student, lesson, deadline; the classroom's if None.
 
     Raises:
-        CourseError: if a line names no lesson or no time, or grants more time for a lesson that is not due.
+        CourseError: if a line names no lesson, no time or one of several students, or grants more time for a lesson that is not due.
     """
     lessons = {lesson.name: lesson.deadline for lesson in course.lessons if lesson.deadline}
     granted: dict[tuple[str, str], datetime] = {}
     kept = path or course.classroom / DEADLINES
     if path is None and not kept.is_file():
         return Deadlines(lessons)
-    table = read_table(kept)
+    table, roster = read_table(kept), course.classroom / "roster.csv"
+    people = read_roster(roster if roster.is_file() else None)
     if missing := [column for column in ("lesson", "deadline") if column not in table.columns]:
         raise CourseError(
             f"{kept} has no column {missing[0]!r}; its first line should be student,lesson,deadline (no student: everybody)"
@@ -71,7 +73,7 @@ def read_deadlines(course: Course, path: Path | None = None) -> Deadlines:
             raise CourseError(f"{where}: {error}") from error
         due = _time(row["deadline"], where)
         if student := row.get("student", ""):
-            granted[student, lesson] = due
+            granted[_student(student, people, where), lesson] = due
         else:
             lessons[lesson] = due
     if nowhere := [f"{lesson} ({student})" for student, lesson in granted if lesson not in lessons]:
@@ -79,6 +81,20 @@ def read_deadlines(course: Course, path: Path | None = None) -> Deadlines:
             f"{kept} grants time for {', '.join(nowhere)}, which is not due at all: add a line without a student for the lesson"
         )
     return Deadlines(lessons, granted)
+
+
+def _student(called: str, people: Roster, where: str) -> str:
+    """The id of a student as a person calls them: by id, e-mail or name, in any case.
+
+    Raises:
+        CourseError: if several people of the class list are called so.
+    """
+    if people.name(called):
+        return called
+    student, count = people.find([called])
+    if count > 1:
+        raise CourseError(f"{where}: {called!r} may be {count} people of the class list: name one by the id")
+    return student or safe_id(called)
 
 
 def _time(text: str, where: str) -> datetime:

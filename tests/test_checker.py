@@ -278,6 +278,15 @@ def test_functions_cross_by_import_path_only(student):
         student["apply"](lambda x: x, 1)
 
 
+def test_a_hint_calls_a_function_from_there_as_the_notebook_does(student):
+    told = []
+    for names in (student, student.names):
+        with pytest.raises(CheckFailed) as hint:
+            call(names["apply"], names["double"], None)
+        told.append(str(hint.value))
+    assert told[0] == told[1] and told[0].startswith("apply(double, None) raised TypeError: ")
+
+
 def test_beside_runs_there_and_arguments_come_back(student):
     assert beside(student["double"], math.hypot, 3.0, 4.0) == 5.0
     np.testing.assert_array_equal(gradient(student["double"], np.ones(3)), np.full(3, 2.0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from datetime import UTC, datetime
 from html.parser import HTMLParser
@@ -102,6 +103,19 @@ def test_each_exercise_is_counted_and_what_waits_is_not_zero():
     assert small().reading == 2.0 and duration_of(135) == "2 h 15 min"
 
 
+def test_exercises_stand_in_the_lessons_order_under_its_names():
+    names = {
+        "why_response": "Question · Why $x$, and is there no shorter way to say the same?",
+        "g_check": "Exercise 1 · The gain",
+    }
+    of = [Mark("ada", LESSON.name, cell, 1.0, 2.0, False, cell in names) for cell in ("f_check", "g_check", "why_response")]  # fmt: skip
+    made = ledger([LESSON], Sources([Person("ada")], [Score("ada", LESSON.name, 3.0, 6.0, False)]), NOW)
+    facts = lesson_facts(LESSON, of, {}, made, names)
+    assert [exercise.name for exercise in facts.exercises] == [*names.values(), "f"]
+    assert [exercise.label for exercise in facts.exercises] == ["Q · Why $x$, and is there no shorter …", "1 · The gain", "f"]  # fmt: skip
+    assert page(ClassFacts(made, (facts,)), NOW).count(">1 · The gain<") == 2  # beside both plots
+
+
 def render(facts: ClassFacts) -> Elements:
     return Elements(page(facts, NOW))
 
@@ -175,3 +189,12 @@ def test_a_large_class_on_one_page(tmp_path):
     assert len(re.findall(r"<tr><td>[^<]* \d+</td><td>s\d{4}</td>", html)) == 300
     assert len(needs_a_person(made)) == 30 and len(facts.flags) > 0
     assert len(html) < 1_000_000
+
+
+def test_a_large_classs_exercises_are_called_as_in_the_lesson(tmp_path):
+    course = large_class(tmp_path / "classroom", 20)
+    facts = read_class(course, read_ledger(course)).lessons[0]
+    headings = re.findall(r"^#+ ((?:Exercise \d|Question) · .*?)(?: \(|$)", "".join(
+        "".join(cell["source"]) + "\n" for cell in json.loads(course.release(facts.lesson).read_text())["cells"] if cell["cell_type"] == "markdown"
+    ), re.M)  # fmt: skip
+    assert [exercise.name for exercise in facts.exercises] == headings

@@ -187,16 +187,3 @@ def test_what_is_not_there_is_said_of_the_lesson_that_was_named(course, tmp_path
     ):
         ran = CliRunner().invoke(cli.app, words)
         assert isinstance(ran.exception, CourseError) and said in str(ran.exception), words
-
-
-def test_more_time_for_an_unknown_id_is_shown_as_that(course, tmp_path, monkeypatch):
-    monkeypatch.setattr(cli, "load_course", lambda **more: cli.replace(course, classroom=tmp_path, **more))
-    (tmp_path / "roster.csv").write_text("id\nada\n")
-    (tmp_path / "deadlines.csv").write_text(
-        "student,lesson,deadline\n,1,2026-12-01\nada,1,2026-12-03\nadda,1,2026-12-04\n"
-    )
-    ran = CliRunner().invoke(cli.app, ["deadlines"], env={"COLUMNS": "200"})
-    told = {
-        line.strip().partition(":")[0]: "nobody here has that id" in line for line in ran.output.splitlines()
-    }
-    assert (told["ada"], told["adda"]) == (False, True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 
+import openpyxl
 import pytest
 from nbgrader.api import Gradebook
 
+from course import cli
 from course.config import grader_config, load_course
 from course.csvfile import write_csv
 from course.deadlines import Deadlines, read_deadlines
@@ -15,6 +17,7 @@ from course.grading.gradebook import enter_deadlines, scores
 from course.model import Course, CourseError, LatePolicy
 from course.reports.ledger import Status, read_ledger
 from tests.large_class import DUE, large_class
+from tests.test_store import command
 from tests.toy_course import PROJECT
 
 FIRST = "01_iterated_convolution"
@@ -90,6 +93,39 @@ def test_a_class_changes_deadlines_and_grants_more_time(tmp_path):
     assert (own := found.of("bo", "01_toy")) and (own.day, own.hour, own.minute) == (9, 23, 59)
 
 
+def test_more_time_is_granted_by_whatever_a_person_calls_a_student(tmp_path):
+    course = project(tmp_path, ", deadline = 2026-12-01T23:59:00Z")
+    people = [
+        {"id": "Ada", "first_name": "Ada", "last_name": "Zuse", "email": "az@example.org"},
+        {"id": "0012", "first_name": "Bo", "last_name": "Núñez", "email": "bo@example.org"},
+        {"id": "0013", "first_name": "Bo", "last_name": "Núñez", "email": "bo2@example.org"},
+    ]
+    write_csv(course.classroom / "roster.csv", list(people[0]), people)
+    told = {"ada": "Ada", "AZ@example.org": "Ada", "Zuse, Ada": "Ada", "0012": "0012", "Zoe\u0301": "Zoé"}
+    for called, student in told.items():
+        table(course, (called, "1", "2026-12-05 12:00Z"))
+        assert read_deadlines(course).of(student, "01_toy") == datetime(2026, 12, 5, 12, tzinfo=UTC)
+    table(course, ("Bo Nunez", "1", "2026-12-05 12:00Z"))
+    with pytest.raises(CourseError, match="line 2: 'Bo Nunez' may be 2 people of the class list"):
+        read_deadlines(course)
+
+
+def test_a_day_alone_lasts_until_its_end_in_excel_too(tmp_path):
+    course = project(tmp_path)
+    book = openpyxl.Workbook()
+    for line in (
+        ("student", "lesson", "deadline"),
+        ("", "1", date(2026, 12, 1)),
+        ("ada", "1", datetime(2026, 12, 2)),  # as Excel keeps it: midnight, and shown
+        ("bo", "1", datetime(2026, 12, 2, 12, 30)),
+    ):
+        book.active.append(line)
+    book.save(tmp_path / "extensions.xlsx")
+    found = read_deadlines(course, tmp_path / "extensions.xlsx")
+    told = [found.of(student, "01_toy").replace(tzinfo=None) for student in ("cy", "ada", "bo")]
+    assert told == [datetime(2026, 12, 1, 23, 59, 59), datetime(2026, 12, 2), datetime(2026, 12, 2, 12, 30)]
+
+
 @pytest.mark.parametrize(
     ("row", "said"),
     [
@@ -134,8 +170,21 @@ def test_the_gradebook_and_the_report_say_the_same_of_who_came_late(tmp_path):
         grade.manual_score, grade.needs_manual_grade = 3.0, False
         gradebook.db.commit()
     assert {s.student: s for s in scores(course) if s.lesson == FIRST}["s0072"].penalty == pytest.approx(1.8)
+    free = replace(course, late=LatePolicy())  # lateness costs nothing any more: no older penalty stays
+    assert not any(score.penalty for score in scores(free))
     table(course)  # nobody is late any more
     enter_deadlines(course)
     with Gradebook(grader_config(course).CourseDirectory.db_url) as gradebook:
         assert not gradebook.find_submission(FIRST, "s0072").late_submission_penalty
         assert gradebook.find_assignment(FIRST).duedate is None
+
+
+def test_it_is_said_for_whom_nothing_can_be_granted(tmp_path, monkeypatch, capsys):
+    course = large_class(tmp_path / "classroom", 20)
+    table(course, ("", "1", "2026-11-20 22:00Z"), ("s0003", "1", "2026-11-22"), ("s9999", "1", "2026-11-22"))
+    said: list[str] = []
+    monkeypatch.setattr(cli, "say", lambda text, *_: said.append(text))
+    assert command(course, monkeypatch, capsys, "deadlines") == (0, "")
+    assert [text for text in said if "nobody" in text] == [
+        "nobody here is called s9999: what is granted there holds for no one"
+    ]

@@ -247,6 +247,18 @@ def test_undo_leaves_what_another_wrote_since(classroom, sit):
     assert rows(classroom) == before and not row(cleo, "ada")["read"]
 
 
+def test_undo_leaves_a_comment_that_the_formgrader_wrote_since(classroom, sit):
+    desk = sit()
+    mark(desk, "ada", 2, "Good.")
+    with opened(classroom) as gradebook:
+        grade_id = desk.question(LESSON, QUESTION).grade_id
+        gradebook.find_comment(grade_id, LESSON, LESSON, "ada").manual_comment = "Good, and see me."
+        gradebook.db.commit()
+    _, note = desk.undo(LESSON, QUESTION)
+    assert "that one stays" in note
+    assert row(desk, "ada")["comment"] == "Good, and see me." and row(desk, "ada")["score"] == 2
+
+
 def test_a_second_reader_is_told_nothing_before_reading(sit):
     ann, bob = sit("ann", "all"), sit("bob", "all")
     mark(ann, "ada", 3, "Good.")
@@ -350,6 +362,26 @@ def test_a_gradebook_that_refuses_leaves_no_mark(classroom, sit, monkeypatch):
     with pytest.raises(CourseError, match=r"database is locked.*nothing was marked"):
         desk.mark(LESSON, QUESTION, answers, 2)
     assert not marks.standing(classroom.classroom)
+
+
+@pytest.mark.parametrize("end", ["\u2028", "\u2029", "\x85"])
+def test_a_comment_with_another_end_of_a_line_is_kept(tmp_path, end):
+    given = Mark(
+        "b",
+        marks.now(),
+        "ann",
+        LESSON,
+        QUESTION,
+        "ada",
+        1.0,
+        f"one{end}two",
+        False,
+        True,
+        "d",
+        Entry(None, True, None),
+    )
+    marks.note(tmp_path, [given])
+    assert marks.standing(tmp_path) == [given]
 
 
 def test_a_torn_line_costs_no_other_mark(tmp_path):

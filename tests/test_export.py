@@ -138,6 +138,45 @@ def test_a_line_whose_id_and_name_are_two_people_is_left(tmp_path):
     assert '"Müller, Anna",4711,a03,jnunez,"Sec ""A""",,4' in text
 
 
+def test_a_number_of_canvas_own_is_nobodys_here_whose_name_is_another(tmp_path):
+    guest = CANVAS_FILE.replace('"Guest, Gina",4716,x99,gina', '"Guest, Gina",a01,,')
+    text, (done,) = filled(
+        tmp_path, CANVAS, guest.replace('"Müller, Anna",4711,a01,amueller', '"Elsewhere, Eve",1,y,z')
+    )
+    assert '"Guest, Gina",a01,,,Sec 1,,' in text and done.absent == ["Anna Müller (a01)"]
+    assert done.doubts == ["line 9: Gina Guest has the number a01 there, Anna Müller has it here"]
+    text, (done,) = filled(tmp_path, CANVAS, guest.replace("Guest, Gina", "Müller-Lüdenscheidt, A.").replace('"Müller, Anna",4711,a01,amueller', '"Elsewhere, Eve",1,y,z'))  # fmt: skip
+    assert ",a01,,,Sec 1,12.5," in text and not done.doubts
+
+
+def test_whom_the_platform_excused_gets_neither_mark_nor_zero(tmp_path):
+    excused = CANVAS_FILE.replace("zoe,Sec 1,¤", "zoe,Sec 1,EX").replace('"Sec ""A""",¤', '"Sec ""A""",EX')
+    text, (done,) = filled(tmp_path, CANVAS, excused, rules=Rules(zeros=True))
+    assert text.count(",EX,") == 2 and done.left["excused on the platform (EX)"] == 2
+
+
+def test_whose_grade_moodle_locked_is_said_to_be_so_and_not_to_be_missing(tmp_path):
+    locked = WORKSHEET.replace(
+        'amueller@example.org,Abgegeben,¤,"18,00",Ja', 'amueller@example.org,Abgegeben,¤,"18,00",Nein'
+    )
+    text, (done,) = filled(tmp_path, MOODLE, locked)
+    assert text.splitlines()[1] == locked.splitlines()[1].replace(SLOT, "") and not done.absent
+    assert done.left == {"locked, says the file": 2}
+
+
+def test_lesson_one_and_a_half_is_not_lesson_one(tmp_path):
+    with pytest.raises(CourseError, match=r"no column .* is called after 'lesson 1'"):
+        filled(tmp_path, CANVAS, CANVAS_FILE.replace("Lesson 1 (123)", "Lesson 1.5 (123)"))
+    _, (done,) = filled(tmp_path, CANVAS, CANVAS_FILE.replace("Lesson 1 (123)", "Lesson 1 (2026) (123)"))
+    assert done.heading == "Lesson 1 (2026) (123)"
+
+
+def test_no_lessons_marks_are_written_over_anothers(tmp_path):
+    both = CANVAS_FILE.replace("Lesson 1 (123)", "Lesson 1 and lesson 5 (123)")
+    with pytest.raises(CourseError, match=r"'Lesson 1 and lesson 5 \(123\)' .* lesson 1 and of lesson 5"):
+        filled(tmp_path, CANVAS, both, lessons=(FIRST, FIFTH))
+
+
 def test_a_column_by_name_and_other_points(tmp_path):
     other = CANVAS_FILE.replace("Lesson 1 (123)", "Homework (123)").replace("18.00", "36.00")
     text, _ = filled(tmp_path, CANVAS, other, rules=Rules(column="Homework", scale=True))

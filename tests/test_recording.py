@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import filelock
 import nbformat
 import pytest
 from nbgrader.converters import Autograde
@@ -115,6 +116,24 @@ def test_the_gradebook_and_the_notebooks_are_those_of_nbgraders_own_autograder(c
     assert placed(course) == placed(theirs)
     assert rows(course) == rows(theirs)
     assert len(gradebook.scores(course)) == len(found)
+
+
+def test_no_reader_marks_between_the_gradebook_and_the_page_that_readers_see(course, monkeypatch):
+    """A mark in between would be of the old answer, and count for the new one."""
+    tried, place = [], Store.place
+
+    def placing(store, made, target):
+        tried.append(gradebook.recorded(course) == {("ada", "01_toy")})  # written already
+        with pytest.raises(filelock.Timeout), filelock.FileLock(store.root / ".marks.lock", timeout=0):
+            pass
+        place(store, made, target)
+
+    monkeypatch.setattr(Store, "place", placing)
+    with gradebook.Recorder(course, Store(course.classroom)) as recorder:
+        recorder.record(next(outcomes(course)))
+    assert tried == [True]
+    with filelock.FileLock(course.classroom / ".marks.lock", timeout=0):
+        pass
 
 
 def test_an_outcome_that_nbgrader_refuses_leaves_nothing_of_it(course):

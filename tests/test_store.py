@@ -359,8 +359,30 @@ def test_a_lesson_changed_in_mid_term_keeps_what_persons_gave(course, monkeypatc
     assert found["ada", name].by_hand == by_hand and found["bo", name].by_hand is None
     assert {found[student, "new_response"].max_score for student in ("ada", "bo", "cy")} == {2.0}
     assert full_marks(course) == {lesson.name: FULL + 2}
+    with opened(course) as gradebook:
+        gradebook.find_grade("new_response", lesson.name, lesson.name, "bo").manual_score = 2.0
+        gradebook.db.commit()
+    key.cells[-1].metadata.nbgrader.points = 1  # less than bo was given
+    course.solution(lesson).write_text(nbformat.writes(key))
+    course.release(lesson).write_text(release(course, lesson, nbformat.writes(key)))
+    with pytest.raises(CourseError, match="more than the 1 points that new_response is worth now to bo"):
+        amend(course, lesson)
+    with opened(course) as gradebook:
+        gradebook.find_grade("new_response", lesson.name, lesson.name, "bo").manual_score = None
+        gradebook.db.commit()
+    assert amend(course, lesson).added == () == amend(course, lesson).removed  # twice is once
+    assert full_marks(course) == {lesson.name: FULL + 1}
     key.cells.pop()  # and gone again
     course.solution(lesson).write_text(nbformat.writes(key))
     course.release(lesson).write_text(release(course, lesson, nbformat.writes(key)))
+    with opened(course) as gradebook:
+        said = gradebook.find_comment("new_response", lesson.name, lesson.name, "bo")
+        said.manual_comment = "See me."
+        gradebook.db.commit()
+    with pytest.raises(CourseError, match="persons gave marks or comments for new_response"):
+        amend(course, lesson)
+    with opened(course) as gradebook:
+        gradebook.find_comment("new_response", lesson.name, lesson.name, "bo").manual_comment = None
+        gradebook.db.commit()
     assert amend(course, lesson).removed == ("new_response",)
     assert full_marks(course) == {lesson.name: FULL}

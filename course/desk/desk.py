@@ -315,7 +315,8 @@ class Desk:
             entries, later = {}, 0
             for mark in filter(lambda mark: mark.counted and mark.student in written, last):
                 stands = written[mark.student].entry
-                if mark.answer not in since and (stands.score, stands.waiting) == (mark.score, False):
+                own = (stands.comment or "") in (mark.comment, mark.before.comment or "")
+                if mark.answer not in since and own and (stands.score, stands.waiting) == (mark.score, False):
                     entries[mark.student] = mark.before
                 else:
                     later += 1

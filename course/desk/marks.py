@@ -95,7 +95,10 @@ def standing(classroom: Path) -> list[Mark]:
     if not path.is_file():
         return []
     found: dict[str, list[Mark]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+    text = path.read_text(encoding="utf-8", errors="replace")
+    for number, line in enumerate(
+        text.split("\n"), 1
+    ):  # JSON leaves other ends of lines in a comment as they are
         if not line.strip():
             continue
         try:

@@ -278,11 +278,13 @@ class Recorder:
             write_text(room / f"{submission.lesson}.ipynb", submission.notebook.decode("utf-8"))
             if submission.received:
                 write_text(room / "timestamp.txt", stamp_text(submission.received))
-            with _answering(self._course), _in_one(self._gradebook):
-                self._converter(submission.lesson).take(outcome)
-                _hold_against(outcome, made / f"{submission.lesson}.ipynb")
-            write_text(made / RECEIPT, receipt(outcome))
-            self._store.place(made, self._store.graded(submission.student, submission.lesson))
+            # No reader marks in between: the gradebook would be of this notebook, and the answer on the page of the one before.
+            with self._store.marking():
+                with _answering(self._course), _in_one(self._gradebook):
+                    self._converter(submission.lesson).take(outcome)
+                    _hold_against(outcome, made / f"{submission.lesson}.ipynb")
+                write_text(made / RECEIPT, receipt(outcome))
+                self._store.place(made, self._store.graded(submission.student, submission.lesson))
         finally:
             for folder in (room.parent, made.parent):
                 shutil.rmtree(folder, ignore_errors=True)
@@ -426,7 +428,8 @@ def amend(course: Course, lesson: Lesson) -> Amended:
         lesson: which.
 
     Raises:
-        CourseError: if nothing of it was graded, or a cell is gone for which a person gave marks.
+        CourseError: if nothing of it was graded, a cell is gone for which a person gave marks or comments, or one is worth less
+            than a person gave for it.
     """
     made = as_registered(course, lesson)
     cells = {grade_id(cell): cell for cell in made.cells if grade_id(cell)}
@@ -448,18 +451,22 @@ def amend(course: Course, lesson: Lesson) -> Amended:
             for cell in list(old)
             if cell.name not in cells or not belongs(cells[cell.name])
         ]
-        given = {
-            cell.name
-            for cell in gone
-            if isinstance(cell, GradeCell)
-            for g in cell.grades
-            if g.manual_score is not None
-        }
+        given = {cell.name for cell in gone if _by_persons(cell)}
         if given:
             raise CourseError(
-                f"{lesson.name}: persons gave marks for {', '.join(sorted(given))}, which the lesson no longer has: put the cell back, "
+                f"{lesson.name}: persons gave marks or comments for {', '.join(sorted(given))}, which the lesson no longer has: put the cell back, "
                 "or keep this class in the classroom it was graded in"
             )
+        for cell in set(known.grade_cells) - set(gone):
+            worth = _worth(cells[cell.name])["max_score"]
+            over = sorted(
+                g.student.id for g in cell.grades if worth < (g.manual_score or 0.0) <= cell.max_score
+            )
+            if over:
+                raise CourseError(
+                    f"{lesson.name}: persons gave more than the {worth:g} points that {cell.name} is worth now to {', '.join(over)}: "
+                    "give these another mark first, at the desk or in the Formgrader"
+                )
         removed = {cell.name for cell in gone if isinstance(cell, GradeCell)}
         for cell in gone:
             for row in [*getattr(cell, "grades", ()), *getattr(cell, "comments", ())]:
@@ -484,6 +491,12 @@ def amend(course: Course, lesson: Lesson) -> Amended:
                     added.add(name)
     register(course, lesson)
     return Amended(tuple(sorted(added)), tuple(sorted(removed)))
+
+
+def _by_persons(cell: Any) -> bool:
+    """Whether a person gave a mark, extra points or a comment for a cell of the gradebook."""
+    marks = any(g.manual_score is not None or g.extra_credit for g in getattr(cell, "grades", ()))
+    return marks or any(comment.manual_comment for comment in getattr(cell, "comments", ()))
 
 
 def _worth(cell: NotebookNode) -> dict[str, Any]:
@@ -724,7 +737,6 @@ def scores(course: Course) -> list[Score]:
                 SubmittedAssignment.student_id,
                 Assignment.name,
                 SubmittedAssignment.timestamp,
-                SubmittedNotebook.late_submission_penalty,
             )
             .join(Assignment, SubmittedAssignment.assignment_id == Assignment.id)
             .join(SubmittedNotebook, SubmittedNotebook.assignment_id == SubmittedAssignment.id)
@@ -732,16 +744,14 @@ def scores(course: Course) -> list[Score]:
         )
         rows = [tuple(row) for row in submissions]
     found = []
-    for student, lesson, handed_in, penalty in rows:
+    for student, lesson, handed_in in rows:
         cells = of.get((student, lesson), [])
         score = sum(mark.score for mark in cells)
         late = deadlines.seconds_late(student, lesson, handed_in and handed_in.replace(tzinfo=UTC))
-        if (
-            course.late.per_day
-        ):  # the gradebook's own may be of an older policy, or from before a person gave a mark
-            penalty = course.late.penalty(score, late)
+        # The gradebook's own penalty may be of an older policy, or from before a person gave a mark.
+        penalty = course.late.penalty(score, late)
         waiting = any(mark.waiting for mark in cells)
-        found.append(Score(student, lesson, score, full[lesson], waiting, penalty or 0.0, late))
+        found.append(Score(student, lesson, score, full[lesson], waiting, penalty, late))
     return found
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 import re
+import textwrap
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
+import nbformat
+
 from course.csvfile import read_csv
+from course.editions.names import exercise_names
 from course.grading.changes import Change, read_changes
 from course.grading.gradebook import marks
 from course.model import Course, Lesson, Mark
@@ -19,6 +23,7 @@ from course.store import Store
 
 MINUTES = 2.0  # assumed for reading one answer
 HINTS = 3
+LABEL = 40  # characters beside an axis
 Z = 1.959963984540054  # the normal distribution's quantile of 97.5 %
 
 
@@ -35,6 +40,7 @@ class ExerciseFacts:
         mean: of the points, as a share.
         waiting: answers nobody has read yet.
         hints: the most frequent, with the number of students who are stuck there.
+        title: its heading in the lesson; empty if that is not known.
     """
 
     cell: str
@@ -46,11 +52,18 @@ class ExerciseFacts:
     mean: float
     waiting: int
     hints: tuple[tuple[str, int], ...] = ()
+    title: str = ""
 
     @property
     def name(self) -> str:
         """What people call it."""
-        return re.sub(r"_(check|question|response)$", "", self.cell).replace("_", " ")
+        return self.title or re.sub(r"_(check|question|response)$", "", self.cell).replace("_", " ")
+
+    @property
+    def label(self) -> str:
+        """Its name beside an axis: `3 · The loop, done properly`; a question has a Q."""
+        short = re.sub(r"^Exercise (?=\d)", "", self.name).replace("Question", "Q", 1)
+        return textwrap.shorten(short, LABEL, placeholder=" …")
 
 
 @dataclass(frozen=True)
@@ -135,7 +148,7 @@ def common_hints(told: Iterable[str], most: int = HINTS) -> tuple[tuple[str, int
     return tuple((said.most_common(1)[0][0], said.total()) for said in ranked[:most])
 
 
-def lesson_facts(lesson: Lesson, of: Sequence[Mark], receipts: Mapping[str, Mapping[str, Any]], ledger: Ledger) -> LessonFacts:  # fmt: skip
+def lesson_facts(lesson: Lesson, of: Sequence[Mark], receipts: Mapping[str, Mapping[str, Any]], ledger: Ledger, names: Mapping[str, str] | None = None) -> LessonFacts:  # fmt: skip
     """Put together what one lesson's marks and receipts say.
 
     Args:
@@ -143,7 +156,10 @@ def lesson_facts(lesson: Lesson, of: Sequence[Mark], receipts: Mapping[str, Mapp
         of: its marks.
         receipts: by student.
         ledger: where everyone stands.
+        names: what people call the exercises, by grade_id, in the lesson's order; others come last.
     """
+    names = names or {}
+    order = {cell: at for at, cell in enumerate(names)}
     by_cell: dict[str, dict[str, Mark]] = defaultdict(dict)
     for mark in of:
         by_cell[mark.cell][mark.student] = mark
@@ -152,7 +168,10 @@ def lesson_facts(lesson: Lesson, of: Sequence[Mark], receipts: Mapping[str, Mapp
         totals[mark.student] += mark.score  # type: ignore[assignment]  # a Counter of points
     students = tuple(sorted(totals, key=lambda student: (-totals[student], student)))
     exercises, shares = [], []
-    for cell, given in sorted(by_cell.items(), key=lambda it: (next(iter(it[1].values())).written, it[0])):
+    for cell, given in sorted(
+        by_cell.items(),
+        key=lambda it: (order.get(it[0], len(order)), next(iter(it[1].values())).written, it[0]),
+    ):
         judged = [mark for mark in given.values() if not mark.waiting]
         solved = sum(mark.score >= mark.max_score for mark in judged)
         told = [hint for student in given if (hint := _hint(receipts.get(student, {}), cell))]
@@ -168,6 +187,7 @@ def lesson_facts(lesson: Lesson, of: Sequence[Mark], receipts: Mapping[str, Mapp
                 mean,
                 len(given) - len(judged),
                 common_hints(told),
+                names.get(cell, ""),
             )
         )
         shares.append(tuple(_share(given.get(student)) for student in students))
@@ -212,6 +232,7 @@ def read_class(course: Course, ledger: Ledger, minutes: float = MINUTES) -> Clas
                 for student in {m.student for m in of[lesson.name]}
             },
             ledger,
+            _names(course, lesson),
         )
         for lesson in ledger.lessons
         if of[lesson.name]
@@ -222,6 +243,12 @@ def read_class(course: Course, ledger: Ledger, minutes: float = MINUTES) -> Clas
         (row.get("student", ""), row.get("lesson", ""), row["look"]) for row in rows if row.get("look")
     )
     return ClassFacts(ledger, tuple(lessons), flags, tuple(read_changes(store)), minutes)
+
+
+def _names(course: Course, lesson: Lesson) -> dict[str, str]:
+    """What people call the exercises, in the lesson's order; nothing where the student edition is not built."""
+    release = course.release(lesson)
+    return exercise_names(nbformat.read(release, as_version=4).cells) if release.is_file() else {}
 
 
 def needs_a_person(ledger: Ledger) -> list[tuple[str, str, Status, str]]:

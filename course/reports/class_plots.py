@@ -56,7 +56,9 @@ def heat_strip(facts: LessonFacts) -> str:
     colours = matplotlib.colormaps["cividis"].with_extremes(bad="#9a9a9a")
     axes.pcolormesh(np.ma.masked_invalid(shares), cmap=colours, vmin=0, vmax=1, rasterized=True)
     axes.invert_yaxis()
-    axes.set_yticks(np.arange(len(facts.exercises)) + 0.5, [exercise.name for exercise in facts.exercises])
+    axes.set_yticks(
+        np.arange(len(facts.exercises)) + 0.5, [e.label for e in facts.exercises], parse_math=False
+    )
     axes.set_xlabel(f"{len(facts.students)} students, the best at the left")
     axes.tick_params(axis="y", length=0)
     return _svg(figure, f"heat{facts.lesson.number}")
@@ -69,7 +71,7 @@ def success(facts: LessonFacts) -> str:
     for at, exercise in enumerate(judged):
         axes.plot([100 * exercise.low, 100 * exercise.high], [at, at], color=BLUE, linewidth=5, alpha=0.4, solid_capstyle="round")  # fmt: skip
         axes.plot(100 * exercise.solved / exercise.count, at, "o", color=BLUE, markersize=8)
-    axes.set_yticks(range(len(judged)), [exercise.name for exercise in judged])
+    axes.set_yticks(range(len(judged)), [e.label for e in judged], parse_math=False)
     axes.set_ylim(len(judged) - 0.5, -0.5)
     axes.set_xlim(0, 101)
     axes.set_xlabel("per cent with full points (dot), 95 % interval (bar)")

@@ -136,7 +136,7 @@ def ledger(lessons: Sequence[Lesson], sources: Sources, now: datetime) -> Ledger
     for row in sources.triage:
         told[row.get("student", ""), row.get("lesson", "")].append(row)
     scored = {(score.student, score.lesson): score for score in sources.scores}
-    begun = {lesson for _, lesson in [*scored, *told, *sources.placed]}
+    begun = {lesson for _, lesson in [*scored, *told, *sources.placed, *sources.faults]}
     begun |= {lesson for lesson, due in sources.deadlines.lessons.items() if due <= now}
     names = _names(sources)
     columns = tuple(lesson for lesson in lessons if lesson.name in begun)
@@ -207,6 +207,12 @@ def _entry(
     if stray := [row for row in told.get((student, ""), ()) if row.get("status") in (UNREADABLE, WAITING)]:
         return replace(
             entry, status=Status.UNREADABLE, reason=f"{stray[-1].get('reason', '')} (no lesson could be told)"
+        )
+    if rows:  # a file came, and was taken
+        return replace(
+            entry,
+            status=Status.COLLECTED,
+            reason="what was collected is not in the classroom: collect it again",
         )
     due = sources.deadlines.of(*pair)
     return replace(entry, reason=f"due {shown(due)}" if due and due > now else "")

@@ -11,6 +11,7 @@ import builtins
 import functools
 import importlib
 from collections.abc import Callable, Iterator
+from types import FunctionType
 from typing import Any
 
 from course.grading.bridge import wire
@@ -222,6 +223,9 @@ def _channel_of(proxy: Proxy) -> Channel:
 
 @functools.lru_cache(maxsize=256)
 def _proxy_class(kind: str, is_callable: bool) -> type[Proxy]:
-    """A class of the remote type's name, so that hints name it."""
+    """A class of the remote type's name, so that hints name it; a function's passes for one, so that they call it by its name."""
     base = CallableProxy if is_callable else Proxy
-    return type(kind if kind.isidentifier() else base.__name__, (base,), {"__slots__": ()})
+    said: dict[str, Any] = {"__slots__": ()}
+    if is_callable and kind == FunctionType.__name__:
+        said["__class__"] = property(lambda _: FunctionType)
+    return type(kind if kind.isidentifier() else base.__name__, (base,), said)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from course.reports.exports.spreadsheet import Field, Row, Spreadsheet, value_of
 from course.reports.ledger import Entry, Ledger, Status
 
 _LESSON = ("lesson", "lektion", "lezione", "lección", "leçon", "les", "unit", "assignment", "aufgabe")
+
+# What stands where a person took the assignment off a student: a mark in its place would put it on again.
+_EXCUSED = ("ex", "excused", "exempt", "befreit", "entschuldigt")
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,8 @@ def fill(
         The file's new bytes, and what was done, lesson by lesson.
 
     Raises:
-        CourseError: if no column fits or several do, its points are not the lesson's, or two lines are one student's.
+        CourseError: if no column fits or several do, one fits several lessons, its points are not the lesson's, or two lines are
+            one student's.
     """
     columns = target.columns(sheet)
     if not columns:
@@ -128,9 +133,11 @@ def fill(
         for e in {e.student: e for e in ledger.entries}.values()
         if e.student not in known
     ]
+    _one_each(sheet, chosen, lessons)
     owners = _owners(sheet, target, Roster([*people, *more]))
+    locked = {row for row in owners if target.locked(sheet, row)}
     done = [
-        _fill(sheet, column, lesson, {e.student: e for e in ledger.of(lesson.name)}, owners, rules)
+        _fill(sheet, column, lesson, {e.student: e for e in ledger.of(lesson.name)}, owners, locked, rules)
         for lesson in lessons
         if (column := chosen[lesson.name])
     ]
@@ -163,11 +170,14 @@ def _column(
     elif alone and len(columns) == 1 and not columns[0].title:
         fits = list(columns)  # the worksheet of one assignment says nowhere of which
     else:
-        fits = [c for c in columns if slug(c.title) in _names(lesson)] or [
+        titles = {
+            c: slug(re.sub(r"(?<=\d)[.,](?=\d)", "point", c.title)) for c in columns
+        }  # Lesson 1.5 is not lesson 1
+        fits = [c for c, title in titles.items() if title in _names(lesson)] or [
             c
-            for c in columns
-            if any(f"_{name}_" in f"_{slug(c.title)}_" for name in _names(lesson))
-            and not any(slug(c.title) in _names(other) for other in lessons if other != lesson)
+            for c, title in titles.items()
+            if any(f"_{name}_" in f"_{title}_" for name in _names(lesson))
+            and not any(title in _names(other) for other in lessons if other != lesson)
         ]
     if len(fits) > 1:
         raise CourseError(
@@ -175,6 +185,23 @@ def _column(
             "name one by --column"
         )
     return fits[0] if fits else None
+
+
+def _one_each(sheet: Spreadsheet, chosen: Mapping[str, Column | None], lessons: Sequence[Lesson]) -> None:
+    """Make sure that no lesson's marks are written over another's.
+
+    Raises:
+        CourseError: if one column is taken for that of two lessons.
+    """
+    whose: dict[Column, Lesson] = {}
+    for lesson in lessons:
+        if column := chosen[lesson.name]:
+            first = whose.setdefault(column, lesson)
+            if first != lesson:
+                raise CourseError(
+                    f"the column {printable(sheet.header.values[column.at])!r} of {sheet.path} may be that of lesson {first.number} and of "
+                    f"lesson {lesson.number}: give each a column on the platform, or export one lesson alone"
+                )
 
 
 def _names(lesson: Lesson) -> set[str]:
@@ -200,13 +227,21 @@ def _owners(sheet: Spreadsheet, target: Target, roster: Roster) -> dict[Row, tup
         if person is None:
             continue
         named = [f"{person.first_name} {person.last_name}".strip()]
-        student, count = roster.find([*person.aliases, person.email, *named])
+        own = target.number(sheet, row)
+        student, count = roster.find([*(i for i in person.aliases if i != own), person.email, *named])
+        numbered = not count and bool(
+            own
+        )  # the platform's number of somebody may be the school's of somebody else
+        if numbered:
+            student, count = roster.find([own])
         other, _ = roster.find(named)
         doubt = (
             f"line {row.line}: {person.name} may be {count} people of ours"
             if not student and count > 1
             else ""
         )
+        if student and numbered and not _may_be(person.name, student, roster):
+            doubt = f"line {row.line}: {person.name} has the number {own} there, {roster.name(student)} has it here"
         if student and other and other != student:
             doubt = f"line {row.line}: the id is that of {roster.name(student)}, the name that of {roster.name(other)}"
         if student and not doubt and student in lines:
@@ -220,12 +255,19 @@ def _owners(sheet: Spreadsheet, target: Target, roster: Roster) -> dict[Row, tup
     return owners
 
 
+def _may_be(name: str, student: str, roster: Roster) -> bool:
+    """Whether a name may be that of a student of ours: they share a word, or ours is not known."""
+    known = roster.name(student)
+    return known == student or bool({*slug(name).split("_")} & {*slug(known).split("_")})
+
+
 def _fill(
     sheet: Spreadsheet,
     column: Column,
     lesson: Lesson,
     entries: Mapping[str, Entry],
     owners: Mapping[Row, tuple[str, str, str]],
+    locked: Collection[Row],
     rules: Rules,
 ) -> Filled:
     """Fill one column."""
@@ -247,6 +289,9 @@ def _fill(
             filled.unknown.append(label)
         else:
             seen.add(student)
+            if row in locked:
+                filled.left["locked, says the file"] += 1
+                continue
             _write(sheet, row, column, entries[student], factor, rules, filled)
     filled.absent += [
         f"{entry.name} ({student})"
@@ -264,6 +309,9 @@ def _write(
     if mark is None:
         kept = "; a mark of the file was kept" if old.value.strip() else ""
         filled.left[f"{entry.status}{kept}"] += 1
+        return
+    if old.value.strip().casefold() in _EXCUSED:
+        filled.left[f"excused on the platform ({old.value.strip()})"] += 1
         return
     new = sheet.number(mark * factor)
     before = value_of(old.value)

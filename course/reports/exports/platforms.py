@@ -25,12 +25,21 @@ class Target:
     Args:
         name: as people write it.
         columns: of a spreadsheet, those that take marks.
-        takes: whether a line is a student's whose mark may be changed.
+        takes: whether a line is a student's.
+        locked: whether the platform takes no mark for a student's line.
+        own: name of the column, in small letters, in which the platform numbers people by itself, whatever the school calls them.
     """
 
     name: str
     columns: Callable[[Spreadsheet], list[Column]]
     takes: Callable[[Spreadsheet, Row], bool]
+    locked: Callable[[Spreadsheet, Row], bool] = lambda *_: False
+    own: str = ""
+
+    def number(self, sheet: Spreadsheet, row: Row) -> str:
+        """The platform's own number of a line's student; empty where it gives none."""
+        at = _at(sheet, self.own) if self.own else None
+        return "" if at is None else row.values[at].strip()
 
 
 def _at(sheet: Spreadsheet, *names: str) -> int | None:
@@ -97,9 +106,9 @@ def _moodle(sheet: Spreadsheet) -> list[Column]:
     return found
 
 
-def _moodle_takes(sheet: Spreadsheet, row: Row) -> bool:
+def _moodle_locked(sheet: Spreadsheet, row: Row) -> bool:
     at = _at(sheet, *_CHANGEABLE)
-    return at is None or row.values[at].strip().casefold() not in ("no", "nein", "non", "nee")
+    return at is not None and row.values[at].strip().casefold() in ("no", "nein", "non", "nee")
 
 
 # Blackboard's Grade Center: text with tabs in UTF-16 that is called .xls, or CSV; "Lesson 1 [Total Pts: 18 Score] |12345": the number
@@ -125,7 +134,7 @@ def _brightspace(sheet: Spreadsheet) -> list[Column]:
     return found
 
 
-CANVAS = Target("Canvas", _canvas, _is_canvas_student)
-MOODLE = Target("Moodle", _moodle, _moodle_takes)
+CANVAS = Target("Canvas", _canvas, _is_canvas_student, own="id")
+MOODLE = Target("Moodle", _moodle, _every, _moodle_locked)
 BLACKBOARD = Target("Blackboard", _blackboard, _every)
 BRIGHTSPACE = Target("Brightspace", _brightspace, _every)

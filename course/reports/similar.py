@@ -188,6 +188,6 @@ def page(found: Sequence[tuple[Lesson, Sequence[Pair]]], ledger: Ledger) -> str:
     """Render the pairs side by side on a page without a script, that loads nothing."""
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["visible"] = printable
-    text = files("course.reports").joinpath("templates/likeness.html").read_text(encoding="utf-8")
+    text = files("course.reports").joinpath("templates/similar.html").read_text(encoding="utf-8")
     names = {entry.student: entry.name for entry in ledger.entries}
     return environment.from_string(text).render(found=found, names=names)

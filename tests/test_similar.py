@@ -8,7 +8,7 @@ import pytest
 from course.config import load_course
 from course.intake import collect
 from course.reports.ledger import Ledger, read_ledger
-from course.reports.likeness import Pair, alike, fingerprints, line, page, similar, words_of
+from course.reports.similar import Pair, alike, fingerprints, line, page, similar, words_of
 from tests.test_class_report import Elements
 from tests.test_feedback import HOSTILE
 from tests.toy_course import hand_in, toy_course
