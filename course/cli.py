@@ -458,8 +458,9 @@ def feedback_command(
                     say(str(path))
         if console.is_terminal:
             say(f"{len(pages)} pages in {course.classroom / 'feedback'}")
-        for path in feedback_files.print_pages(pages if printed else ()):
-            say(str(path))
+        if printed:
+            for path in feedback_files.print_pages(pages):
+                say(str(path))
         for platform in packed or ():
             for lesson in which:
                 if any(path.stem == lesson.name for path in pages):

@@ -54,7 +54,7 @@ class Cluster:
         while not self.address:
             assert process.poll() is None, (self.room / "scheduler/log").read_text()
             time.sleep(0.1)
-            if file.is_file():
+            if file.is_file() and file.read_text():  # it is made first and written then
                 self.address = json.loads(file.read_text())["address"]
 
     def work(self, name: str, **environment: str) -> str:

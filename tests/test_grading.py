@@ -179,7 +179,10 @@ def test_the_class_scores_what_stock_nbgrader_gives_cell_by_cell(graded, student
         key = nbformat.read(course.solution(lesson), as_version=4)
         path = course.classroom / "autograded" / student / lesson.name / f"{lesson.name}.ipynb"
         sent = nbformat.reads(submission(student, lesson), as_version=4)
-        assert by_cell(nbformat.read(path, as_version=4)) == by_stock(sent, key, seconds=10)
+        patience = (
+            10 if student == "felix" else 60
+        )  # his loops have no end; on a busy machine imports take a while
+        assert by_cell(nbformat.read(path, as_version=4)) == by_stock(sent, key, patience)
 
 
 @class_of_students
@@ -199,7 +202,13 @@ def test_feedback_has_a_page_for_each_submission_and_keeps_the_secrets(graded):
     pages = {
         (p.parts[-3], p.parts[-2]): p.read_text(encoding="utf-8") for p in feedback(course, list(LESSONS))
     }
-    assert set(pages) == {(student, lesson.name) for student in RECIPES for lesson in LESSONS}
+    assert set(pages) == {
+        (student, lesson.name) for student in {*RECIPES, "max", "nora"} for lesson in LESSONS
+    }
+    for name, why in (("max", "cut off"), ("nora", "")):  # whose file cannot be read, and who sent nothing
+        assert all(
+            why in pages[name, lesson.name] and "not a zero" in pages[name, lesson.name] for lesson in LESSONS
+        )
     key = nbformat.read(course.solution(LESSONS[0]), as_version=4)
     secrets = [
         line.strip()

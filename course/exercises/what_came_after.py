@@ -511,7 +511,7 @@ sinkhorn = Exercise(
             half steps | {BOTH} |         log = log - 0.5 * logsumexp(log, axis=-1, keepdims=True) - 0.5 * logsumexp(log, axis=-2, keepdims=True)
                 That is a compromise between rows and columns, not Sinkhorn's rounds: first the rows wholly, then the columns wholly.
             one round too many | range(rounds) | range(rounds + 1)
-                One round too many.
+                One round more than asked for: count how often the loop runs.
             one round too few | range(rounds) | range(rounds - 1)
                 A round is missing.
             always twenty rounds | range(rounds) | range(20)

@@ -7,7 +7,7 @@ problem, told by name, and never stops the class.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
@@ -20,7 +20,7 @@ from course.grading.job import jobs as jobs_of
 from course.grading.sandboxes.places import keep_out_of_sight
 from course.grading.sandboxes.unsafe import Unsafe
 from course.intake.roster import read_roster
-from course.model import Course, CourseError, Job, Lesson, Outcome
+from course.model import Course, CourseError, Job, Lesson, Mark, Outcome
 from course.store import LOG, Store
 
 
@@ -107,11 +107,22 @@ def grade(
                 for outcome in (backend or Local()).run(changed()):
                     tell(_record(recorder, outcome))
         finally:
-            note_changes(store, differences(before, gradebook.marks(course), why, datetime.now(UTC)))
-        gradebook.enter_deadlines(
-            course
-        )  # again: who handed in for the first time had no row for what was granted
+            _follow_up(course, store, before, why)
     return results
+
+
+def _follow_up(
+    course: Course, store: Store, before: Sequence[Mark], why: Mapping[tuple[str, str], str]
+) -> None:
+    """Note whose points changed, and enter deadlines again: who handed in for the first time had no row for what was granted.
+
+    Where the gradebook does not answer any more, each result says so already.
+    """
+    try:
+        note_changes(store, differences(before, gradebook.marks(course), why, datetime.now(UTC)))
+        gradebook.enter_deadlines(course)
+    except CourseError as error:
+        LOG.warning("whose points changed was not noted, and deadlines were not entered: %s", error)
 
 
 def _of(job: Job) -> tuple[str, str]:

@@ -799,5 +799,6 @@ def enter_deadlines(course: Course) -> None:
             extension = granted - deadlines.lessons[lesson] if granted else None
             if submission.extension != extension:
                 submission.extension = extension
-            if notebook.late_submission_penalty != costs[student, lesson]:
-                notebook.late_submission_penalty = costs[student, lesson]
+            cost = costs.get((student, lesson))  # none: another grader has only now recorded it
+            if notebook.late_submission_penalty != cost:
+                notebook.late_submission_penalty = cost
