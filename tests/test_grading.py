@@ -206,9 +206,8 @@ def test_feedback_has_a_page_for_each_submission_and_keeps_the_secrets(graded):
         (student, lesson.name) for student in {*RECIPES, "max", "nora"} for lesson in LESSONS
     }
     for name, why in (("max", "cut off"), ("nora", "")):  # whose file cannot be read, and who sent nothing
-        assert all(
-            why in pages[name, lesson.name] and "not a zero" in pages[name, lesson.name] for lesson in LESSONS
-        )
+        told = [pages[name, lesson.name] for lesson in LESSONS]
+        assert all("not a zero" in page for page in told) and any(why in page for page in told)
     key = nbformat.read(course.solution(LESSONS[0]), as_version=4)
     secrets = [
         line.strip()

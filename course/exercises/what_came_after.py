@@ -513,7 +513,7 @@ sinkhorn = Exercise(
             one round too many | range(rounds) | range(rounds + 1)
                 One round more than asked for: count how often the loop runs.
             one round too few | range(rounds) | range(rounds - 1)
-                A round is missing.
+                A round is missing: count how often the loop runs.
             always twenty rounds | range(rounds) | range(20)
                 `rounds` says how many; the answer after few rounds is asked for, too.
             the whole sums to one | {BOTH} |         log = log - logsumexp(log, axis=(-2, -1), keepdims=True)
