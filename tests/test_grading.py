@@ -219,7 +219,7 @@ def test_feedback_has_a_page_for_each_submission_and_keeps_the_secrets(graded):
     for (student, _), html in pages.items():
         assert "MARK SCHEME" not in html and "HIDDEN TESTS" not in html and "<script" not in html
         assert str(course.root) not in html and str(course.classroom) not in html
-        assert student in html
+        assert student in html.lower()  # by name, where the roster knows one
         assert not [line for line in secrets if line in html]
     assert "kernel" in pages["felix", LESSONS[0].name] or "stopped" in pages["felix", LESSONS[0].name]
     assert "No module named" in pages["emmy", LESSONS[0].name]
