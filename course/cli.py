@@ -246,7 +246,7 @@ def collect_command(
     console.print(triage.on_screen())
     for name in forget or ():
         say(f"{name} was put aside in {classroom / 'forgotten'}; collect it again to bring it back")
-    if (classroom / "gradebook.db").is_file():
+    if Store(classroom).gradebook.is_file():
         from course.grading.gradebook import outgrown
 
         for changed in outgrown(course):
@@ -314,15 +314,13 @@ def amend_command(
 
     Example: course build 5, course amend 5, course grade 5
     """
-    from course.grading.gradebook import amend
+    from course.grading.gradebook import amend, back_up
     from course.intake import collect
 
     course: Course = ctx.obj
     which = course.lesson(lesson)
-    store = Store(course.classroom)
-    with store.writing():
-        if not course.database:
-            store.back_up()
+    with Store(course.classroom).writing():
+        back_up(course)
         done = amend(course, which)
         triage = collect(
             None, course.root / "notebooks", course.classroom
@@ -330,9 +328,7 @@ def amend_command(
         triage.write(course.classroom)
     for words, names in (("new", done.added), ("gone", done.removed)):
         say(f"{words}: {', '.join(names) or 'nothing'}")
-    say(
-        f"The gradebook was backed up first. `course grade {which.number}` grades again; `course report --html` shows whose points changed."
-    )
+    say(f"`course grade {which.number}` grades again; `course report --html` shows whose points changed.")
 
 
 @app.command("all")
@@ -393,15 +389,13 @@ def read_command(
 
     from course.desk.desk import Desk
     from course.desk.server import serve
-    from course.grading.gradebook import opened
+    from course.grading.gradebook import back_up, is_there, opened
 
     course = used(ctx, db)
-    store = Store(course.classroom)
-    if not (course.database or store.gradebook.is_file()):
+    if not is_there(course):
         raise CourseError(f"there is nothing to read in {course.classroom}: run `course grade` first")
-    if not course.database:
-        with store.marking():
-            store.back_up()
+    with Store(course.classroom).marking():
+        back_up(course)
     with opened(course) as gradebook:
         desk = Desk(course, gradebook, reader or getpass.getuser(), share)
         first = desk.first(course.lesson(lesson).name if lesson else None, question)

@@ -82,8 +82,7 @@ def grade(
     with store.writing():
         faults.update(read_faults(store))
         known = gradebook.recorded(course)  # first: a damaged gradebook must not replace a good backup
-        if not course.database:
-            store.back_up()
+        gradebook.back_up(course)
         handed_in = {lesson: found for lesson in lessons if (found := store.submissions(lesson, students))}
         jobs = [jobs_of(course, lesson, found) for lesson, found in handed_in.items()]
         for lesson in handed_in:

@@ -389,9 +389,15 @@ def _register(course: Course, lesson: Lesson) -> None:
             raise
 
 
+def back_up(course: Course) -> None:
+    """Keep a copy of a classroom's own gradebook; a server has backups of its own."""
+    if not course.database:
+        Store(course.classroom).back_up()
+
+
 def outgrown(course: Course) -> list[Lesson]:
     """Find the lessons whose graded cells are others than those of the gradebook, though submissions were graded."""
-    if not _is_there(course):
+    if not is_there(course):
         return []
     known: dict[str, set[str]] = {}
     for mark in marks(course):
@@ -518,7 +524,7 @@ def _typed(cell: NotebookNode) -> dict[str, Any]:
 
 def _is_registered(course: Course, lesson: Lesson) -> bool:
     """Whether the gradebook's cells are those that nbgrader would record: the same names, points, sources and checksums."""
-    if not _is_there(course):
+    if not is_there(course):
         return False
     with opened(course) as gradebook:
         try:
@@ -545,7 +551,7 @@ def _is_registered(course: Course, lesson: Lesson) -> bool:
     )
 
 
-def _is_there(course: Course) -> bool:
+def is_there(course: Course) -> bool:
     """Whether there is a gradebook that can be asked; one in PostgreSQL is made when it is opened."""
     return bool(course.database) or Store(course.classroom).gradebook.is_file()
 
@@ -654,7 +660,7 @@ def recorded(course: Course) -> set[tuple[str, str]]:
     Returns:
         Pairs (student, lesson) all of whose automatic scores are there.
     """
-    if not _is_there(course):
+    if not is_there(course):
         return set()
     with opened(course) as gradebook:
         pairs = gradebook.db.query(SubmittedAssignment.student_id, Assignment.name).join(
@@ -679,7 +685,7 @@ def marks(course: Course) -> list[Mark]:
     Returns:
         By lesson and student, the cells in no order; what a person gave goes before what a check gave.
     """
-    if not _is_there(course):
+    if not is_there(course):
         return []
     with opened(
         course
@@ -725,7 +731,7 @@ def scores(course: Course) -> list[Score]:
     Returns:
         One row a submission; `waiting` where a person still has answers to read; lateness and its price by today's deadlines.
     """
-    if not _is_there(course):
+    if not is_there(course):
         return []
     of: dict[tuple[str, str], list[Mark]] = {}
     for mark in marks(course):
@@ -757,7 +763,7 @@ def scores(course: Course) -> list[Score]:
 
 def full_marks(course: Course) -> dict[str, float]:
     """Read what each lesson of the gradebook is worth: lesson -> points."""
-    if not _is_there(course):
+    if not is_there(course):
         return {}
     with opened(course) as gradebook:
         return {assignment.name: assignment.max_score for assignment in gradebook.assignments}
@@ -779,7 +785,7 @@ def enter_deadlines(course: Course) -> None:
     Args:
         course: the checkout; its deadlines are read anew.
     """
-    if not _is_there(course):
+    if not is_there(course):
         return
     deadlines = read_deadlines(course)
     costs = {(score.student, score.lesson): score.penalty or None for score in scores(course)}
