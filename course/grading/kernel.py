@@ -19,6 +19,7 @@ from typing import Any
 
 import zmq
 import zmq.asyncio
+from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbformat import NotebookNode
 
@@ -360,7 +361,10 @@ async def _started(
         put_fonts(base / "files")
         shutil.copytree(base / "files", base / "work", dirs_exist_ok=True)
         manager = AsyncKernelManager(
-            transport="ipc", ip=f"{base}/sockets/k", connection_file=f"{base}/connection.json"
+            kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),  # Python's own, and no look at those installed
+            transport="ipc",
+            ip=f"{base}/sockets/k",
+            connection_file=f"{base}/connection.json",
         )
         manager.provisioner = SandboxProvisioner(
             kernel_id="student",

@@ -35,7 +35,8 @@ class SandboxProvisioner(LocalProvisioner):
         kwargs = await super().pre_launch(**kwargs)
         words = spec(self.walls.name, self.base, self.limits)
         (self.base / "spec.json").write_text(json.dumps(words))
-        argv = command(self.walls.name, self.base, self.limits)
+        # A template's kernel needs no command, and to look up all that is readable takes a while.
+        argv = [] if self.template else command(self.walls.name, self.base, self.limits)
         return {**kwargs, "cmd": argv, "env": environment(self.base), "cwd": str(self.base)}
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:

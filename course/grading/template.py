@@ -32,12 +32,21 @@ from course.grading.sandboxes.places import BRIDGE, imported_by_lessons, put_fon
 from course.model import Confinement, Limits
 from course.store import LOG
 
-# What a kernel and its figures are made of.
+# What a kernel and its figures are made of, with all that it would import before its first cell.
 KERNEL = (
     "ipykernel.kernelapp",
     "ipykernel.zmqshell",
+    "ipykernel.debugger",
     "IPython.core.completer",
+    "IPython.core.completerlib",
+    "IPython.core.debugger",
+    "IPython.core.logger",
+    "IPython.core.oinspect",
     "IPython.core.pylabtools",
+    "IPython.extensions.storemagic",
+    "sqlite3",
+    "tornado.platform.asyncio",
+    "tornado.queues",
 )
 CREDENTIALS = struct.Struct("3i")  # `struct ucred`: process, user, group
 TAIL = 2_000  # characters of a log

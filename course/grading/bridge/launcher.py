@@ -267,8 +267,14 @@ def load_bridge() -> None:
     importlib.import_module("bridge.studentside")
 
 
+def without_debugger() -> None:
+    """Let ipykernel find no debugger: nobody steps through a submission, and its import is half of a kernel's start."""
+    sys.modules.setdefault("debugpy", None)  # type: ignore[arg-type]
+
+
 def start_kernel(spec: dict[str, Any]) -> None:
     """Run ipykernel in this process, which is confined by now."""
+    without_debugger()
     os.environ.pop("JPY_PARENT_PID", None)  # its watcher takes the sandbox's first process for a dead parent
     os.chdir(spec["work"])
     load_bridge()

@@ -46,6 +46,7 @@ def serve(spec: dict[str, Any]) -> NoReturn:
             namespaces of its own here, or takes the walls on itself.
     """
     control = socket.socket(fileno=spec["template"])
+    launcher.without_debugger()
     for name in spec["modules"]:
         importlib.import_module(name)
     if torch := sys.modules.get("torch"):
