@@ -165,6 +165,17 @@ class Course:
         """The lessons whose text exists."""
         return tuple(lesson for lesson in self.lessons if self.source(lesson).exists())
 
+    @property
+    def address(self) -> str:
+        """Where the repository is published."""
+        return f"https://github.com/{self.repository}"
+
+    @property
+    def site(self) -> str:
+        """Where the repository's pages are published."""
+        owner, _, name = self.repository.partition("/")
+        return f"https://{owner.lower()}.github.io/{name}"
+
     def badge(self, lesson: Lesson) -> str:
         """The markdown of the badge that opens the student edition in Colab."""
         path = self.release(lesson).relative_to(self.root).as_posix()
