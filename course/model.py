@@ -122,6 +122,7 @@ class Course:
         full: whether cells run, too, that no grade depends on.
         database: URL of the PostgreSQL database that is the gradebook, which may hold a password; empty for the classroom's own SQLite.
         late: what coming late costs.
+        given: lines of solutions that learners see elsewhere -> why that gives nothing away.
     """
 
     root: Path
@@ -135,6 +136,7 @@ class Course:
     full: bool = False
     database: str = field(default="", repr=False)
     late: LatePolicy = LatePolicy()
+    given: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def lesson(self, name: str) -> Lesson:
         """Find a lesson by its name or number.
