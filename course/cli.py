@@ -150,6 +150,70 @@ def build_command(
         raise typer.Exit(1)
 
 
+@app.command("publish")
+def publish_command(
+    ctx: typer.Context,
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="where to: a new folder, or an earlier publication")
+    ],
+    target: Annotated[
+        str,
+        typer.Option(
+            "--as",
+            metavar="OWNER/NAME[@REF]",
+            help="where learners will find it; what pyproject.toml states if left out",
+        ),
+    ] = "",
+    stand_ins: Annotated[
+        bool, typer.Option("--stand-ins", help="also the data that lets a learner give an exercise up")
+    ] = False,
+) -> None:
+    """Write the student edition as a repository of its own, after a look at whether it gives any solution away.
+
+    Example: course publish ../skips-students --as ada/skips-students
+    """
+    from course.editions.publish import publish
+
+    course: Course = ctx.obj
+    with console.status("publishing") as status:
+        done = publish(course, folder, target, stand_ins, lambda lesson: status.update(lesson.name))
+    looked = ", ".join(f"{count} {kind}s" for kind, count in done.secrets.items())
+    say(f"{done.files} files looked at for {looked}: none of them is there")
+    for words, names in (("added", done.added), ("changed", done.changed), ("removed", done.removed)):
+        if len(names) < done.files:  # the first time, all are new
+            for name in names:
+                say(f"  {words}: {name}")
+    for name in done.left_out:
+        say(f"left out, since it holds solutions: {name} (--stand-ins takes it along)", "yellow")
+    for name in done.others:
+        say(f"not ours, left as it is: {name}", "yellow")
+    say(f"{folder}: {len(done.added)} files added, {len(done.changed)} changed, {len(done.removed)} removed")
+
+
+@app.command("retarget")
+def retarget_command(
+    ctx: typer.Context,
+    target: Annotated[
+        str,
+        typer.Argument(metavar="OWNER/NAME[@REF]", help="the repository, and a branch, tag or commit of it"),
+    ],
+) -> None:
+    """Let badges, bootstrap cells and documents name a fork, or one tag for a whole term; nothing is executed.
+
+    Example: course retarget ada/skips@term-2027
+    """
+    from course.editions.address import retarget
+
+    course: Course = ctx.obj
+    with console.status("retargeting") as status:
+        changed = retarget(course, target, lambda lesson: status.update(lesson.name))
+    for path in changed:
+        say(f"  changed: {path.relative_to(course.root)}")
+    say(
+        f"{len(changed)} files changed. Commit them; a term that is pinned to a tag needs the tag on that commit."
+    )
+
+
 @app.command("new-exercise")
 def new_exercise_command(
     ctx: typer.Context,

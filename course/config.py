@@ -79,6 +79,7 @@ def load_course(
         sandbox or environment.get(SANDBOX, ""),
         database=database(environment.get(DB) or table.get("database", "")),
         late=_late(table.get("late", {}), project),
+        given=table.get("given", {}),
     )
 
 

@@ -122,6 +122,7 @@ class Course:
         full: whether cells run, too, that no grade depends on.
         database: URL of the PostgreSQL database that is the gradebook, which may hold a password; empty for the classroom's own SQLite.
         late: what coming late costs.
+        given: lines of solutions that learners see elsewhere -> why that gives nothing away.
     """
 
     root: Path
@@ -135,6 +136,7 @@ class Course:
     full: bool = False
     database: str = field(default="", repr=False)
     late: LatePolicy = LatePolicy()
+    given: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def lesson(self, name: str) -> Lesson:
         """Find a lesson by its name or number.
@@ -164,6 +166,17 @@ class Course:
     def written(self) -> tuple[Lesson, ...]:
         """The lessons whose text exists."""
         return tuple(lesson for lesson in self.lessons if self.source(lesson).exists())
+
+    @property
+    def address(self) -> str:
+        """Where the repository is published."""
+        return f"https://github.com/{self.repository}"
+
+    @property
+    def site(self) -> str:
+        """Where the repository's pages are published."""
+        owner, _, name = self.repository.partition("/")
+        return f"https://{owner.lower()}.github.io/{name}"
 
     def badge(self, lesson: Lesson) -> str:
         """The markdown of the badge that opens the student edition in Colab."""

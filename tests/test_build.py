@@ -271,12 +271,13 @@ def test_slug_and_ref_are_set_once(copy):
     lesson = copy.lessons[0]
     fork = replace(copy, repository="someone/fork", ref="v2")
     notebook = read_lesson(fork, lesson)
-    path = "notebooks/01_iterated_convolution/01_iterated_convolution.ipynb"
-    assert f"colab.research.google.com/github/someone/fork/blob/v2/{path}" in notebook.cells[0].source
-    assert (
-        "git+https://github.com/someone/fork@v2"
-        in next(c for c in notebook.cells if c.id == "bootstrap").source
-    )
+    name = "notebooks/01_iterated_convolution/01_iterated_convolution.ipynb"
+    assert f"colab.research.google.com/github/someone/fork/blob/v2/{name}" in notebook.cells[0].source
+    bootstrap = next(c for c in notebook.cells if c.id == "bootstrap").source
+    assert 'home, ref = "https://github.com/someone/fork", "v2"' in bootstrap
+    assert build.check(fork, lesson) == [  # it is written again, and not executed
+        f"{path(lesson)} was changed after it was built" for path in (fork.solution, fork.release)
+    ]
 
 
 def test_an_unknown_lesson_is_named():

@@ -13,7 +13,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,10 @@ CELL_SECONDS = 120
 # What torch and mnist1d import at first use. It is loaded before the clock starts: imports are left out.
 LATE_IMPORTS = "import IPython.display, mnist1d.data, sympy, torch._dynamo"
 STEADY = 0.5  # timings are noisy: a new CPU time within this share of the printed one leaves it standing
+
+
+class Drifted(CourseError):
+    """A generated notebook is not what its lesson's text says, and only executing it would tell what is."""
 
 
 @dataclass(frozen=True)
@@ -99,27 +103,50 @@ def check(course: Course, lesson: Lesson) -> list[str]:
     missing = [f"{file} does not exist" for file in (path, student) if not file.is_file()]
     if missing:
         return missing
-    record = _record(path)
-    if record.get("fingerprint") != fingerprint(course, lesson):
-        return [f"{path} was built from another text or other helpers"]
-    notebook = read_lesson(course, lesson)
     try:
-        _graft(notebook, path, record)
-    except CourseError as error:
+        expected, expected_student = editions(course, lesson)
+    except Drifted as error:
         return [str(error)]
-    fill(notebook, cpu_seconds=f"{notebook.metadata.course.cpu_seconds:g}")
-    expected = notebook_text(notebook)
     drifted = (
         [] if path.read_text(encoding="utf-8") == expected else [f"{path} was changed after it was built"]
     )
-    if student.read_text(encoding="utf-8") != release(course, lesson, expected):
+    if student.read_text(encoding="utf-8") != expected_student:
         drifted.append(f"{student} was changed after it was built")
     return drifted
 
 
+def editions(course: Course, lesson: Lesson) -> tuple[str, str]:
+    """Make both notebooks again from a lesson's text and the outputs that were recorded, without executing anything.
+
+    Args:
+        course: the checkout, perhaps under another address than the notebooks on disk.
+        lesson: a built one.
+
+    Returns:
+        The texts of the instructor's notebook and of the student's.
+
+    Raises:
+        Drifted: if what was recorded is of another text or other helpers, or was changed.
+    """
+    path = course.solution(lesson)
+    record = _record(path)
+    if record.get("fingerprint") != fingerprint(course, lesson):
+        raise Drifted(f"{path} was built from another text or other helpers")
+    notebook = read_lesson(course, lesson)
+    _graft(notebook, path, record)
+    fill(notebook, cpu_seconds=f"{notebook.metadata.course.cpu_seconds:g}")
+    solution = notebook_text(notebook)
+    return solution, release(course, lesson, solution)
+
+
 def fingerprint(course: Course, lesson: Lesson) -> str:
-    """Hash what a solution's outputs depend on: the text as read and the helpers it imports, directly or not."""
-    digest = hashlib.sha256(nbformat.writes(read_lesson(course, lesson)).encode())
+    """Hash what a solution's outputs depend on: the text as read and the helpers it imports, directly or not.
+
+    Where the course is published, and how its helpers get from there into Colab, changes no output.
+    """
+    notebook = read_lesson(replace(course, repository="", ref=""), lesson)
+    notebook.cells = [cell for cell in notebook.cells if cell.id != "bootstrap"]
+    digest = hashlib.sha256(nbformat.writes(notebook).encode())
     for path in sorted(helpers_imported(course, course.source(lesson))):
         # Line ends as in the repository, also where a checkout or a zip came with those of Windows.
         content = path.read_bytes().replace(b"\r\n", b"\n")
@@ -326,12 +353,12 @@ def _graft(notebook: NotebookNode, path: Path, record: dict[str, Any]) -> None:
     """Take the recorded outputs over into a freshly read notebook, in place.
 
     Raises:
-        CourseError: if the file cannot be read or its outputs are not the recorded ones.
+        Drifted: if the file cannot be read or its outputs are not the recorded ones.
     """
     try:
         built = nbformat.read(path, as_version=4)
     except Exception as error:
-        raise CourseError(
+        raise Drifted(
             f"{path} cannot be read as a notebook ({error}); `course build --force {path.stem}` makes it anew"
         ) from error
     for cell in notebook.cells:
@@ -339,7 +366,7 @@ def _graft(notebook: NotebookNode, path: Path, record: dict[str, Any]) -> None:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = old.get("outputs", []), old.get("execution_count")
     if _outputs_digest(notebook) != record.get("outputs"):
-        raise CourseError(
+        raise Drifted(
             f"{path}: an output was changed after it was built; `course build --force {path.stem}` makes it anew"
         )
     notebook.metadata.course = NotebookNode(record)

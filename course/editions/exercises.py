@@ -149,11 +149,15 @@ def _drifted(course: Course, lesson: Lesson, notebook: NotebookNode) -> list[str
 
 
 def _made_from(course: Course, lesson: Lesson, notebook: NotebookNode) -> str:
-    """Hash the declarations, the cells that they run in, and the helpers."""
+    """Hash the declarations, the cells that they run in, and the helpers; where the course is published changes nothing."""
     digest = hashlib.sha256()
     folder = course.root / "course" / "exercises"
     for cell in notebook.cells:
-        if cell.cell_type == "code" and (is_role(cell, "setup") or is_role(cell, "answer")):
+        if (
+            cell.cell_type == "code"
+            and cell.id != "bootstrap"
+            and (is_role(cell, "setup") or is_role(cell, "answer"))
+        ):
             digest.update(cell.source.encode() + b"\0")
     files = {folder / f"{lesson.topic}.py", folder / "__init__.py"}
     for file in sorted(files | helpers_imported(course, folder / f"{lesson.topic}.py")):

@@ -33,9 +33,18 @@ except ModuleNotFoundError:
         raise ModuleNotFoundError(
             "helpers is missing: run `make lab` in the course's folder and open this notebook there"
         ) from None
-    course = "git+https://github.com/{repository}@{ref}"
+    home, ref = "https://github.com/{repository}", "{ref}"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-    subprocess.run([*pip, course, "mnist1d"], check=True)
+    run = subprocess.run([*pip, f"git+{{home}}@{{ref}}", "mnist1d"], capture_output=True, text=True)
+    causes = {{  # what git and pip say, and what it means
+        "pathspec": f"there is no branch, tag or commit {{ref}} in {{home}}: ask for this lesson's present link",
+        "Username": f"{{home}} is private, or is not there: ask whoever gave you this lesson for access",
+        "resolve host": "this machine is offline: connect it, then run this cell again",
+        "": f"pip says: {{' '.join(run.stderr.split()[-40:])}}",
+    }}
+    if run.returncode:
+        why = next(why for word, why in causes.items() if word in run.stderr)
+        raise RuntimeError(f"helpers could not be installed: {{why}}") from None
     import helpers"""
 
 # What follows the visible call of every check, unless its text brings hidden tests of its own.

@@ -1,0 +1,225 @@
+"""The student edition as a repository of its own: what is in it, made from what the checkout states.
+
+Nothing is written twice by hand: the learner's README, Makefile, pyproject.toml and environment.yml are the parts of the checkout's own
+that concern learners.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from course.editions import build, exercises, overview
+from course.editions.address import readdressed
+from course.model import Course, CourseError, Lesson
+
+AS_THEY_ARE = ("LICENSE", "LICENSE-text", "constraints.txt")
+RECORDED = "helpers/checks/recorded/"
+LEARNERS_SECTION = "what learners need"  # of environment.yml
+LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^()\s]+)\)")
+
+
+def repository(
+    course: Course, repository: str, ref: str, told: Callable[[Lesson], None] = lambda lesson: None
+) -> dict[str, bytes]:
+    """Make the learners' repository, in memory.
+
+    Args:
+        course: the checkout, every written lesson built.
+        repository, ref: where it will be published: what badges and bootstrap cells name.
+        told: is told each lesson when its notebook is made.
+
+    Returns:
+        Path -> content.
+
+    Raises:
+        CourseError: if a lesson is not built, or a file lacks the part that concerns learners.
+    """
+    new = replace(course, repository=repository, ref=ref)
+    texts: dict[str, str] = {}
+    for lesson in course.written:
+        told(lesson)
+        texts[_name(course, lesson)] = _notebook(new, lesson)
+    files = {name: (course.root / name).read_bytes() for name in (*AS_THEY_ARE, *_helpers(course))}
+    texts |= _pages(course, texts)
+    texts |= {
+        "pyproject.toml": _tables(course, ("build-system", "project", "tool.setuptools")),
+        "environment.yml": _environment(course),
+        "Makefile": _makefile(course, "lab"),
+        ".gitignore": "".join(
+            f"{line}\n" for line in (".venv/", "__pycache__/", "*.egg-info/", ".ipynb_checkpoints/")
+        ),
+    }
+    texts["README.md"] = _readme(new, {*texts, *files})
+    return files | {name: readdressed(text, course, new).encode() for name, text in texts.items()}
+
+
+def _name(course: Course, lesson: Lesson) -> str:
+    return course.release(lesson).relative_to(course.root).as_posix()
+
+
+def _notebook(course: Course, lesson: Lesson) -> str:
+    """The student edition under the course's address; what would have to be executed is refused."""
+    try:
+        _, student = build.editions(course, lesson)
+    except build.Drifted as error:
+        raise CourseError(f"{error}: run `course build {lesson.number}` first") from error
+    if drifted := exercises.drifted(course, lesson):
+        raise CourseError(drifted[0])
+    return student
+
+
+def _helpers(course: Course) -> Iterator[str]:
+    """The files of `helpers` that an installation has: modules, and what pyproject.toml lists as data."""
+    project = tomllib.loads((course.root / "pyproject.toml").read_text(encoding="utf-8"))
+    data = project["tool"]["setuptools"]["package-data"]["helpers"]
+    for pattern in ("**/*.py", *data):
+        for path in sorted((course.root / "helpers").glob(pattern)):
+            yield path.relative_to(course.root).as_posix()
+
+
+def _pages(course: Course, notebooks: dict[str, str]) -> dict[str, str]:
+    """The pages that the notebooks link to, and those that these link to: notation, glossary, sources.
+
+    Raises:
+        CourseError: if a notebook links to something that is no page of docs/ and no lesson.
+    """
+    pages: dict[str, str] = {}
+    waiting = [
+        (name, cell["source"])
+        for name, text in notebooks.items()
+        for cell in json.loads(text)["cells"]
+        if cell["cell_type"] == "markdown"
+    ]
+    while waiting:
+        name, text = waiting.pop()
+        for _, _, target in LINK.findall(text):
+            path = _target(name, target)
+            if path in (*pages, *notebooks) or not path:
+                continue
+            if PurePosixPath(path).match("docs/*.md") and (course.root / path).is_file():
+                pages[path] = (course.root / path).read_text(encoding="utf-8")
+                waiting.append((path, pages[path]))
+            elif name in notebooks:
+                raise CourseError(
+                    f"{name} links to {target}: learners get the lessons and pages of docs/, so name one of these"
+                )
+    known = {*pages, *notebooks, *AS_THEY_ARE}
+    return {name: _unlinked(text, name, known) for name, text in pages.items()}
+
+
+def _target(name: str, target: str) -> str:
+    """The path in the repository that a file links to; empty if it is somewhere else."""
+    address = target.partition("#")[0]
+    if not address or re.match(r"[a-z][a-z0-9+.-]*:", address):
+        return ""
+    return posixpath.normpath(posixpath.join(posixpath.dirname(name), address))
+
+
+def _unlinked(text: str, name: str, known: set[str]) -> str:
+    """A page whose links to what learners do not get are words; pictures of that kind are left out."""
+
+    def kept(link: re.Match[str]) -> str:
+        path = _target(name, link[3])
+        return link[0] if not path or path in known else "" if link[1] else link[2]
+
+    return LINK.sub(kept, text)
+
+
+def _readme(course: Course, known: set[str]) -> str:
+    """The learner's README: the course's title and opening, the map, and the section that tells learners how to begin.
+
+    Raises:
+        CourseError: if README.md has no such section.
+    """
+    path = course.root / "README.md"
+    text = path.read_text(encoding="utf-8")
+    title = re.search(r"^# .+$", text, re.MULTILINE)
+    opening = re.search(r"^[A-Z][^\n]*(?:\n[^\n]+)*", text[title.end() :] if title else "", re.MULTILINE)
+    learn = re.search(r"^## (?:Learn|For learners)\b.*?(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    licence = re.search(r"^[^\n]*\[[^\]]*\]\(LICENSE\)[^\n]*(?:\n[^\n]+)*", text, re.MULTILINE)
+    cost = re.search(r"^CPU seconds [^\n]*(?:\n[^\n]+)*", text, re.MULTILINE)
+    if not (title and opening and learn and licence):
+        raise CourseError(
+            f"{path} should have a title, an opening paragraph, a section `## Learn` and a line that links LICENSE: learners' README is made of them"
+        )
+    parts = [title[0], opening[0], overview.table(course), *([cost[0]] if cost else [])]
+    parts += [learn[0].strip(), "## Licences", licence[0]]
+    return _unlinked("\n\n".join(parts) + "\n", "README.md", known)
+
+
+def _tables(course: Course, wanted: tuple[str, ...]) -> str:
+    """Those tables of pyproject.toml, as they stand there, with their sub-tables."""
+    text = (course.root / "pyproject.toml").read_text(encoding="utf-8")
+    tables = re.split(r"^(?=\[)", text, flags=re.MULTILINE)
+    found = [
+        table for table in tables if any(re.match(rf"\[{re.escape(name)}[\].]", table) for name in wanted)
+    ]
+    return "".join(found).strip() + "\n"
+
+
+def _environment(course: Course) -> str:
+    """environment.yml without what instructors need besides.
+
+    Raises:
+        CourseError: if it does not say which part is the learners'.
+    """
+    path = course.root / "environment.yml"
+    project = tomllib.loads((course.root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    own = {canonicalize_name(Requirement(line).name) for line in project["dependencies"]}
+    head, *sections = re.split(r"^(?=  # )", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    learners = [section for section in sections if section.startswith(f"  # {LEARNERS_SECTION}\n")]
+    pip = re.search(r"^  - pip:\n((?:      - .*\n?)+)", sections[-1] if sections else "", re.MULTILINE)
+    if len(learners) != 1 or pip is None:
+        raise CourseError(
+            f"{path} should have a section `# {LEARNERS_SECTION}`, and a list `pip:` in its last one"
+        )
+    lines = [
+        line
+        for line in pip[1].splitlines()
+        if line.split() == ["-", "-e", "."] or canonicalize_name(line.split()[1]) in own
+    ]
+    return head + learners[0].partition("\n")[2] + "\n".join(["  - pip:", *lines, ""])
+
+
+def _makefile(course: Course, goal: str) -> str:
+    """The rule of one goal, with the rules and variables that it needs and the comments above them.
+
+    Raises:
+        CourseError: if there is no such rule.
+    """
+    path = course.root / "Makefile"
+    text = path.read_text(encoding="utf-8")
+    rules = {
+        match["name"]: match
+        for match in re.finditer(
+            r"(?:^#.*\n)*^(?P<name>[\w./-]+):(?!=)(?P<needs>[^=\n]*)\n(?:\t.*\n?)+", text, re.MULTILINE
+        )
+    }
+    variables = dict(re.findall(r"^((?:export )?(\w+) *[:?]?=.*)$", text, re.MULTILINE))
+    if goal not in rules:
+        raise CourseError(f"{path} has no rule `{goal}`, which is how learners begin")
+    wanted = [goal]
+    for name in wanted:
+        wanted += [need for need in rules[name]["needs"].split() if need in rules and need not in wanted]
+    body = "\n".join(rules[name][0].strip("\n") + "\n" for name in wanted)
+    used = {name for name in variables.values() if f"$({name})" in body}
+    while more := {
+        name
+        for line, name in variables.items()
+        if name not in used and any(f"$({name})" in other for other, own in variables.items() if own in used)
+    }:
+        used |= more
+    kept = [line for line, name in variables.items() if name in used or line.startswith("export ")]
+    said = re.search(rf"^# make {goal} .*$", text, re.MULTILINE)
+    phony = [name for name in wanted if not name.startswith(".")]
+    head = [*([said[0], ""] if said else []), *kept, "", f".PHONY: {' '.join(phony)}", "", ""]
+    return "\n".join(head) + body

@@ -1,0 +1,163 @@
+"""Run all lessons, both editions, in the kernels of a certain Python, and write down what came of it.
+
+python lanes/lessons.py LANE [--python PATH] [--only LESSON ...]
+
+This process needs the `course` command; PATH (this Python, if left out) needs what learners have. Warnings that our own code
+causes, in helpers or in a lesson, are errors there. The result is build/lanes/LANE.json; `lanes/table.py` shows all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from nbformat.v4 import new_code_cell
+
+from course.config import load_course
+from course.editions.source import is_role
+from course.model import Course
+
+ROOM = Path("build", "lanes")
+CELL_SECONDS = 600  # a lane may run beside other work: this only ends what hangs
+EXPECTED = {"CheckFailed", "NotImplementedError", "NameError"}  # of a blank notebook
+STRICT = """
+import warnings
+warnings.filterwarnings("error", module=r"helpers|__main__")
+"""
+EVERYTHING = """
+import importlib, pkgutil
+import helpers
+for module in pkgutil.walk_packages(helpers.__path__, "helpers."):
+    importlib.import_module(module.name)
+"""
+VERSIONS = """
+import importlib.metadata, json, platform
+names = "numpy scipy torch matplotlib ipython ipykernel ipywidgets scikit-learn mnist1d jupyterlab nbgrader nbclient".split()
+found = {"python": platform.python_version()}
+for name in names:
+    try:
+        found[name] = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        pass
+print(json.dumps(found))
+"""
+
+
+def main() -> int:
+    """Run the lane; 0 if every lesson is as it should be."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("lane")
+    parser.add_argument("--python", default=sys.executable)
+    parser.add_argument("--only", nargs="*", default=[])
+    words = parser.parse_args()
+    course = load_course()
+    versions = json.loads(_output(words.python, VERSIONS))
+    print(f"lane {words.lane}: " + ", ".join(f"{name} {version}" for name, version in versions.items()))
+    lessons = [lesson for lesson in course.written if not words.only or str(lesson.number) in words.only]
+    found: dict[str, list[str]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        _kernelspec(Path(folder), words.python)
+        if problems := _imports(course):
+            found["imports"] = problems
+        for lesson in lessons:
+            for edition in ("solution", "release"):
+                start = time.monotonic()
+                problems = list(run(getattr(course, edition)(lesson), edition == "release", course))
+                what = f"{lesson.name}, {'blank' if edition == 'release' else 'solved'}"
+                print(f"{what}: {'; '.join(problems) or 'ok'} ({time.monotonic() - start:.0f} s)", flush=True)
+                if problems:
+                    found[what] = problems
+    result = {"lane": words.lane, "versions": versions, "ran": [x.name for x in lessons], "problems": found}
+    path = course.root / ROOM / f"{words.lane}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    return 1 if found else 0
+
+
+def run(path: Path, blank: bool, course: Course) -> Iterator[str]:
+    """Execute one notebook from top to bottom.
+
+    Args:
+        path: of the notebook.
+        blank: whether nothing is answered in it, so that checks have to say so.
+        course: the checkout.
+
+    Yields:
+        One sentence a cell that is not as it should be.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = []
+    for cell in _executed(notebook, course):
+        failed = [output for output in cell.outputs if output.output_type == "error"]
+        names = {output.ename for output in failed}
+        said = "".join(output.get("text", "") for output in cell.outputs)
+        if names - (EXPECTED if blank else set()):
+            yield f"{cell.id}: {failed[0].ename}: {' '.join(str(failed[0].evalue).split())[:300]}"
+        elif blank and is_role(cell, "check") and not names and "waits for" not in said:
+            yield f"{cell.id}: the check of a blank answer says nothing"
+
+
+def _executed(notebook: Any, course: Course) -> Iterator[Any]:
+    """The code cells of a notebook, each when it has run; errors are part of its outputs."""
+    client = NotebookClient(
+        notebook,
+        kernel_name="lane",
+        timeout=CELL_SECONDS,
+        allow_errors=True,
+        shutdown_kernel="immediate",
+        resources={"metadata": {"path": str(course.root)}},
+    )
+    with client.setup_kernel(
+        env={**os.environ, "OMP_NUM_THREADS": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    ):
+        strict = new_code_cell(STRICT)
+        client.execute_cell(strict, 0, store_history=False)
+        for index, cell in enumerate(notebook.cells):
+            if cell.cell_type == "code" and "skip-execution" not in cell.metadata.get("tags", []):
+                with contextlib.suppress(CellExecutionError):  # it stands in the outputs
+                    client.execute_cell(cell, index)
+                yield cell
+
+
+def _imports(course: Course) -> list[str]:
+    """What is wrong with importing every module of helpers."""
+    notebook = nbformat.v4.new_notebook(cells=[new_code_cell(EVERYTHING)])
+    return [
+        f"{output.ename}: {output.evalue}"
+        for cell in _executed(notebook, course)
+        for output in cell.outputs
+        if output.output_type == "error"
+    ]
+
+
+def _kernelspec(folder: Path, python: str) -> None:
+    """Let Jupyter find kernels of that Python under the name `lane`."""
+    spec = {"argv": [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"], "display_name": "lane"}
+    path = folder / "kernels" / "lane" / "kernel.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({**spec, "language": "python"}), encoding="utf-8")
+    os.environ["JUPYTER_PATH"] = str(folder)
+
+
+def _output(python: str, code: str) -> str:
+    return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+if __name__ == "__main__":
+    sys.exit(main())
