@@ -78,7 +78,12 @@ def assemble(course: Course, folder: Path, with_solutions: bool = False) -> None
             target.write_bytes(thumbnail)
     for name in beside:
         text = relinked(course, (course.root / name).read_text(encoding="utf-8"), name, shown)
-        _write(folder / name, anchored(text) if name == "docs/glossary.md" else text)
+        if name == "docs/glossary.md":
+            text = anchored(text)
+        if name == "docs/replication.md":
+            for lesson in course.written:
+                text = text.replace(f"## {lesson.name}\n", f"## {lesson.number} · {lesson.title}\n")
+        _write(folder / name, text)
     home = (course.root / HOME).read_text(encoding="utf-8")
     for word, value in home_values(course).items():
         home = home.replace("{{" + word + "}}", value)

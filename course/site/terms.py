@@ -71,9 +71,8 @@ def _link(text: nodes.Text, waiting: list[Term], pages: dict[int, str], here: st
         parts: list[nodes.Node] = []
         end = 0
         for first, last, to in sorted(cuts, key=lambda cut: cut[0]):
-            kind = "term" if to["reftype"] == "ref" else "lesson-number"
             parts.append(nodes.Text(said[end:first]))
-            word = nodes.inline("", said[first:last], classes=[kind])
+            word = nodes.inline("", said[first:last])
             parts.append(pending_xref("", word, refexplicit=True, refwarn=True, refdoc=here, **to))
             end = last
         parts.append(nodes.Text(said[end:]))
