@@ -36,11 +36,12 @@ PARTS = {
         "docs/threat-model.md": "Threat model",
     },
     "Change": {
-        "CONTRIBUTING.md": "Contributing",
         "docs/words.md": "Words of the code",
         "CHANGELOG.md": "Changelog",
     },
 }
+# For who may see solutions: its example of an exercise is one of the course's.
+CONTRIBUTING = {"CONTRIBUTING.md": "Contributing"}
 HOME = "docs/site/index.md"
 EXTRA = "extra"  # copied into the site as it is
 PICTURES = "docs/pictures"
@@ -61,7 +62,8 @@ def assemble(course: Course, folder: Path, with_solutions: bool = False) -> None
     Raises:
         CourseError: if a lesson's editions are missing or do not fit each other.
     """
-    beside = [name for part in PARTS.values() for name in part]
+    parts = PARTS | {"Change": CONTRIBUTING | PARTS["Change"]} if with_solutions else PARTS
+    beside = [name for part in parts.values() for name in part]
     shown = {*beside, *(notebook_name(course, lesson) for lesson in course.written)}
     for lesson in course.written:
         notebook = page(course, lesson, with_solutions)
@@ -85,7 +87,7 @@ def assemble(course: Course, folder: Path, with_solutions: bool = False) -> None
                 text = text.replace(f"## {lesson.name}\n", f"## {lesson.number} · {lesson.title}\n")
         _write(folder / name, text)
     home = (course.root / HOME).read_text(encoding="utf-8")
-    for word, value in home_values(course).items():
+    for word, value in home_values(course, parts).items():
         home = home.replace("{{" + word + "}}", value)
     _write(folder / "index.md", home)
     for picture in sorted((course.root / PICTURES).glob("*.png")):
@@ -233,7 +235,7 @@ def relinked(course: Course, text: str, name: str, shown: set[str]) -> str:
     return LINK.sub(turn, text)
 
 
-def home_values(course: Course) -> dict[str, str]:
+def home_values(course: Course, parts: dict[str, dict[str, str]]) -> dict[str, str]:
     """What is filled into the home page: the map of the course, tables of contents, facts."""
     written = course.written
     total = sum(points(_read(course.solution(lesson))) for lesson in written)
@@ -252,7 +254,7 @@ def home_values(course: Course) -> dict[str, str]:
                 contents("Lessons", "\n".join(_docname(notebook_name(course, lesson)) for lesson in written)),
                 *(
                     contents(part, "\n".join(f"{title} <{_docname(name)}>" for name, title in pages.items()))
-                    for part, pages in PARTS.items()
+                    for part, pages in parts.items()
                 ),
             ]
         ),
