@@ -6,6 +6,9 @@
 # make table - the course in numbers: exercises, points, CPU seconds, the bank of wrong answers
 # make fuzz  - thousands of mutated notebooks, scripts, archives and YAMLs through `course collect`; FUZZ="FILES ARCHIVES SEED"
 # make bench - how fast a class is graded, against stock nbgrader (docs/speed.md), and lesson 6's layer; hours. BENCH="--lessons 1 --rounds 1"
+# make site  - the website, in build/site; SITE="--with-solutions" for instructors
+# make pdf   - the whole course as one PDF, printed from the site by Chromium
+# make pictures - README's pictures, drawn and photographed anew
 # make build - both editions of the notebooks, from the texts in solutions/
 
 PYTHON ?= python3
@@ -16,7 +19,7 @@ LAB :=  # further words for `jupyter lab`, such as --no-browser
 QUIET := -p no:nbval  # which is not needed for tests/, and takes seconds to import
 export OMP_NUM_THREADS := 1
 
-.PHONY: lab test quick lint demo table build bench fuzz clean
+.PHONY: lab test quick lint demo table build site pdf pictures bench fuzz clean
 
 lab: .venv/learner
 	$(BIN)/jupyter lab $(LAB) --LabApp.default_url=/lab/tree/notebooks/01_iterated_convolution/01_iterated_convolution.ipynb
@@ -45,6 +48,15 @@ lint: .venv/instructor
 demo: .venv/instructor
 	@$(BIN)/python -m tests.demo $(DEMO)
 
+site: .venv/instructor
+	$(BIN)/course site $(SITE)
+
+pdf: .venv/instructor
+	$(BIN)/course site --pdf $(SITE)
+
+pictures: .venv/instructor
+	$(BIN)/python -m docs.pictures.make
+
 build: .venv/instructor
 	$(BIN)/course build
 
@@ -58,7 +70,7 @@ build: .venv/instructor
 
 .venv/instructor: .venv/learner course/pyproject.toml
 	@echo "== adding the instructor's tools"
-	$(PIP) --editable '.[lab]' --editable 'course[dask,postgresql]'
+	$(PIP) --editable '.[lab]' --editable 'course[dask,postgresql,site]'
 	@touch $@
 
 table: .venv/instructor

@@ -214,6 +214,36 @@ def retarget_command(
     )
 
 
+@app.command("site")
+def site_command(
+    ctx: typer.Context,
+    folder: Annotated[
+        Path | None, typer.Argument(help="where; build/site in the checkout if left out")
+    ] = None,
+    with_solutions: Annotated[
+        bool, typer.Option("--with-solutions", help="answers and mark schemes, too, folded: not for learners")
+    ] = False,
+    pdf: Annotated[bool, typer.Option("--pdf", help="print the whole course as one PDF, too")] = False,
+) -> None:
+    """Build the website from the notebooks as they are: nothing is executed, and no page asks another server for anything.
+
+    Example: course site --with-solutions build/answers
+    """
+    from course.site.build import build
+
+    course: Course = ctx.obj
+    target = folder or course.root / "build" / "site"
+    with console.status("reading the lessons' pages"):
+        pages = build(course, target, with_solutions)
+    say(f"{len(pages)} pages, all links of which lead somewhere: {target / 'index.html'}")
+    if pdf:
+        from course.site.book import FILE, print_book
+
+        with console.status("printing"):
+            count = print_book(course, target)
+        say(f"{count} sheets: {target / FILE}")
+
+
 @app.command("new-exercise")
 def new_exercise_command(
     ctx: typer.Context,

@@ -15,7 +15,7 @@ from course.grading.sandboxes.choose import SandboxUnavailable, confinement, hid
 from course.grading.sandboxes.places import keep_out_of_sight
 from course.model import Course, CourseError
 
-EXTRAS = {"dask": "course grade --dask", "postgresql": "course grade --db"}
+EXTRAS = {"dask": "course grade --dask", "postgresql": "course grade --db", "site": "course site"}
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,17 @@
 
 import functools
 import sys
+from collections.abc import Iterator
 
 import pytest
 from jupyter_client.provisioning import LocalProvisioner
+from playwright.sync_api import Browser, Page
 
 from course.config import load_course
 from course.grading.provisioner import SandboxProvisioner
 from course.grading.template import TEMPLATES
 from course.model import Course
+from tests import browser
 
 # Modules whose tests start kernels: all of them, or those that use one of these fixtures. Single tests are marked where they stand.
 ALL = {"request"}  # which the fixture below gives to every test
@@ -56,3 +59,17 @@ def no_kernel_unless_marked(request: pytest.FixtureRequest, monkeypatch: pytest.
 def course() -> Course:
     """This checkout."""
     return load_course()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """A browser."""
+    with browser.started() as started:
+        yield started
+
+
+@pytest.fixture
+def tab(chromium: Browser) -> Iterator[tuple[Page, list[str], list[str]]]:
+    """A page, and what it complained of and asked for."""
+    with browser.tab_of(chromium) as opened:
+        yield opened.page, opened.said, opened.asked

@@ -1,14 +1,11 @@
 """The desk and the feedback pages in a real browser: keys work, nothing of a student's runs, nothing is asked of the network."""
 
-import os
-import shutil
-import sys
 import threading
 from asyncio import new_event_loop, set_event_loop
 
 import pytest
 from nbformat.v4 import new_markdown_cell, new_notebook
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from course.desk.desk import Desk
 from course.desk.server import listening
@@ -17,36 +14,8 @@ from course.reports.feedback import page as feedback_page
 from tests.desk_class import ANSWERS, LESSON, QUESTION, reading_class
 from tests.test_feedback import GRADING, HOSTILE
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-FLAGS = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync"
-PATIENCE = 300_000  # milliseconds: a backstop, no limit that a busy machine could miss
 # What would show in the page's title if it ran.
 ACTS = "<img src=x onerror=\"document.title='pwned'\"><script>document.title='pwned'</script> $\\text{<script>document.title='pwned'</script>}$ "
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    if not CHROMIUM and not (os.environ.get("CI") and sys.platform == "linux"):
-        pytest.skip("no Chromium here: install `chromium`, and the pages are tried in a browser, too")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def tab(chromium):
-    """A page, and what it complained of and asked for."""
-    context = chromium.new_context()
-    context.set_default_timeout(PATIENCE)
-    expect.set_options(timeout=PATIENCE)
-    page = context.new_page()
-    said, asked = [], []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("request", lambda request: asked.append(request.url))
-    yield page, said, asked
-    context.close()
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ FLOORS = (
     ("csvfile", "literal", "config", "markup", "exercises"),
     ("editions", "intake", "deadlines"),
     ("grading",),
-    ("reports", "desk", "doctor"),
+    ("reports", "desk", "doctor", "site"),
     ("way", "progress"),
     ("cli",),
 )

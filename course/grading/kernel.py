@@ -361,7 +361,9 @@ async def _started(
         put_fonts(base / "files")
         shutil.copytree(base / "files", base / "work", dirs_exist_ok=True)
         manager = AsyncKernelManager(
-            kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),  # Python's own, and no look at those installed
+            kernel_spec_manager=KernelSpecManager(
+                kernel_dirs=[]
+            ),  # Python's own, and no look at those installed
             transport="ipc",
             ip=f"{base}/sockets/k",
             connection_file=f"{base}/connection.json",
