@@ -98,5 +98,5 @@ def _predicted(names: Sequence[str]) -> str:
     if not names:
         return ""
     missing = NOTEBOOK.missing(names)
-    more = f" ({missing} not made yet.)" if missing else ""
-    return f"You were right in {NOTEBOOK.right(names)} of {len(names)} predictions.{more}"
+    more = f" ({missing} not made yet)" if missing else ""
+    return f"You were right in {NOTEBOOK.right(names)} of {len(names)} predictions{more}."
