@@ -28,17 +28,19 @@ def given_up(name: str, source: str) -> tuple[int, int] | None:
         body = ast.parse(source).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
-    found = None
-    for statement, after in zip(body, [*body[1:], None], strict=True):
+    found, above = None, 0  # the last line of the statement before
+    for statement, after in zip(body, [*body, None][1:], strict=True):
+        first, last = statement.lineno, statement.end_lineno or statement.lineno
         match statement:
             case ast.Assign(
                 targets=[ast.Name(id=target)],
                 value=ast.Call(func=ast.Name(id="give_up"), args=[ast.Constant(value=said)], keywords=[]),
             ) if target == said == name:
-                alone = after is None or after.lineno > (statement.end_lineno or 0)
-                found = (statement.lineno, statement.end_lineno or statement.lineno) if alone else None
+                alone = above < first and (after is None or last < after.lineno)
+                found = (first, last) if alone else None
             case _ if name in _bound(statement):
                 found = None
+        above = last
     return found
 
 

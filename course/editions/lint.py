@@ -181,7 +181,7 @@ def _exercise_problems(notebook: NotebookNode) -> Iterator[str]:
 def _prediction_problems(notebook: NotebookNode) -> Iterator[str]:
     """A question to predict has its cell, the cell its result, and no name is used twice."""
     cells, predicted, revealed = notebook.cells, [], set()
-    for cell, after in zip(cells, [*cells[1:], None], strict=True):
+    for cell, after in zip(cells, [*cells, None][1:], strict=True):
         if cell.cell_type == "markdown" and "**Predict" in cell.source and not _is_prediction(after):
             yield f"cell {cell.id!r}: behind **Predict** comes its cell, " + '`# %% predict="name"`'
         if cell.cell_type != "code":
