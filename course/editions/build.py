@@ -31,7 +31,7 @@ from nbgrader.preprocessors import SaveCells
 from course.config import grader_config, run_quietly
 from course.editions.lint import lint
 from course.editions.source import fill, is_role, read_lesson
-from course.editions.students import has_assert, without_asserts
+from course.editions.students import without_asserts
 from course.model import Course, CourseError, Lesson
 from course.store import notebook_text, write_text
 
@@ -242,9 +242,6 @@ def release(course: Course, lesson: Lesson, solution: str) -> str:
     Returns:
         The text of the student notebook, outputs cleared, without answers, hidden tests, mark schemes and asserts; a cell of
         nothing but asserts is left out.
-
-    Raises:
-        CourseError: if an assert cannot be taken out.
     """
     with tempfile.TemporaryDirectory(prefix="course-") as folder:
         source = Path(folder, "solutions", lesson.name, f"{lesson.name}.ipynb")
@@ -257,11 +254,6 @@ def release(course: Course, lesson: Lesson, solution: str) -> str:
         cell.metadata.id = cell.id
         if cell.cell_type == "code" and not cell.metadata.get("nbgrader"):
             cell.source = without_asserts(cell.source)
-            if has_assert(cell.source):
-                raise CourseError(
-                    f"{course.source(lesson)}: cell {cell.id!r} holds an assert that cannot be taken out of the student "
-                    "edition, where it would give a prediction away: let it stand on a line of its own"
-                )
     made.cells = [cell for cell in made.cells if cell.source or cell.cell_type != "code"]
     return notebook_text(made)
 

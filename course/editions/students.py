@@ -16,17 +16,18 @@ def without_asserts(source: str) -> str:
         source: of a code cell, plain Python.
 
     Returns:
-        The rest as it stands; the source itself where there is none. An assert that shares its line is left.
+        The same program without them, otherwise as it stands; the source itself where there is none.
     """
-    if "assert" not in source:
+    if not has_assert(source):
         return source
-    gone = {
-        number
-        for statement in _only_asserts(ast.parse(source).body)
-        for number in range(statement.lineno, (statement.end_lineno or statement.lineno) + 1)
-    }
-    lines = enumerate(source.splitlines(), 1)
-    return re.sub(r"\n{4,}", "\n\n\n", "\n".join(line for n, line in lines if n not in gone)).strip("\n")
+    gone, empty = _gone(ast.parse(source).body)
+    lines = [line.encode() for line in source.splitlines()]  # positions are counted in bytes
+    for statement in sorted([*gone, *empty], key=lambda each: (each.lineno, each.col_offset), reverse=True):
+        first, last = statement.lineno - 1, (statement.end_lineno or statement.lineno) - 1
+        before, after = lines[first][: statement.col_offset], lines[last][statement.end_col_offset :]
+        alone = not before.strip() and (not after.strip() or after.lstrip().startswith(b"#"))
+        lines[first : last + 1] = [] if alone and statement in gone else [before + b"pass" + after]
+    return re.sub(r"\n{4,}", "\n\n\n", b"\n".join(lines).decode()).strip("\n")
 
 
 def without_markers(source: str) -> str:
@@ -39,24 +40,32 @@ def has_assert(source: str) -> bool:
     return "assert" in source and any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(source)))
 
 
-def _only_asserts(body: Sequence[ast.stmt]) -> list[ast.stmt]:
-    """Statements that are, or hold, nothing but asserts, at any depth; none where a body would be left empty."""
-    found: list[ast.stmt] = []
+def _gone(body: Sequence[ast.stmt]) -> tuple[list[ast.stmt], list[ast.stmt]]:
+    """Statements that are, or hold, nothing but asserts; apart from them those without which a body would be empty."""
+    gone: list[ast.stmt] = []
+    empty: list[ast.stmt] = []
     for statement in body:
-        inner = [
-            part
-            for name in ("body", "orelse", "handlers", "finalbody")
-            for part in getattr(statement, name, [])
-        ]
         if isinstance(statement, ast.Assert):
-            found.append(statement)
-        elif inner:
-            parts = [
-                part
-                for each in inner
-                for part in (each.body if isinstance(each, ast.ExceptHandler) else [each])
-            ]
-            below = _only_asserts(parts)
-            whole = isinstance(statement, CHECKING) and all(part in below for part in parts)
-            found += [statement] if whole else below
-    return found
+            gone.append(statement)
+            continue
+        bodies = [
+            getattr(part, name, []) for part in _parts(statement) for name in ("body", "orelse", "finalbody")
+        ]
+        found = [(each, *_gone(each)) for each in bodies if each]
+        if (
+            found
+            and isinstance(statement, CHECKING)
+            and all(set(each) == set(inner) for each, inner, _ in found)
+        ):
+            gone.append(statement)
+            continue
+        for each, inner, below in found:
+            needed = inner[-1:] if set(each) == set(inner) else []
+            gone += [part for part in inner if part not in needed]
+            empty += [*needed, *below]
+    return gone, empty
+
+
+def _parts(statement: ast.stmt) -> list[ast.AST]:
+    """A statement, its handlers and its cases: whatever has a body of its own."""
+    return [statement, *getattr(statement, "handlers", []), *getattr(statement, "cases", [])]
