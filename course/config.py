@@ -27,6 +27,7 @@ CLASSROOM, LIMITS, SANDBOX, DB = "COURSE_CLASSROOM", "COURSE_LIMITS", "COURSE_SA
 CONNECTING = 10  # seconds until a database must have answered
 # What an answer holds before it is begun.
 STUB = ("# YOUR CODE HERE", 'raise NotImplementedError("replace this line with your answer")')
+PREDICTION = "prediction"  # the tag of a cell in which a learner predicts
 # SQLAlchemy's, about nbgrader's own queries; harmless.
 warnings.filterwarnings("ignore", module="nbgrader")
 

@@ -19,11 +19,10 @@ class CourseError(Exception):
 
 @dataclass(frozen=True)
 class Lesson:
-    """One lesson: its folder's name, title, minutes for a learner, CPU budget in seconds, and when it is due, if it is."""
+    """One lesson: its folder's name, title, CPU budget in seconds, and when it is due, if it is."""
 
     name: str
     title: str
-    minutes: int
     cpu_seconds: float
     deadline: datetime | None = None
 

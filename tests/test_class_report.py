@@ -29,7 +29,7 @@ from course.store import Store
 from tests.large_class import large_class
 from tests.test_feedback import HOSTILE
 
-LESSON = Lesson("01_toy", "Toy", 1, 1)
+LESSON = Lesson("01_toy", "Toy", 1)
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 
 

@@ -15,7 +15,7 @@ from course.reports.exports.spreadsheet import read_spreadsheet
 from course.reports.ledger import Entry, Ledger, Status, read_ledger
 from tests.large_class import large_class, people
 
-FIRST, FIFTH = Lesson("01_toy", "The signal that dies", 1, 1), Lesson("05_joy", "The exercise", 1, 1)
+FIRST, FIFTH = Lesson("01_toy", "The signal that dies", 1), Lesson("05_joy", "The exercise", 1)
 CLASS = [
     Person("a01", "Anna", "Müller", "amueller@example.org", ("a01", "amueller")),
     Person("a02", "Sam", "O'Neil-Lee", "slee@example.org", ("a02", "slee")),

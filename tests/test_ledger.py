@@ -17,8 +17,8 @@ from course.reports.ledger import Ledger, Sources, Status, duration, ledger, rea
 from tests.large_class import large_class, people, what_came
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
-FIRST = Lesson("01_toy", "Toy", 1, 1)
-SECOND = Lesson("02_joy", "Joy", 1, 1)
+FIRST = Lesson("01_toy", "Toy", 1)
+SECOND = Lesson("02_joy", "Joy", 1)
 CLASS = [Person("ada", "Ada", "Zuse"), Person("bo", "Bo", "Abel"), Person("cy"), Person("di"), Person("ed")]
 
 
@@ -89,7 +89,7 @@ def test_a_file_that_tells_no_lesson_is_not_taken_for_nothing():
 
 
 def test_everyone_has_a_row_and_lessons_that_began_a_column():
-    due, later = Lesson("03_due", "Due", 1, 1), Lesson("04_later", "Later", 1, 1)
+    due, later = Lesson("03_due", "Due", 1), Lesson("04_later", "Later", 1)
     deadlines = Deadlines({due.name: NOW - timedelta(days=1), later.name: NOW + timedelta(days=1)})
     guest = row("zoe", "taken", name="Zoe Guest")
     made = ledger([FIRST, SECOND, due, later], Sources(CLASS, triage=[guest], deadlines=deadlines), NOW)

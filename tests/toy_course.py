@@ -21,7 +21,7 @@ name = "toy"
 [tool.course]
 repository = "nobody/nowhere"
 ref = "main"
-lessons = [{ name = "01_toy", title = "Toy", minutes = 1, cpu_seconds = 1 }]
+lessons = [{ name = "01_toy", title = "Toy", cpu_seconds = 1 }]
 """
 
 

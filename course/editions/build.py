@@ -31,6 +31,7 @@ from nbgrader.preprocessors import SaveCells
 from course.config import grader_config, run_quietly
 from course.editions.lint import lint
 from course.editions.source import fill, is_role, read_lesson
+from course.editions.students import without_asserts
 from course.model import Course, CourseError, Lesson
 from course.store import notebook_text, write_text
 
@@ -266,7 +267,8 @@ def release(course: Course, lesson: Lesson, solution: str) -> str:
         solution: the text of the solution notebook.
 
     Returns:
-        The text of the student notebook, outputs cleared, without answers, hidden tests and mark schemes.
+        The text of the student notebook, outputs cleared, without answers, hidden tests, mark schemes and asserts; a cell of
+        nothing but asserts is left out.
     """
     with tempfile.TemporaryDirectory(prefix="course-") as folder:
         source = Path(folder, "solutions", lesson.name, f"{lesson.name}.ipynb")
@@ -277,6 +279,9 @@ def release(course: Course, lesson: Lesson, solution: str) -> str:
     made.metadata.pop("course", None)
     for cell in made.cells:
         cell.metadata.id = cell.id
+        if cell.cell_type == "code" and not cell.metadata.get("nbgrader"):
+            cell.source = without_asserts(cell.source)
+    made.cells = [cell for cell in made.cells if cell.source or cell.cell_type != "code"]
     return notebook_text(made)
 
 

@@ -2,14 +2,17 @@
 
 `helpers/checks/recorded/<topic>.json` holds the visible cases as values: the questions, what belongs there (from the
 oracle), and of every known mistake what it shows. The learner's side compares; it holds no code that gives a right
-answer. `docs/hints/<topic>.md` lists what is said to whom.
+answer. `docs/hints/<topic>.md` lists what is said to whom, and `stand_ins/<topic>.txt` holds the solutions, packed, for
+learners who give an exercise up.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 import traceback
+import zlib
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -18,18 +21,22 @@ from typing import Any
 import numpy as np
 from nbformat import NotebookNode
 
+from course.config import PREDICTION
 from course.editions.build import helpers_imported
+from course.editions.names import exercise_names
 from course.editions.solved import Solved
 from course.editions.source import is_role, read_lesson
+from course.editions.students import without_markers
 from course.editions.trial import Trial, trials
 from course.exercises import Exercise, Mistake, exercises
 from course.model import Course, CourseError, Lesson
 from course.store import write_text
 from helpers.checks import probes
 from helpers.checks.exercise import Case
-from helpers.checks.exercise import Exercise as Visible
+from helpers.checks.stand_ins import packed, unpacked
 from helpers.checks.values import encode
 
+STAMPS = ("made_from", "digest", "page")
 CLOSE = 1e-6  # relative; recorded values may differ by so much between processors
 
 
@@ -43,8 +50,13 @@ def hints_path(course: Course, lesson: Lesson) -> Path:
     return course.root / "docs" / "hints" / f"{lesson.topic}.md"
 
 
+def stand_ins_path(course: Course, lesson: Lesson) -> Path:
+    """Where a lesson's stand-ins lie: outside of `helpers`, all of which students' code may read when it is graded."""
+    return course.root / "stand_ins" / f"{lesson.topic}.txt"
+
+
 def record(course: Course, lesson: Lesson) -> bool:
-    """Write a lesson's recorded checks and its page of hints, if what they are made from has changed.
+    """Write a lesson's recorded checks, its page of hints and its stand-ins, if what they are made from has changed.
 
     Args:
         course: the checkout.
@@ -59,19 +71,70 @@ def record(course: Course, lesson: Lesson) -> bool:
     notebook = read_lesson(course, lesson)
     if not _drifted(course, lesson, notebook):
         return False
-    found = _judged(course, lesson, declared(notebook))
     path = recorded_path(course, lesson)
-    old, data = _read(path), {trial.exercise.name: _data(trial.visible) for trial in found}
-    if _nearly(old.get("exercises"), data):
-        data = old["exercises"]  # the same but for the processor's last digits
-    page = _page(lesson, found)
-    stamps = {
-        "made_from": _made_from(course, lesson, notebook),
-        "digest": _digest(data),
-        "page": _digest(page),
-    }
-    written = [write_text(hints_path(course, lesson), page), write_text(path, _text(stamps, data))]
+    old = _read(path)
+    stamps, data = {key: old.get(key) for key in STAMPS}, old.get("exercises", {})
+    written = []
+    if _checks_drifted(course, lesson, notebook):
+        found = _judged(course, lesson, declared(notebook))
+        data = {trial.exercise.name: _data(trial) for trial in found}
+        if _nearly(_asked(old.get("exercises", {})), _asked(data)):  # but for the processor's last digits
+            data = {name: old["exercises"][name] | {"idea": each["idea"]} for name, each in data.items()}
+        page = _page(lesson, found)
+        written.append(write_text(hints_path(course, lesson), page))
+        stamps = {
+            "made_from": _made_from(course, lesson, notebook),
+            "digest": _digest(data),
+            "page": _digest(page),
+        }
+    written.append(write_text(path, _text(stamps | {"lesson": _lesson(notebook)}, data)))
+    if _stand_ins(course, lesson) != (sources := solutions(notebook)):
+        written.append(write_text(stand_ins_path(course, lesson), packed(sources)))
     return any(written)
+
+
+def solutions(notebook: NotebookNode) -> dict[str, str]:
+    """The sources of a lesson's solutions, without their marks, by exercise."""
+    return {
+        cell.metadata.nbgrader.grade_id: without_markers(cell.source)
+        for cell in notebook.cells
+        if cell.cell_type == "code" and is_role(cell, "answer")
+    }
+
+
+def _stand_ins(course: Course, lesson: Lesson) -> dict[str, str]:
+    """A lesson's stand-ins as they lie there; none if they cannot be read."""
+    try:
+        return unpacked(stand_ins_path(course, lesson).read_text(encoding="utf-8"))
+    except (OSError, ValueError, zlib.error):
+        return {}
+
+
+def _lesson(notebook: NotebookNode) -> dict[str, Any]:
+    """What a learner's copy knows of the lesson: of each exercise its place, the open questions, the predictions."""
+    names, cells = exercise_names(notebook.cells), notebook.cells
+    wanted, exercises, questions = declared(notebook), dict[str, Any](), list[Any]()
+    for at, cell in enumerate(cells):
+        grade_id = cell.metadata.get("nbgrader", {}).get("grade_id", "")
+        name = grade_id.removesuffix("_check")
+        if cell.cell_type == "code" and is_role(cell, "check") and name in wanted:
+            below = "\n".join(each.source for each in cells[at + 1 :] if each.cell_type == "markdown")
+            heading = re.search(r"^#{2,3} (.+)$", below, re.MULTILINE)
+            exercises[name] = {
+                "number": len(exercises) + 1,
+                "points": cell.metadata.nbgrader.points,
+                "next": re.sub(r"\s*\([^()]*\)$", "", heading[1]) if heading else "",
+            }
+        elif is_role(cell, "response"):
+            title = names[grade_id].partition(" · ")[2] or names[grade_id]
+            questions.append([title, cell.metadata.nbgrader.points])
+    predictions = [
+        match[1]
+        for cell in cells
+        if PREDICTION in cell.metadata.get("tags", [])
+        and (match := re.match(r"""predict\(["'](.+?)["']""", cell.source))
+    ]
+    return {"exercises": exercises, "questions": questions, "predictions": predictions}
 
 
 def declared(notebook: NotebookNode) -> list[str]:
@@ -137,15 +200,27 @@ def drifted(course: Course, lesson: Lesson) -> list[str]:
 def _drifted(course: Course, lesson: Lesson, notebook: NotebookNode) -> list[str]:
     if not declared(notebook):
         return []
+    path, way_out = recorded_path(course, lesson), f"run `course build {lesson.name}`"
+    if found := _checks_drifted(course, lesson, notebook):
+        return [f"{found}: {way_out}"]
+    if _read(path).get("lesson") != _lesson(notebook):
+        return [f"{path} knows another text of the lesson: {way_out}"]
+    if _stand_ins(course, lesson) != solutions(notebook):
+        return [f"{stand_ins_path(course, lesson)} holds other solutions than the lesson: {way_out}"]
+    return []
+
+
+def _checks_drifted(course: Course, lesson: Lesson, notebook: NotebookNode) -> str:
+    """Why a lesson's checks have to be recorded anew; empty if they need not."""
     path, page = recorded_path(course, lesson), hints_path(course, lesson)
     old = _read(path)
     if old.get("made_from") != _made_from(course, lesson, notebook):
-        return [f"{path} was recorded from other declarations: run `course build {lesson.name}`"]
+        return f"{path} was recorded from other declarations"
     if old.get("digest") != _digest(old.get("exercises")):
-        return [f"{path} was changed after it was recorded: run `course build {lesson.name}`"]
+        return f"{path} was changed after it was recorded"
     if not page.is_file() or old.get("page") != _digest(page.read_text(encoding="utf-8")):
-        return [f"{page} is not what the declarations say: run `course build {lesson.name}`"]
-    return []
+        return f"{page} is not what the declarations say"
+    return ""
 
 
 def _made_from(course: Course, lesson: Lesson, notebook: NotebookNode) -> str:
@@ -169,8 +244,9 @@ def _made_from(course: Course, lesson: Lesson, notebook: NotebookNode) -> str:
     return digest.hexdigest()
 
 
-def _data(check: Visible) -> dict[str, Any]:
-    """A visible check as JSON."""
+def _data(trial: Trial) -> dict[str, Any]:
+    """A visible check as JSON, with the idea of its exercise."""
+    check = trial.visible
     plain = {field.name for field in fields(Case)} - {"args", "probe"}
     return {
         "cases": [
@@ -184,6 +260,7 @@ def _data(check: Visible) -> dict[str, Any]:
         ],
         "expected": [encode(dict(parts)) for parts in check.expected],
         "known": [{"hint": known.hint, "seen": list(known.seen)} for known in check.known],
+        "idea": trial.exercise.idea,
     }
 
 
@@ -191,11 +268,11 @@ def _plain(value: Any) -> Any:
     return dict(value) if isinstance(value, Mapping) else value
 
 
-def _text(stamps: Mapping[str, str], data: Any) -> str:
+def _text(stamps: Mapping[str, Any], data: Any) -> str:
     """JSON with a line for each case, value and mistake."""
     lines = [
         "{",
-        *(f"{json.dumps(key)}: {json.dumps(value)}," for key, value in stamps.items()),
+        *(f"{json.dumps(key)}: {json.dumps(value, ensure_ascii=False)}," for key, value in stamps.items()),
         '"exercises": {',
     ]
     names = list(data)
@@ -203,7 +280,8 @@ def _text(stamps: Mapping[str, str], data: Any) -> str:
         lines.append(f"{json.dumps(name)}: {{")
         for key in ("cases", "expected", "known"):
             items = [json.dumps(item, ensure_ascii=False) for item in data[name][key]]
-            lines += [f'"{key}": [', ",\n".join(items), "]" + ("," if key != "known" else "")]
+            lines += [f'"{key}": [', ",\n".join(items), "],"]
+        lines.append(f'"idea": {json.dumps(data[name]["idea"], ensure_ascii=False)}')
         lines.append("}" + ("," if name != names[-1] else ""))
     return "\n".join([*lines, "}", "}", ""])
 
@@ -218,6 +296,11 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return data if isinstance(data, dict) else {}
+
+
+def _asked(data: Mapping[str, Any]) -> dict[str, Any]:
+    """What is asked and what belongs there, without what is said to who passes."""
+    return {name: {key: each[key] for key in each if key != "idea"} for name, each in data.items()}
 
 
 def _nearly(old: Any, new: Any) -> bool:

@@ -9,7 +9,9 @@ from typing import Any
 
 from nbformat import NotebookNode
 
-from course.editions.source import KERNELSPEC, is_role, names_defined, names_needed
+from course.config import PREDICTION
+from course.editions.source import KERNELSPEC, LONG, is_role, names_defined, names_needed
+from course.editions.students import without_asserts
 from course.model import Course, Lesson
 
 MARKERS = {
@@ -24,6 +26,22 @@ LADDER = ("Hint 1: a nudge", "Hint 2: the idea", "Hint 3: a skeleton")
 LOOKS_LIKE_A_MARKER = re.compile(
     r"\b(begin|end)\b[\s_-]*\b(solutions?|hidden|marks?|marking)\b", re.IGNORECASE
 )
+
+# Lessons that are not written for the learner's desk yet: no cells for predictions, no self-check, longer cells.
+UNCONVERTED = (
+    "02_rescue_or_illusion",
+    "03_tanh_chain",
+    "05_skip_connection",
+    "06_shortcut_layer",
+    "07_residual_networks",
+    "08_densenet",
+    "09_why_skips_work",
+    "10_what_came_after",
+)
+MOST_LINES, WIDEST = (
+    12,
+    110,
+)  # lines of a cell that are read at a glance; characters that fit without scrolling
 
 
 def lint(course: Course, lesson: Lesson, notebook: NotebookNode) -> list[str]:
@@ -43,6 +61,8 @@ def lint(course: Course, lesson: Lesson, notebook: NotebookNode) -> list[str]:
         *_nameless_claims(notebook),
         *_exercise_problems(notebook),
     ]
+    if lesson.name not in UNCONVERTED:
+        problems += [*_prediction_problems(notebook), *_reading_problems(notebook)]
     for cell in notebook.cells:
         problems += [f"cell {cell.id!r}: {problem}" for problem in _cell_problems(cell)]
     return problems
@@ -156,6 +176,85 @@ def _exercise_problems(notebook: NotebookNode) -> Iterator[str]:
                 yield f"exercise {name!r}: its text still says TODO"
         elif cell.cell_type == "code" and is_role(cell, "answer") and "TODO" in cell.source:
             yield f"exercise {name!r}: its answer cell still says TODO"
+
+
+def _prediction_problems(notebook: NotebookNode) -> Iterator[str]:
+    """A question to predict has its cell, the cell its result, and no name is used twice."""
+    cells, predicted, revealed = notebook.cells, [], set()
+    for cell, after in zip(cells, [*cells, None][1:], strict=True):
+        if cell.cell_type == "markdown" and "**Predict" in cell.source and not _is_prediction(after):
+            yield f"cell {cell.id!r}: behind **Predict** comes its cell, " + '`# %% predict="name"`'
+        if cell.cell_type != "code":
+            continue
+        if _is_prediction(cell):
+            name = cell.id.removeprefix(f"{PREDICTION}-")
+            predicted.append(name)
+            if not _asks_for(cell, name):
+                yield f"cell {cell.id!r}: a prediction is one line, " + f'`predict("{name}", ...)`'
+        for node in ast.parse(cell.source).body:
+            match node:
+                case ast.Expr(ast.Call(ast.Name("reveal"), [ast.Constant(said), *_])):
+                    if str(said).replace("_", "-") not in predicted:
+                        yield f"cell {cell.id!r}: {said!r} is revealed, and no cell above asks for it"
+                    revealed.add(str(said).replace("_", "-"))
+    for name in predicted:
+        if predicted.count(name) > 1:
+            yield f"the prediction {name!r} is asked for twice"
+        if name not in revealed:
+            yield (
+                f"the prediction {name!r} is never revealed: the cell that computes it ends with "
+                + f'`reveal("{name}", ...)`'
+            )
+
+
+def _asks_for(cell: NotebookNode, name: str) -> bool:
+    """Whether a cell is `predict("name", ...)`, perhaps with choices, and nothing else."""
+    match ast.parse(cell.source).body:
+        case [ast.Expr(ast.Call(ast.Name("predict"), [ast.Constant(said), ast.Constant(dots), *_]))]:
+            return str(said).replace("_", "-") == name and dots is ...
+    return False
+
+
+def _is_prediction(cell: NotebookNode | None) -> bool:
+    return cell is not None and PREDICTION in cell.metadata.get("tags", [])
+
+
+def _reading_problems(notebook: NotebookNode) -> Iterator[str]:
+    """Cells are short and narrow, and a lesson ends with three questions to oneself."""
+    for cell in notebook.cells:
+        if cell.cell_type != "code" or cell.id == "bootstrap":
+            continue
+        if (lines := code_lines(cell)) > MOST_LINES and LONG not in cell.metadata:
+            yield (
+                f"cell {cell.id!r} has {lines} lines; {MOST_LINES} are read at a glance: part it, or say why not by "
+                + '`long="why"`'
+            )
+        if wide := [line for line in cell.source.splitlines() if len(line) > WIDEST]:
+            yield f"cell {cell.id!r}: a line has {len(wide[0])} characters, and {WIDEST} fit: break it ({wide[0].strip()[:40]}...)"
+    asked = [cell.source for cell in notebook.cells if "## Check yourself" in cell.source]
+    if any("## What we have learnt" in cell.source for cell in notebook.cells) and [
+        text.count("<details>") for text in asked
+    ] != [3]:
+        yield "before its end a lesson has a section `## Check yourself` with three questions, their answers folded (<details>)"
+
+
+def code_lines(cell: NotebookNode) -> int:
+    """Lines of code that a learner reads in a cell: no blank ones, no comments, a text alternative as one, no asserts.
+
+    An answer and a check count for nothing: the one is the learner's own, the other one line.
+    """
+    if cell.metadata.get("nbgrader") and not is_role(cell, "setup"):
+        return 0
+    source = without_asserts(cell.source)
+    lines = {
+        n
+        for n, line in enumerate(source.splitlines(), 1)
+        if line.strip() and not line.strip().startswith("#")
+    }
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.keyword) and node.arg == "alt":
+            lines -= set(range(node.value.lineno + 1, (node.value.end_lineno or 0) + 1))
+    return len(lines)
 
 
 def _cell_problems(cell: NotebookNode) -> Iterator[str]:

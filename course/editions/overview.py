@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from course.editions.build import cpu_seconds
-from course.editions.source import points, read_lesson
+from course.editions.source import minutes, points, read_lesson
 from course.model import Course, CourseError
 
 BEGIN, END = "<!-- map: course build writes this table -->", "<!-- end of map -->"
@@ -14,10 +14,10 @@ def table(course: Course) -> str:
     rows = ["| | lesson | minutes | CPU s | points | open |", "|---|---|---|---|---|---|"]
     for lesson in course.written:
         path = course.release(lesson).relative_to(course.root).as_posix()
-        total = points(read_lesson(course, lesson))
+        notebook = read_lesson(course, lesson)
         rows.append(
-            f"| {lesson.number} | [{lesson.title}]({path}) | {lesson.minutes} "
-            f"| {cpu_seconds(course, lesson):g} | {total:g} | {course.badge(lesson)} |"
+            f"| {lesson.number} | [{lesson.title}]({path}) | {minutes(notebook)} "
+            f"| {cpu_seconds(course, lesson):g} | {points(notebook):g} | {course.badge(lesson)} |"
         )
     return "\n".join(rows)
 

@@ -190,23 +190,25 @@ def script(notebook: NotebookNode, seed: int | None) -> Script:
 
 
 def _unjudged(cell: NotebookNode) -> str:
-    """A cell's source without imports of the checks; nothing of a check, or of a cell that only shows progress."""
+    """A cell's source without what is for the learner alone: imports of the checks, predictions, progress; of a check nothing."""
     tree = ast.parse(cell.source)
-    if is_role(cell, "check") or all(_shows_progress(node) for node in tree.body):
+    if is_role(cell, "check") or all(_for_the_learner(node) for node in tree.body):
         return ""
     gone = {
         number
         for node in tree.body
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(CHECKS)
+        if _for_the_learner(node)
         for number in range(node.lineno, (node.end_lineno or node.lineno) + 1)
     }
     lines = enumerate(cell.source.splitlines(), 1)
     return "\n".join(line for number, line in lines if number not in gone).strip()
 
 
-def _shows_progress(node: ast.stmt) -> bool:
+def _for_the_learner(node: ast.stmt) -> bool:
     match node:
-        case ast.Expr(ast.Call(ast.Name("progress"))):
+        case ast.ImportFrom(module=str(module)):
+            return module.startswith(CHECKS)
+        case ast.Expr(ast.Call(ast.Name("predict" | "reveal" | "progress"))):
             return True
     return False
 

@@ -67,6 +67,7 @@ def _{name}_otherwise(x):
 
 
 {name} = Exercise(
+    idea="TODO: what who passes has shown, in one sentence.",
     oracle=_{name}_otherwise,
     cases=[case(2.0), case(-1.0), conduct(2.0)],
     hidden=lambda rng: [case(x) for x in rng.normal(size=3).tolist()],

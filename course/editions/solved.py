@@ -13,6 +13,7 @@ import numpy as np
 
 import helpers.checks
 from course.editions.source import is_role, read_lesson
+from course.editions.students import without_markers
 from course.exercises import Exercise
 from course.model import Course, Lesson
 from helpers.checks.exercise import Checks, Known, ask, sketch
@@ -38,7 +39,7 @@ class Solved:
                     _execute(cell.source, names)
             elif is_role(cell, "answer"):
                 name = cell.metadata.nbgrader.grade_id
-                self.solutions[name] = _without_markers(cell.source)
+                self.solutions[name] = without_markers(cell.source)
                 self._before[name] = dict(names)
                 _execute(cell.source, names)
 
@@ -56,10 +57,6 @@ class Solved:
 def _execute(source: str, names: dict[str, Any]) -> None:
     with quiet():
         exec(compile(source, "<lesson>", "exec"), names)
-
-
-def _without_markers(source: str) -> str:
-    return "\n".join(line for line in source.splitlines() if not line.strip().startswith("### ")) + "\n"
 
 
 @contextlib.contextmanager

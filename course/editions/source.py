@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
 import symtable
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,31 @@ from typing import Any
 import jupytext
 from nbformat import NotebookNode
 
+from course.config import PREDICTION
 from course.model import Course, CourseError, Lesson
 
-ROLES = ("bootstrap", "setup", "parameters", "answer", "check", "question", "response", "live", "varies")
+ROLES = (
+    "bootstrap",
+    "setup",
+    "parameters",
+    "answer",
+    "check",
+    "question",
+    "response",
+    "predict",
+    "live",
+    "varies",
+)
 CLAIM = ("claim", "effect")  # words that may stand beside no role or beside `varies`
+LONG = "long"  # the reason why a cell is longer than others
 KERNELSPEC = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+
+# What a learner needs, in minutes: for so many words one, for a cell and its output, for a prediction.
+WORDS, A_CELL, A_PREDICTION = 200, 0.25, 0.5
+# Hints that are folded, and the rubric, which nobody reads on the way.
+LEFT_UNREAD = re.compile(
+    r"<details>.*?</details>|=== BEGIN MARK SCHEME ===.*?=== END MARK SCHEME ===", re.DOTALL
+)
 
 BOOTSTRAP = """\
 # Finds the course's helpers. Run this cell first.
@@ -80,7 +101,13 @@ def read_lesson(course: Course, lesson: Lesson) -> NotebookNode:
         if cell.cell_type == "code":
             _insist_on_python(path, cell, position)
     _tag_cells_that_need_an_answer(notebook)
-    fill(notebook, badge=course.badge(lesson), minutes=str(lesson.minutes), points=f"{points(notebook):g}")
+    _head_answers(notebook)
+    fill(
+        notebook,
+        badge=course.badge(lesson),
+        minutes=str(minutes(notebook)),
+        points=f"{points(notebook):g}",
+    )
     return notebook
 
 
@@ -97,11 +124,41 @@ def points(notebook: NotebookNode) -> float:
     return float(sum(cell.metadata.get("nbgrader", {}).get("points", 0) for cell in notebook.cells))
 
 
+def minutes(notebook: NotebookNode) -> int:
+    """Estimate how long a learner takes for a lesson, its optional sections left out.
+
+    Args:
+        notebook: a dressed solution notebook.
+
+    Returns:
+        What its exercises and questions say, and the time for its words, code cells and predictions; in fives.
+    """
+    total, optional = 0.0, 0  # the level of the heading that says "optional"; 0 outside of such a section
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            if not optional and cell.id != "bootstrap":
+                total += A_PREDICTION if PREDICTION in cell.metadata.get("tags", []) else A_CELL
+            continue
+        if is_role(cell, "response"):
+            continue
+        for line in LEFT_UNREAD.sub("", cell.source).splitlines():
+            if heading := re.match(r"(#+) ", line):
+                level = len(heading[1])
+                if line.strip() == "## References":
+                    return 5 * round(total / 5)
+                if not optional or level <= optional:
+                    optional = level if "(optional)" in line else 0
+                stated = re.search(r"about (\d+) minutes\)", line)
+                total += int(stated[1]) if stated and not optional else 0
+            total += len(line.split()) / WORDS if not optional else 0
+    return 5 * round(total / 5)
+
+
 def _dress(course: Course, lesson: Lesson, cell: NotebookNode, position: int) -> None:
     """Turn the words of one cell's line into ids, tags and nbgrader metadata, in place."""
     words = dict(cell.metadata)
     roles = [role for role in ROLES if role in words]
-    unknown = sorted(set(words) - {*ROLES, *CLAIM, "points", "lines_to_next_cell"})
+    unknown = sorted(set(words) - {*ROLES, *CLAIM, LONG, "points", "lines_to_next_cell"})
     if len(roles) > 1 or unknown:
         what = f"the words {unknown}" if unknown else f"the roles {roles}"
         raise CourseError(
@@ -112,11 +169,15 @@ def _dress(course: Course, lesson: Lesson, cell: NotebookNode, position: int) ->
     cell.metadata = NotebookNode()
     if role == "bootstrap":
         cell.source = BOOTSTRAP.format(repository=course.repository, ref=course.ref)
+        cell.metadata.jupyter = NotebookNode(source_hidden=True)
+    if LONG in words:
+        cell.metadata.long = words[LONG]
     tags = {
         "bootstrap": ["setup"],
         "setup": ["setup"],
         "parameters": ["parameters"],
         "check": ["raises-exception"],
+        "predict": [PREDICTION],
         "live": ["skip-execution", "nbval-skip"],
         "varies": ["nbval-ignore-output"],
     }
@@ -129,6 +190,8 @@ def _dress(course: Course, lesson: Lesson, cell: NotebookNode, position: int) ->
         cell.metadata.claim = NotebookNode({word: words[word] for word in CLAIM if word in words})
     if role == "parameters":
         name = role
+    elif role == "predict":
+        name = f"{PREDICTION}-{words[role]}"
     elif role and role not in ("live", "varies"):
         name = (
             "bootstrap"
@@ -228,3 +291,20 @@ def _tag_cells_that_need_an_answer(notebook: NotebookNode) -> None:
             cell.metadata.tags = sorted({*cell.metadata.get("tags", []), "raises-exception"})
             if not is_role(cell, "check"):
                 waiting |= names_defined(cell.source)
+
+
+def _head_answers(notebook: NotebookNode) -> None:
+    """Begin each answer cell with a line that says what it is, so that a learner finds it among the others."""
+    worth = {
+        cell.metadata.nbgrader.grade_id.removesuffix("_check"): cell.metadata.nbgrader.get("points")
+        for cell in notebook.cells
+        if cell.cell_type == "code" and is_role(cell, "check")
+    }
+    answers = [cell for cell in notebook.cells if cell.cell_type == "code" and is_role(cell, "answer")]
+    for number, cell in enumerate(answers, 1):
+        points = worth.get(cell.metadata.nbgrader.grade_id)
+        if points is not None:
+            plural = "" if points == 1 else "s"
+            cell.source = (
+                f"# ===== Your answer to Exercise {number} ({points} point{plural}) =====\n{cell.source}"
+            )

@@ -100,6 +100,7 @@ class Exercise:
         hidden: draws further questions of the same kinds.
         mistakes: wrong answers; the first whose values are seen gives the hint.
         right: further right answers.
+        idea: what who passes has shown: said in one sentence when the check passes.
         probe, rtol, atol, dtype, hints: of every case that says nothing else.
         equivalent: mutants of the solution that are right: what was changed -> why it changes nothing.
         name: filled in from where it stands.
@@ -110,6 +111,7 @@ class Exercise:
     hidden: Callable[[np.random.Generator], Sequence[Case]]
     mistakes: Sequence[Mistake]
     right: Sequence[Right]
+    idea: str = ""
     probe: Callable[..., Any] = probes.output
     rtol: float = 1e-9
     atol: float = 0.0
@@ -143,6 +145,10 @@ class Exercise:
         if len(self.right) < ENOUGH_RIGHT:
             found.append(
                 f"{self.name}: {len(self.right)} right answers beside the solution; {ENOUGH_RIGHT} are the least"
+            )
+        if not (self.idea.endswith(".") and "TODO" not in self.idea):
+            found.append(
+                f"{self.name}: `idea` says in a sentence what the exercise has shown, for who passes"
             )
         return found
 

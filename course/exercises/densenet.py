@@ -52,6 +52,7 @@ CHANNELS = changed(
 )  # fmt: skip
 
 channels = Exercise(
+    idea="Each layer adds k channels to all that came before, so that the count grows along a straight line.",
     oracle=lambda k0, k, L: [stream.shape[1] for stream in _concatenated(k0, k, L)],
     cases=[
         *(case(k0, k, depth) for k0, k, depth in [(16, 12, 4), (5, 3, 1), (64, 32, 6), (7, 2, 0)]),
@@ -203,6 +204,7 @@ DENSE_BLOCK = changed(
 )  # fmt: skip
 
 dense_block = Exercise(
+    idea="Concatenation leaves every earlier map as it was; each layer reads all of them and adds its own.",
     oracle=_dense,
     cases=[_block(3, 3, 1), _block(2, 3, 3), _block(3, 2, 2, dtype="float32")],
     hidden=lambda rng: [
@@ -295,6 +297,7 @@ TRANSITION = changed(
 )  # fmt: skip
 
 transition = Exercise(
+    idea="Between two blocks the 1 × 1 convolution makes the maps fewer, and the average makes them smaller.",
     oracle=_averaged,
     cases=[_passed((2, 4, 6, 6), 2), _passed((1, 3, 4, 6), 3), _passed((2, 3, 4, 2), 4, dtype="float32")],
     hidden=lambda rng: [
@@ -430,6 +433,7 @@ COUNTS = changed(
 )  # fmt: skip
 
 count_parameters = Exercise(
+    idea="A DenseNet can be counted by hand, layer by layer: what a layer reads grows, what it makes stays k.",
     oracle=_measured,
     probe=probes.whole,
     cases=[
@@ -541,6 +545,7 @@ CONCATENATIONS = changed(
 )  # fmt: skip
 
 concat_bytes = Exercise(
+    idea="A new tensor behind each layer costs memory that grows with the square of the number of layers.",
     oracle=lambda k0, k, L, pixels: sum(stream.nbytes for stream in _concatenated(k0, k, L, pixels)[1:]),
     probe=probes.whole,
     cases=[

@@ -42,6 +42,7 @@ NODES = (
 )
 
 gain_factor = Exercise(
+    idea="One number says what a wide random layer does to the gradient, √(g E[φ'²]), and a skip adds a 1 under the root.",
     oracle=_by_quadrature,
     probe=unaided,
     rtol=1e-6,  # six digits are asked for
@@ -239,6 +240,7 @@ SHARED = listed(
 )
 
 gradient_norms = Exercise(
+    idea="A weight's gradient is made of what comes back and of what came in: neither alone tells how much a layer is given to learn from.",
     oracle=_norms,
     probe=twice,
     cases=[
@@ -311,6 +313,7 @@ gradient_norms = Exercise(
 
 PRODUCTS = "(w * g).sum().item() for w, g in zip(weights, gradients"
 balance = Exercise(
+    idea="In a ReLU network without biases every layer scales the output alike, and so ⟨W, ∂L/∂W⟩ has to be the same in all of them.",
     oracle=_balances,
     probe=twice,
     rtol=1e-8,  # the terms of a sum cancel in part
@@ -433,6 +436,7 @@ OWN = "x.detach().clone().requires_grad_()"
 GRAD = "torch.autograd.grad(net(x).sum(), x)"
 
 gradient_correlation = Exercise(
+    idea="A gradient has a direction beside its size, and how much two of them have in common is a cosine.",
     oracle=_by_chain_rule,
     atol=1e-12,  # a mean of cosines may be near 0
     cases=[

@@ -29,6 +29,7 @@ SLOW = (
 )
 
 spectral_radius = Exercise(
+    idea="In the long run an iterated linear map is one number, the largest modulus among its eigenvalues; 0.8 is only its limit for large images.",
     oracle=_by_eigenvalues,
     cases=[
         case(8),
@@ -121,6 +122,7 @@ DEPENDS = "n = 4 gives the same index as n = 8. The amplitude and the spectral r
 SAME = "float64 (exponent = 1074) gives the same index as float32. The threshold depends on the exponent."
 
 predict_death = Exercise(
+    idea="A signal that shrinks by a constant factor ends where its line meets the end of the format, and logarithms find that place.",
     oracle=_counted,
     cases=[case(8, 149), case(4, 149), case(8, 24), case(8, 1074), case(4, 1074), conduct(6, 133)],
     hidden=lambda rng: [
@@ -242,6 +244,7 @@ def _draw_images(rng):
 
 
 iterate = Exercise(
+    idea="Cast everything once and ask for zero itself: then the loop tells what the format does, and nothing else.",
     oracle=_by_slices,
     cases=[
         case(ONES, KERNEL, "float32", what="iterate(ones, KERNEL, 'float32')"),
@@ -342,6 +345,7 @@ def _by_growth(n, dtype):
 
 
 overflow_iteration = Exercise(
+    idea="A bare shortcut turns the factor ρ into 1 + ρ: what died now explodes.",
     oracle=_by_growth,
     cases=[case(8, "float32"), case(8, "float64"), case(4, "float32"), conduct(5, "float32")],
     hidden=lambda rng: [

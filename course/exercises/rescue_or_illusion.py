@@ -48,6 +48,7 @@ def _draw_pairs(rng):
 
 
 separation = Exercise(
+    idea="What a deep map still knows of its input is how far apart it leaves two different images, each measured by its own size.",
     oracle=_by_ranges,
     equivalent={f"return float({DIFFERENCE})  ->  return {DIFFERENCE}": "a number of NumPy's is a number"},
     atol=1e-13,  # two shapes that have become one differ by rounding
@@ -210,6 +211,7 @@ def _draw_pulls(rng):
 
 START = "start = image.detach().clone().requires_grad_(True)"
 input_gradient = Exercise(
+    idea="A gradient is asked for with a cotangent; the ones of a sum are one of many, and behind a softmax they ask for nothing.",
     oracle=_by_dense_jacobians,
     equivalent={
         f"{START}  ->  {START.replace(word, '')}": "either of the two makes a tensor of one's own"
@@ -339,6 +341,7 @@ def _draw_maps(rng):
 
 
 dense_sum_as_residual = Exercise(
+    idea="The sum of all earlier maps is a residual stream: one array, to which each round adds.",
     oracle=_by_list,
     dtype=True,
     cases=[
@@ -415,6 +418,7 @@ PATTERNS = "max(left_right, top_bottom, chequered)"
 FOUR = "centre, across, down, corner = (kernel[1, 1], kernel[1, 0], kernel[0, 1], kernel[0, 0])"
 MIRRORED = {"[1, 0]": "[1, -1]", "[0, 1]": "[-1, 1]", "[0, 0]": "[-1, 0]", "kernel[0, 0]": "kernel[0, -1]"}
 tie_growth = Exercise(
+    idea="A tie heals if every pattern that breaks it shrinks; here one of them grows, so that rounding decides.",
     oracle=_by_block,
     equivalent={
         f"{FOUR}  ->  {FOUR.replace(old, new)}": "the kernel equals its mirror images"

@@ -73,6 +73,7 @@ EMBED_WRONG = changed(
 )  # fmt: skip
 
 embed_identity = Exercise(
+    idea="A deeper plain network can equal a shallower one exactly, so that a higher training loss is no lack of capacity.",
     oracle=_behind_the_first,
     probe=probes.embedding,
     rtol=1e-4,
@@ -194,6 +195,7 @@ NETWORK_WRONG = changed(
 )  # fmt: skip
 
 ResidualMLP = Exercise(
+    idea="One stream goes through the whole network, and each block only adds to it.",
     oracle=_ByFormulas,
     probe=probes.module,
     rtol=1e-6,  # float64, because a feature that is dead in a batch is divided by the root of 1e-5 in every layer
@@ -306,6 +308,7 @@ GAP_WRONG = changed(
 )  # fmt: skip
 
 degradation_gap = Exercise(
+    idea="Differences are taken seed by seed before they are averaged, and the error bar is that of the differences.",
     oracle=_by_seed,
     probe=probes.gaps,
     atol=1e-12,  # of a gap of zero
@@ -440,6 +443,7 @@ GATED_WRONG = changed(
 )  # fmt: skip
 
 GatedBlock = Exercise(
+    idea="A gate at zero makes the block the identity, and outside of the ReLU it still gets a gradient.",
     oracle=_ByProducts,
     probe=probes.module,
     rtol=1e-4,

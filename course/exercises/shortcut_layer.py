@@ -84,6 +84,7 @@ OVERLAP_WRONG = changed(
 )  # fmt: skip
 
 overlap = Exercise(
+    idea="Shapes fit if one image is a whole multiple of the other, both ways alike; a layer refuses the rest rather than guess.",
     oracle=_by_common_rows,
     hints={"the names": NAMED},
     cases=[
@@ -276,6 +277,7 @@ FORWARD_WRONG = changed(
 )  # fmt: skip
 
 ShortcutForward = Exercise(
+    idea="The two images meet on their overlap alone, while α belongs to all of the first.",
     oracle=_Followed,
     probe=probes.layer,
     dtype=True,
@@ -392,6 +394,7 @@ BACKWARD_WRONG = changed(
 )  # fmt: skip
 
 Shortcut = Exercise(
+    idea="Backward runs the same strides with the same factors the other way, and adds to what is there.",
     oracle=_Followed,
     probe=probes.layer,
     dtype=True,
@@ -499,6 +502,7 @@ ADJOINT_WRONG = changed(
 )  # fmt: skip
 
 adjoint_gap = Exercise(
+    idea="One number tests a whole backward pass: two inner products that have to be equal.",
     oracle=_by_matrices,
     atol=1e-12,  # of a gap that is rounding alone
     cases=[
@@ -596,6 +600,7 @@ OPTION_A_WRONG = changed(
 )  # fmt: skip
 
 option_a = Exercise(
+    idea="Option A learns nothing: pixels are left out, and the new channels hold zeros.",
     oracle=_by_pixels,
     dtype=True,
     cases=[

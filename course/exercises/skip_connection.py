@@ -136,6 +136,7 @@ SKIP_CONNECTION = changed(
 )  # fmt: skip
 
 SkipConnection = Exercise(
+    idea="A skip connection is one addition, and the gradient comes back on both of its paths.",
     oracle=lambda: _Block(
         lambda b, x: _positive(b.conv_layer2(_positive(b.conv_layer1(x)))) + x,
         bias=True,
@@ -212,6 +213,7 @@ SIZES_TABLE = [
 ]  # fmt: skip
 
 branch_size = Exercise(
+    idea="What two convolutions make of an image's size decides for which images the addition is possible at all.",
     oracle=lambda height, width: (_windows(_windows(height)), _windows(_windows(width))),
     cases=[
         *(
@@ -311,6 +313,7 @@ DEPENDENCE = changed(
 )  # fmt: skip
 
 input_dependence = Exercise(
+    idea="A value that is not zero need not come from the image: only other images show what depends on them.",
     oracle=_followed,
     cases=[
         *(
@@ -473,6 +476,7 @@ FIXED = changed(
 )  # fmt: skip
 
 FixedBlock = Exercise(
+    idea="A branch that keeps the size, and a last ReLU behind the addition: now the block works for every image.",
     oracle=lambda channels: _Block(
         lambda b, x: _positive(b.conv2(_positive(b.conv1(x))) + x),
         conv1=(channels, channels, 3, 1, 1),
@@ -570,6 +574,7 @@ PROJECTION = changed(
 )  # fmt: skip
 
 ProjectionBlock = Exercise(
+    idea="Where the shapes differ, a 1 × 1 convolution brings the image to the channels and the stride of the branch.",
     oracle=lambda c_in, c_out, stride: _Block(
         lambda b, x: _positive(b.conv2(_positive(b.conv1(x))) + b.projection(x)),
         conv1=(c_in, c_out, 3, stride, 1),

@@ -52,6 +52,7 @@ def _draw_chains(rng):
 
 
 chain_gradients = Exercise(
+    idea="Backwards through a chain each layer multiplies by its own slope, and a skip adds one to that slope.",
     oracle=_by_complex_step,
     probe=probes.gradients,
     # A chain of nine layers rounds to some 1e-15; a difference quotient is off by 1e-10 at best.
@@ -221,6 +222,7 @@ PEAK = "math.atanh(math.sqrt(1 - 1 / w)) / w"
 SEARCH = "brentq(lambda z: math.tanh(w * z) - z, peak"
 
 layer_factor = Exercise(
+    idea="Far down the chain every layer stands at the same point, so that one number says what a layer does to the gradient.",
     oracle=_by_depth,
     rtol=1e-8,  # the fixed point to ten digits, as the text asks
     cases=[
@@ -366,6 +368,7 @@ def _draw_updates(rng):
 SUM = "bool(stored + np.dtype(dtype).type(update) != stored)"
 
 update_survives = Exercise(
+    idea="An update that is small beside the gap between two floats is no update: the weight stays where it is.",
     oracle=_exactly,
     cases=[
         *(
@@ -442,6 +445,7 @@ def _by_algorithm(g, lr, beta1=0.9, beta2=0.999, eps=1e-8):
 STEP = "return -lr * g / (abs(g) + 1e-8)"
 
 adam_first_step = Exercise(
+    idea="Adam's first step has the size of the learning rate, however small the gradient, as long as that stands well above epsilon.",
     oracle=_by_algorithm,
     cases=[case(0.5, 1e-3), case(1e-15, 1e-4), case(-3e-9, 1e-2), case(0.0, 1e-3), conduct(0.5, 1e-3)],
     hidden=lambda rng: [

@@ -48,6 +48,7 @@ KEEP, POOL = "kept.append(h)", "h = F.max_pool2d(h, 2)"
 UP, CAT, HEAD = "h = F.interpolate(h, scale_factor=2)", "torch.cat([h, kept.pop()], 1)", "net.head(h)[:, 0]"
 
 unet_forward = Exercise(
+    idea="What was kept on the way down comes back on the way up, at its own size, past the bottleneck.",
     oracle=_level_by_level,
     probe=segmented,
     atol=1e-11,  # logits and gradients may be near 0
@@ -203,6 +204,7 @@ def _draw_joints(rng):
 PRE, POST, DEEP = "h + f(layer_norm(h))", "layer_norm(h + f(h))", "layer_norm(alpha * h + f(h))"
 
 block = Exercise(
+    idea="Where the norm stands decides what the branch reads, and whether the stream itself is normalised.",
     oracle=_by_hand,
     atol=1e-11,
     cases=[
@@ -317,6 +319,7 @@ CENTRED = "parts - parts.mean(-1, keepdim=True)"
 ATTRIBUTED = "centred / scale[:, None] @ unembed.T"
 
 attribution = Exercise(
+    idea="A stream is a sum, and with its scale held fixed the logits are one too: each part has its own share.",
     oracle=_by_derivatives,
     atol=1e-11,
     cases=[
@@ -396,6 +399,7 @@ def _exactly(L, p):
 FALLING = "1 - np.arange(1, L + 1) / L * (1 - p)"
 
 survival = Exercise(
+    idea="The chance of a block to stay falls along a straight line from the input to the output.",
     oracle=_exactly,
     atol=1e-15,  # a probability that is 0
     cases=[case(4, 0.5), case(1, 0.25), case(54, 0.5), case(5, 1.0), case(8, 0.0), conduct(3, 0.5)],
@@ -478,6 +482,7 @@ TOO_LARGE = (
 )
 
 sinkhorn = Exercise(
+    idea="Rows and columns divided in turns lead towards sums of one in both, and in logarithms nothing overflows on the way.",
     oracle=_in_decimals,
     rtol=1e-8,  # logits of a thousand carry their rounding into the exponent
     atol=1e-12,

@@ -45,6 +45,7 @@ BLOCK = "h + branch(h) if net.residual else branch(h)"
 TAKEN = "    net.branches = torch.nn.ModuleList(b for n, b in enumerate(net.branches) if n not in drop)"
 
 delete_blocks = Exercise(
+    idea="A residual network without one of its blocks is still a network: the stream goes past the gap.",
     oracle=_shortened,
     probe=operated,
     atol=1e-12,  # logits may be near 0
@@ -156,6 +157,7 @@ START, COUNT = "carried = np.array", "math.comb(n, k)"
 SHARE = "carried / (1 + g) ** n"
 
 path_share = Exercise(
+    idea="The shares of the path lengths are a binomial distribution: most of the gradient comes along lengths near its mean.",
     oracle=_multiplied_out,
     atol=1e-15,  # a share that is 0
     cases=[case(3, 0.5), case(3, 1.0), case(2, 0.0), case(5, 2.0), case(54, 0.25), conduct(4, 0.3)],
@@ -242,6 +244,7 @@ STEP = r"        through = rows @ J  # row k is J^T (row k)\n        rows[1:] +=
 SHAPES = "For n blocks and a cotangent of N entries the result has the shape (n + 1, N): one row for each length from 0 to n."
 
 gradient_through_k = Exercise(
+    idea="2ⁿ paths need no 2ⁿ products: sorted by length, one walk through the blocks collects them all.",
     oracle=_path_by_path,
     atol=1e-9,  # the paths of a row may cancel; their rounding errors do not
     cases=[_blocks(2, 3, 91), _blocks(5, 4, 92), _blocks(1, 2, 93), conduct(*_blocks(3, 2, 94).args)],
@@ -351,6 +354,7 @@ LEFT = "            net.load_state_dict(moved, strict=False)"
 STACK = "torch.stack(losses, 1).double().numpy()"
 
 landscape_slice = Exercise(
+    idea="How a slice through the loss looks depends on how long its direction is; normalised filter by filter, two networks can be compared.",
     oracle=_unit_by_unit,
     probe=operated,
     rtol=1e-8,  # a loss is a logarithm of sums of exponentials, some of them large

@@ -25,12 +25,15 @@ from course.grading.checker.trusted import LINE_BYTES, TrustedServer
 from course.grading.kernel import Budget, KernelGone, MachineFault, StudentKernel, TooSlow, student_kernel
 from course.grading.outputs import Outputs, clean, error_output, pictures_within
 from course.grading.slice import NOTE, only_untouched_stubs
+from course.grading.stand_ins import NAME as GIVEN_UP
+from course.grading.stand_ins import in_its_place, told
 from course.grading.template import TEMPLATES
 from course.grading.watch import killed_for_memory
 from course.model import Job, Limits, Outcome, Verdict
 from course.store import notebook_text
 
 SERVER = TrustedServer()
+CHECK = "_check"  # what the name of a check adds to that of its exercise
 PULSE = 0.1  # seconds between two looks at whether to stop
 PATIENCE = (
     10  # how much longer than its computing a check may take on the clock before the machine is to blame
@@ -69,8 +72,10 @@ def run(job: Job, stop: threading.Event | None = None) -> Outcome:
 
 
 def _is_settled(outcome: Outcome) -> bool:
-    """Whether cells that were spared cannot give a point back: none is lost, or only for answers that nobody began."""
-    lost = [v for v in outcome.verdicts.values() if not v.passed or v.score is not None]
+    """Whether cells that were spared cannot give a point back: none is lost, or only for answers given up or never begun."""
+    lost = [
+        v for v in outcome.verdicts.values() if v.name != GIVEN_UP and (not v.passed or v.score is not None)
+    ]
     blank = all(v.name == NotImplementedError.__name__ and not v.detail for v in lost)
     return blank and not outcome.left_out and (not lost or only_untouched_stubs(outcome.job))
 
@@ -114,6 +119,7 @@ class _Execution:
         self._setup = [cell.source for cell in key.cells if is_setup(cell)]
         self._checks: list[tuple[NotebookNode, NotebookNode]] = []
         self._steps: list[tuple[int, NotebookNode, str]] = []
+        self._given_up: set[str] = set()  # the checks of answers that were
         for position, cell in enumerate(self._notebook.cells):
             original = known.get(grade_id(cell), cell)
             if original.cell_type != "code":
@@ -128,8 +134,13 @@ class _Execution:
                 self._steps.append((position, cell, ""))
                 continue
             ours = original if original is not cell and is_locked(original) else cell
-            if str(ours.source).strip() and "skip-execution" not in _tags(ours):
-                self._steps.append((position, cell, str(ours.source)))
+            source = str(ours.source)
+            if original is not cell and is_solution(original) and not is_grade(original):
+                source = in_its_place(grade_id(original), source, original.source)
+                if source != ours.source:
+                    self._given_up.add(f"{grade_id(original)}{CHECK}")
+            if source.strip() and "skip-execution" not in _tags(ours):
+                self._steps.append((position, cell, source))
 
     async def until(self, stop: threading.Event) -> Outcome:
         """Do everything, unless `stop` is set meanwhile.
@@ -266,9 +277,13 @@ class _Execution:
         Returns:
             Whether the kernel was lost.
         """
+        name = grade_id(original)
+        if name in self._given_up:
+            self._close(cell, Verdict(False, name=GIVEN_UP, hint=told(name.removesuffix(CHECK))))
+            return False
         gone = False
         try:
-            verdict = await self._verdict(kernel, grade_id(original), original.source)
+            verdict = await self._verdict(kernel, name, original.source)
         except TooSlow as slow:
             verdict = Verdict(
                 False, name="CellTimeoutError", hint=f"Your code was stopped during this check: {slow}."

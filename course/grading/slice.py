@@ -18,7 +18,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from course.config import STUB
+from course.editions.students import without_asserts
 from course.grading.facts import DRAWING, PART, PURE_METHODS, SAME, SHOWS, Call, Effects, Facts, Path, facts
+from course.grading.stand_ins import in_its_place
 from course.model import Job
 
 NOTE = "shown as you handed it in; not run for the grade"
@@ -72,12 +74,15 @@ def spared(key: bytes, submitted: bytes) -> tuple[int, ...]:
         mark = (original or {}).get("metadata", {}).get("nbgrader", {})
         check = bool(mark.get("grade") and not mark.get("solution"))
         taken = original if original and mark.get("locked") else cell
+        text = _source(taken)
+        if original and mark.get("solution") and not mark.get("grade"):
+            text = in_its_place(name, text, _source(original))
         if (original or cell)["cell_type"] != "code" or "skip-execution" in _tags(taken):
             continue
         twin = None if name else released.get(("id", cell.get("id")))
-        ours = twin is not None and cell.get("id") not in seen and _source(twin) == _source(cell)
+        ours = twin is not None and cell.get("id") not in seen and _source(cell) in _editions(_source(twin))
         seen.add(cell.get("id"))
-        steps.append(_Step(position, facts(_source(taken)), not ours, check))
+        steps.append(_Step(position, facts(text), not ours, check))
     return tuple(sorted({s.position for s in steps if not s.runs} - running(steps)))
 
 
@@ -91,6 +96,12 @@ def _released(key: bytes) -> dict[Any, dict[str, Any]]:
         elif cell["cell_type"] == "code":
             found["id", cell.get("id")] = cell
     return found
+
+
+@functools.lru_cache(maxsize=4096)
+def _editions(source: str) -> tuple[str, str]:
+    """A cell of the lesson's as the student edition shows it, and as the instructor's does."""
+    return without_asserts(source), source
 
 
 def _grade_id(cell: dict[str, Any]) -> str:

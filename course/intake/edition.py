@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from course.config import PREDICTION
 from course.intake.names import lesson_named, slug
 from course.intake.python import bound, defined
 from course.intake.sheet import Sheet, even
@@ -33,6 +34,9 @@ class Slot:
     grade_id: str
     solution: bool
     graded: bool
+    is_prediction: bool = (
+        False  # whether the learner predicts here: it is the learner's own, and nothing hangs on it
+    )
 
     @property
     def is_answer(self) -> bool:
@@ -124,7 +128,8 @@ def _slot(index: int, cell: dict[str, Any]) -> Slot:
     ids = tuple(dict.fromkeys(i for i in (cell.get("id"), metadata.get("id")) if i))
     source = cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
     solution, graded = bool(grader.get("solution")), bool(grader.get("grade"))
-    return Slot(index, cell["cell_type"], source, ids, grader.get("grade_id", ""), solution, graded)
+    predicts = PREDICTION in metadata.get("tags", ())
+    return Slot(index, cell["cell_type"], source, ids, grader.get("grade_id", ""), solution, graded, predicts)
 
 
 def aliases(editions: Mapping[str, Edition]) -> dict[str, list[str]]:

@@ -8,6 +8,7 @@ from rapidfuzz import fuzz
 
 from course.intake.edition import Edition, Slot
 from course.intake.sheet import Cell, Sheet
+from helpers.giving_up import given_up
 
 ALIKE = 80  # per cent
 LONGEST = 20_000  # characters of a text that is compared
@@ -48,8 +49,11 @@ class Match:
         ]
 
     def is_blank(self, at: int, slot: Slot) -> bool:
-        """Whether a cell holds no more than the released text."""
-        return self.cells[at].text in ("", slot.text)
+        """Whether a cell holds no more than the released text, or gives the exercise up."""
+        cell = self.cells[at]
+        if slot.is_answer and slot.kind == "code" and given_up(slot.grade_id, cell.source):
+            return True
+        return cell.text in ("", slot.text)
 
     def is_same(self, slot: Slot) -> bool:
         """Whether the cell that stands for a slot holds the released text."""
@@ -74,7 +78,16 @@ def match(edition: Edition, sheet: Sheet) -> Match:
         The match; answers that stood outside of their cell are in `texts`.
     """
     made = Match(edition, [cell for cell in sheet.cells if not _is_badge(cell)])
-    for step in (_by_id, _by_equal_text, _by_name, _by_likeness, _by_neighbours, _choose, _rescue):
+    for step in (
+        _by_id,
+        _by_equal_text,
+        _by_prediction,
+        _by_name,
+        _by_likeness,
+        _by_neighbours,
+        _choose,
+        _rescue,
+    ):
         step(made)
     return made
 
@@ -107,6 +120,16 @@ def _by_equal_text(made: Match) -> None:
 def _ambiguous(made: Match, found: list[int]) -> bool:
     """Whether equal texts stand for different answers: then only the place can tell."""
     return len(found) > 1 and any(made.edition.slots[index].is_answer for index in found)
+
+
+def _by_prediction(made: Match) -> None:
+    """By what is predicted, whatever the learner's prediction is: `predict("death",` begins both."""
+    for slot in made.free_slots():
+        if slot.is_prediction:
+            asked, comma, _ = slot.text.partition(",")
+            found = [at for at, cell in made.free_cells() if comma and cell.text.startswith(asked + comma)]
+            if found:
+                made.partner[found[-1]] = slot.index
 
 
 def _by_name(made: Match) -> None:

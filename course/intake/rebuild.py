@@ -69,13 +69,14 @@ def rebuild(edition: Edition, sheet: Sheet, zero: bool = False) -> Rebuilt:
 def _settle_the_rest(made: Match) -> None:
     """Say what was restored and left out; keep what an edited cell adds under new names."""
     slots = made.edition.slots
-    missing = [slot for slot in slots if slot.index not in made.source and not slot.is_answer]
+    of_ours = [slot for slot in slots if not slot.is_answer and not slot.is_prediction]
+    missing = [slot for slot in of_ours if slot.index not in made.source]
     checks = [slot.title for slot in missing if slot.is_check]
     if checks:
         made.repairs.append(f"deleted tests restored: {', '.join(checks)}")
     if len(missing) > len(checks):
         made.repairs.append(f"deleted cells of the lesson restored: {len(missing) - len(checks)}")
-    edited = [s for s in slots if not s.is_answer and s.index in made.source and not made.is_same(s)]
+    edited = [s for s in of_ours if s.index in made.source and not made.is_same(s)]
     tests = [slot.title for slot in edited if slot.is_check]
     if tests:
         made.notes.append(f"edited tests, the released ones count: {', '.join(tests)}")

@@ -8,9 +8,25 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from helpers.checks.core import CheckFailed, beside, call, close, equal, expect, gradient, progress, shown
+from helpers.checks.core import CheckFailed, beside, call, close, equal, expect, gradient, shown
+from helpers.checks.predictions import predict, reveal
+from helpers.checks.stand_ins import give_up
+from helpers.checks.standing import progress
 
-__all__ = ["CheckFailed", "beside", "call", "close", "equal", "expect", "gradient", "progress", "shown"]
+__all__ = [
+    "CheckFailed",
+    "beside",
+    "call",
+    "close",
+    "equal",
+    "expect",
+    "give_up",
+    "gradient",
+    "predict",
+    "progress",
+    "reveal",
+    "shown",
+]
 
 
 def __getattr__(name: str) -> Any:
@@ -24,8 +40,8 @@ def __getattr__(name: str) -> Any:
 @cache
 def _checks(topic: str, recorded: str) -> Any:
     from helpers.checks.exercise import Checks
-    from helpers.checks.notebook import explain_missing_names
+    from helpers.checks.notebook import watch
 
     checks = Checks(topic, recorded)
-    explain_missing_names(checks.exercises)
+    watch({name: exercise.number for name, exercise in checks.exercises.items()})
     return checks

@@ -11,10 +11,9 @@ through `beside` and `gradient`.
 
 from __future__ import annotations
 
-import html
 import math
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from types import FunctionType
 from typing import Any
 
@@ -28,17 +27,17 @@ class CheckFailed(AssertionError):
 
     def _render_traceback_(self) -> list[str]:
         """Show the hint alone in a notebook, without the frames of the checks."""
-        return _lines(f"Not yet. {self}")
+        return lines_of(f"Not yet. {self}")
 
 
 def say(text: str) -> None:
-    """Show one line in the notebook (never as a cell's value: nbgrader reads that as a score)."""
+    """Show a line in the notebook (never as a cell's value: nbgrader reads that as a score)."""
     from IPython.display import display
 
     display({"text/plain": text}, raw=True)
 
 
-def _lines(text: str, indent: str = "") -> list[str]:
+def lines_of(text: str, indent: str = "") -> list[str]:
     """Break text at spaces into lines that fit a notebook; further lines are indented."""
     return [
         line
@@ -269,53 +268,3 @@ def _gradient(function: Callable, args: Sequence[Any], wrt: int, cotangent: Any)
     weights = torch.ones_like(output) if cotangent is None else torch.as_tensor(cotangent)
     (grad,) = torch.autograd.grad(output, tensors[wrt], weights, allow_unused=True)
     return (torch.zeros_like(tensors[wrt]) if grad is None else grad).detach().numpy()
-
-
-class Progress:
-    """What the check of each exercise says, as a small table for the end of a lesson."""
-
-    def __init__(self, results: Mapping[str, str]):
-        self.results = dict(results)
-        done = sum(not hint for hint in self.results.values())
-        self.summary = f"{done} of {len(self.results)} exercises pass their visible checks."
-
-    def __repr__(self) -> str:
-        width = max(map(len, self.results))
-        lines = [
-            line
-            for name, hint in self.results.items()
-            for line in _lines(f"{_mark(hint)} {name:<{width}}  {hint or 'passes'}", " " * (width + 4))
-        ]
-        return "\n".join([*lines, self.summary])
-
-    def _repr_html_(self) -> str:
-        left = '<td style="text-align: left">'
-        rows = "".join(
-            f"<tr><td>{_mark(hint)}</td>{left}<code>{html.escape(name)}</code></td>"
-            f"{left}{html.escape(hint) or 'passes'}</td></tr>"
-            for name, hint in self.results.items()
-        )
-        return f"<table><tbody>{rows}</tbody></table><p>{self.summary}</p>"
-
-
-def _mark(hint: str) -> str:
-    return "·" if hint else "✓"
-
-
-def progress(check: Any, names: Mapping[str, Any]) -> Progress:
-    """Judge all exercises of a lesson by what the learner's names mean now, and collect the hints.
-
-    Args:
-        check: the lesson's checks.
-        names: usually `globals()`.
-
-    Returns:
-        A table that a notebook shows: one line an exercise.
-    """
-    missing = "`{}` is not defined: run the cell of the exercise first."
-    return Progress(
-        {
-            name: exercise.hint(names[name]) if name in names else missing.format(name)
-            for name, exercise in check.exercises.items()
-        }
-    )

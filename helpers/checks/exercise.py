@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 
 from helpers.checks import notebook, probes
-from helpers.checks.core import CheckFailed, close, dtype_of, equal, expect, say, shown
+from helpers.checks.core import CheckFailed, close, dtype_of, equal, expect, lines_of, say, shown
+from helpers.checks.stand_ins import GivenUp, stands_in
 from helpers.checks.values import build, decode
+from helpers.giving_up import TOLD
 
 WEIGHTS = 3  # weighted sums that an array is recognised by
 
@@ -60,6 +62,10 @@ class Exercise:
     cases: Sequence[Case]
     expected: Sequence[Mapping[str, Any]]
     known: Sequence[Known]
+    idea: str = ""  # what who passes has shown, in a sentence
+    number: int = 0
+    points: float = 0.0
+    next: str = ""  # the heading of what comes next
 
     def __call__(self, answer: Any) -> None:
         """Check the learner's answer in a notebook.
@@ -68,11 +74,20 @@ class Exercise:
             answer: the learner's function or class.
 
         Raises:
-            CheckFailed: with a hint, if it is not right yet.
+            CheckFailed: with a hint, if it is not right yet; `GivenUp`, if it is a stand-in.
         """
+        if stands_in(answer):
+            raise GivenUp(TOLD.format(name=self.name))
         expect(not (hint := notebook.outdated(self.name, answer)), hint)
         expect(not (hint := self.hint(answer)), hint)
-        say(f"✓ {self.name}: every visible check passes.")
+        say(self.praise())
+
+    def praise(self) -> str:
+        """What is said of an answer that passes: its points, the idea, what comes next."""
+        worth = f" ({self.points:g} point{'s' if self.points != 1 else ''})" if self.points else ""
+        lines = [f"✓ {self.name}: every visible check passes{worth}.", self.idea]
+        lines.append(f"Next: {self.next}." if self.next else "")
+        return "\n".join(line for text in lines for line in lines_of(text))
 
     def hint(self, answer: Any) -> str:
         """Judge an answer.
@@ -83,6 +98,8 @@ class Exercise:
         Returns:
             The hint; empty if it passes.
         """
+        if stands_in(answer):
+            return TOLD.format(name=self.name)
         if not callable(answer):
             return (
                 f"`{self.name}` should be something to call, but it is {shown(answer)}. "
@@ -92,12 +109,18 @@ class Exercise:
 
 
 class Checks:
-    """The checks of one lesson; each exercise is an attribute."""
+    """The checks of one lesson; each exercise is an attribute. With them its open questions and its predictions."""
 
     def __init__(self, topic: str, recorded: str):
         self.topic = topic
-        data = json.loads(recorded)["exercises"]
-        self.exercises = {name: _exercise(topic, name, each) for name, each in data.items()}
+        data = json.loads(recorded)
+        lesson = data.get("lesson", {})
+        self.questions = [(title, float(points)) for title, points in lesson.get("questions", [])]
+        self.predictions: list[str] = lesson.get("predictions", [])
+        self.exercises = {
+            name: _exercise(topic, name, each, lesson.get("exercises", {}).get(name, {"number": number}))
+            for number, (name, each) in enumerate(data["exercises"].items(), 1)
+        }
 
     def __getattr__(self, name: str) -> Exercise:
         try:
@@ -109,13 +132,14 @@ class Checks:
         return sorted(self.exercises)
 
 
-def _exercise(topic: str, name: str, data: Mapping[str, Any]) -> Exercise:
+def _exercise(topic: str, name: str, data: Mapping[str, Any], place: Mapping[str, Any]) -> Exercise:
     cases = [
         Case(**{**case, "args": tuple(decode(case["args"])), "probe": decode(case["probe"])})
         for case in data["cases"]
     ]
     known = [Known(**mistake) for mistake in data["known"]]
-    return Exercise(topic, name, cases, [decode(expected) for expected in data["expected"]], known)
+    expected = [decode(parts) for parts in data["expected"]]
+    return Exercise(topic, name, cases, expected, known, data.get("idea", ""), **place)
 
 
 def judge(

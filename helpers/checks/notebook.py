@@ -1,4 +1,4 @@
-"""What a check can know about the notebook that it runs in: whether the definition it is given is the last one."""
+"""What can be known about the notebook that a check runs in: its last definitions, and which cells wait for an answer."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import ast
 import inspect
 import linecache
 import re
-from collections.abc import Container
+import symtable
+from collections.abc import Mapping
 from typing import Any
 
-from helpers.checks.core import CheckFailed
+from helpers.checks.core import CheckFailed, say
 
 
 def outdated(name: str, answer: Any) -> str:
@@ -50,27 +51,76 @@ def outdated(name: str, answer: Any) -> str:
     return ""
 
 
-def explain_missing_names(exercises: Container[str]) -> None:
-    """In a notebook, let a check whose exercise was not run yet say so in one sentence.
+def running_cell() -> str | None:
+    """The source of the notebook's cell that runs now; None where there is no notebook."""
+    shell = _shell()
+    return None if shell is None else str(shell.transform_cell(shell.history_manager.input_hist_raw[-1]))
+
+
+def watch(exercises: Mapping[str, int]) -> None:
+    """In a notebook, let a cell that fails for want of an answer say so in a line; anything else is shown as ever.
 
     Args:
-        exercises: names that are looked for; any other missing name is shown as ever.
+        exercises: name -> number, of the lesson.
     """
     shell = _shell()
-    if shell is None:
-        return
+    if shell is not None:
+        desk = _Waiting(exercises)
+        shell.set_custom_exc((NameError, NotImplementedError), desk.explain)
+        shell.events.register("post_run_cell", desk.forgive)
 
-    def explain(shell: Any, kind: type, error: NameError, trace: Any, tb_offset: Any = None) -> None:
+
+class _Waiting:
+    """Which names wait for which exercise, since the cell that makes them does."""
+
+    def __init__(self, exercises: Mapping[str, int]):
+        self.exercises = exercises
+        self.names: dict[str, str] = {}
+        self.excused: BaseException | None = None
+
+    def explain(self, shell: Any, kind: type, error: Any, trace: Any, tb_offset: Any = None) -> None:
+        """Show what a cell failed of (the signature is IPython's)."""
         cell = shell.history_manager.input_hist_raw[-1]
-        if error.name in exercises and f"check.{error.name}(" in cell:
+        if kind is NameError and error.name in self.exercises and f"check.{error.name}(" in cell:
             error = CheckFailed(
                 f"`{error.name}` is not defined yet: run the cell of the exercise, then this one."
             )
             shell._showtraceback(CheckFailed, error, error._render_traceback_())
+        elif kind is NameError and re.match(r"predict\(", cell.lstrip()):
+            self._excuse(error, f'A word stands in quotes: "{error.name}".')
+        elif exercise := self._waited_for(kind, error, trace):
+            self.names |= dict.fromkeys(_made_by(cell) - shell.user_ns.keys(), exercise)
+            self._excuse(error, f"This cell waits for Exercise {self.exercises[exercise]} ({exercise}).")
         else:
             shell.showtraceback((kind, error, trace), tb_offset=tb_offset)
 
-    shell.set_custom_exc((NameError,), explain)
+    def forgive(self, result: Any) -> None:
+        """Count a cell that waits as one that ran: *Run All* goes on behind it, in whatever shows the notebook."""
+        if self.excused is not None and getattr(result, "error_in_exec", None) is self.excused:
+            result.error_in_exec = None
+        self.excused = None
+
+    def _excuse(self, error: BaseException, line: str) -> None:
+        self.excused = error
+        say(line)
+
+    def _waited_for(self, kind: type, error: Any, trace: Any) -> str:
+        """The exercise whose stub was called, or that a missing name comes from; empty if it is something else."""
+        if kind is NameError:
+            return error.name if error.name in self.exercises else self.names.get(error.name, "")
+        while trace.tb_next:
+            trace = trace.tb_next
+        name = str(trace.tb_frame.f_code.co_qualname.partition(".")[0])
+        return name if kind is NotImplementedError and name in self.exercises else ""
+
+
+def _made_by(cell: str) -> set[str]:
+    """Names that a cell binds at its top level; none if it is no plain Python."""
+    try:
+        symbols = symtable.symtable(cell, "<cell>", "exec").get_symbols()
+    except (SyntaxError, ValueError):
+        return set()
+    return {symbol.get_name() for symbol in symbols if symbol.is_assigned() or symbol.is_imported()}
 
 
 def _shell() -> Any:

@@ -59,15 +59,44 @@ import numpy as np
 import torch
 from scipy.signal import convolve2d
 
-from helpers import convolution, convolution_figures, figures
+from helpers import convolution, convolution_figures, degradation_figures, figures
+from helpers.checks import give_up, predict, progress, reveal
 from helpers.checks import iterated_convolution as check
-from helpers.checks import progress
 
 torch.set_num_threads(1)
 KERNEL = convolution.binomial_kernel()  # 0.05 * (1, 2, 1)^T (1, 2, 1), float64
 
 # %% parameters=true
 SEED = 0  # the two noise images of this lesson derive from it; everything else has no chance in it
+
+# %% [markdown]
+# ## Where this leads
+#
+# Here is the measurement that this course works towards; lesson 7 makes it. Networks of 2, 8 and 24 layers learn to
+# read handwritten digits, and we look at the error on the very digits that they learn from.
+
+# %%
+losses = degradation_figures.of_lesson_7()
+figures.show(
+    degradation_figures.losses_by_depth(
+        (2, 8, 24), losses, "With 24 layers, only networks with shortcuts learn"
+    ),
+    alt=f"Training loss against depth, five networks each: at 24 layers the plain ones are at "
+    f"{losses['plain'][-1].mean():.2f}, near guessing, and those with shortcuts at "
+    f"{losses['residual'][-1].mean():.2f}.",
+)
+
+# %% [markdown]
+# More layers make a plain network *worse*, even on what it has seen, and a path around each pair of layers, which
+# computes nothing at all, takes that away. By lesson 4 we can predict with pencil and paper what a layer does to a
+# signal and to a gradient; by lesson 6 we have built the path ourselves, forwards and backwards; lessons 7 to 10
+# train such networks and ask why it works. We begin with a network that is so simple that we can know everything
+# about it: one convolution, again and again.
+#
+# **How a lesson works.** Where it says *Predict*, put your guess in place of the dots and run the cell; the cell that
+# computes the answer tells you how near you were. Nothing hangs on it but your surprise. Exercises have hints, folded,
+# and a check. Whoever is stuck writes `name = give_up("name")` as the answer: a stand-in then does the work, for no
+# points, so that the rest of the lesson runs.
 
 # %% [markdown]
 # ## 1 · The claim
@@ -79,8 +108,11 @@ SEED = 0  # the two noise images of this lesson derive from it; everything else 
 # The weights of $K$ sum to 0.8, so each convolution should shrink the image by about a fifth. A float32 can
 # hold numbers down to about $10^{-45}$.
 #
-# **Predict.** After how many convolutions is every pixel zero: 20, 100, 400, 2000, never? Write your number down
-# before you run the next cell, which is the loop of the original.
+# **Predict.** After how many convolutions is every pixel zero: 20, 100, 400, 2000, or never (`math.inf`)? The cell
+# after the next is the loop of the original.
+
+# %% predict="death"
+predict("death", ...)
 
 # %% claim="death_at_362"
 image = np.ones((8, 8), dtype=np.float32)
@@ -95,6 +127,7 @@ for i in range(1000):
 
 death = i
 assert death == 362
+reveal("death", death, factor=1.5)
 
 # %% [markdown]
 # So the original is right about its number. Three remarks before we go on, because we shall be counting
@@ -123,7 +156,9 @@ for k in range(death + 2):
     image = convolve2d(image, kernel, mode="same")
 figures.show(
     convolution_figures.dying_image(moments, f"One bump that fades, and then, at k = {death + 1}, nothing"),
-    alt=f"Six heat maps: a flat image becomes a bump, keeps that shape for hundreds of convolutions, breaks into a few flat steps, then four equal pixels, then, after convolution {death + 1}, nothing.",
+    alt="Six heat maps: a flat image becomes a bump, keeps that shape for hundreds of convolutions, "
+    f"breaks into a few flat steps, then four equal pixels, then, after convolution {death + 1}, "
+    "nothing.",
 )
 
 # %% [markdown]
@@ -138,6 +173,9 @@ figures.show(
 # **Predict.** On a logarithmic axis, will the curve be straight, bend down (dying faster and faster), or
 # level off?
 
+# %% predict="curve"
+predict("curve", ..., ["straight", "bends down", "levels off"])
+
 
 # %%
 def blur(x):
@@ -148,14 +186,18 @@ peaks = convolution.peak_history(blur, np.ones((8, 8), np.float32), death + 1)
 factors = peaks[1:-1] / peaks[:-2]
 rho = (peaks[300] / peaks[100]) ** (1 / 200)  # the factor of one convolution, from 200 of them
 print("factor of convolution", ", ".join(f"{k + 1}: {factors[k]:.4f}" for k in (0, 1, 5, 20, 100, 300)))
+
+# %%
 fig, axis = figures.canvas(
     f"A straight line: a factor of {rho:.4f} per convolution", "convolutions k", convolution_figures.LOG_PEAK
 )
 axis.plot(np.log10(peaks[:-1]), **figures.series(0))
 figures.show(
     fig,
-    alt=f"The logarithm of the largest pixel falls on a straight line, by a factor {rho:.4f} per convolution.",
+    alt=f"The logarithm of the largest pixel falls on a straight line, by a factor {rho:.4f} per "
+    "convolution.",
 )
+reveal("curve", "straight" if np.ptp(factors[20:300]) < 0.001 else "bends down")
 
 # %% [markdown]
 # A straight line means a constant factor. The printed line shows that it is *not* 0.8, except at the very
@@ -262,18 +304,16 @@ radii = [spectral_radius(n) for n in sides.tolist()]
 assert round(radii[7], 6) == 0.752481
 assert abs(rho - radii[7]) < 1e-6
 
-fig, axis = figures.canvas(
-    f"Small images leak: ρ(8) = {radii[7]:.4f}, and 0.8 is only the limit",
-    "side of the image n",
-    "spectral radius",
-)
-axis.set_xticks(sides[1::2])
+# %%
+title = f"Small images leak: ρ(8) = {radii[7]:.4f}, and 0.8 is only the limit"
+fig, axis = figures.canvas(title, "side of the image n", "spectral radius", xticks=sides[1::2])
 axis.plot(sides, radii, label="spectral radius", **figures.series(0, marker=True))
 axis.axhline(KERNEL.sum(), label="sum of the kernel", **figures.series(1))
 axis.legend()
 figures.show(
     fig,
-    alt=f"The spectral radius grows with the side of the image, {radii[7]:.4f} at 8, towards 0.8, the sum of the kernel.",
+    alt=f"The spectral radius grows with the side of the image, {radii[7]:.4f} at 8, towards 0.8, the sum "
+    "of the kernel.",
 )
 
 # %% [markdown]
@@ -300,7 +340,10 @@ assert round(c, 6) == 1.540424 and np.allclose(peaks[50:200] / rho ** np.arange(
 # $2^{-126}$ a float32 has used up its exponents and all that is left is a whole number of units. Results are
 # rounded to the nearest one, so what lies below half a unit, $2^{-150}$, becomes zero.
 #
-# **Predict.** Solve $c \rho^k < 2^{-150}$ for $k$ and compare with 362 before you run the cell.
+# **Predict.** Solve $c \rho^k < 2^{-150}$: for which whole $k$ does it hold first?
+
+# %% predict="naive"
+predict("naive", ...)
 
 # %% claim="naive_prediction"
 unit = 2.0 ** -convolution.FORMATS["float32"].unit_exponent
@@ -309,6 +352,7 @@ naive = math.log(unit / 2 / c) / math.log(rho)
 print(f"c rho^k falls below half a unit at k = {naive:.2f}, so after {math.ceil(naive)} convolutions,")
 print(f"which is loop index {math.ceil(naive) - 1}. The loop says {death}.")
 assert math.ceil(naive) == 368
+reveal("naive", math.ceil(naive), within=1)
 
 # %% [markdown]
 # Close, but five too late, and a straight line with the right slope and the right height should not
@@ -424,8 +468,11 @@ assert max(abs(measured[n] - rule[n]) for n in rule) == 1
 # larger, and the tie is rounded up. `np.nextafter` gives us the float next to it, which is a little smaller than
 # 0.05.
 #
-# **Predict.** The kernel changes in its eighth digit, so $\rho$, $c$ and 2.5 stay what they are. By how much does
-# the death move?
+# **Predict.** The kernel changes in its eighth digit, so $\rho$, $c$ and 2.5 stay what they are. By how many steps does
+# the death of the 8 × 8 image move?
+
+# %% predict="moved"
+predict("moved", ...)
 
 # %% claim="last_steps_hang_on_a_tie"
 smaller = np.nextafter(kernel, np.float32(0))
@@ -434,6 +481,7 @@ moved = {n: death_index(smaller, n) for n in (8, 9, 10, 11, 12)}
 for n, index in moved.items():
     print(f"n = {n:2d}: rule {rule[n]}, kernel as stored {measured[n]}, one float smaller {index}")
 assert moved[8] == 360 and max(rule[n] - moved[n] for n in moved) == 3
+reveal("moved", abs(moved[8] - death))
 
 # %% [markdown]
 # From 362 to 360, and for larger images by three or four steps. So our rule is right *to within a few steps*,
@@ -450,7 +498,8 @@ assert moved[8] == 360 and max(rule[n] - moved[n] for n in moved) == 3
 line = c * rho ** np.arange(death + 9)
 figures.show(
     convolution_figures.way_down(peaks, line, unit, {"2.5, our rule": 2.5, "0.5, naive": 0.5}),
-    alt=f"The float32 peak follows c rho^k until a few units of 2^-149 are left; below 2.5 units the next convolution, number {death + 1} with loop index {death}, gives zero.",
+    alt="The float32 peak follows c rho^k until a few units of 2^-149 are left; below 2.5 units the next "
+    f"convolution, number {death + 1} with loop index {death}, gives zero.",
 )
 
 # %% [markdown]
@@ -460,8 +509,12 @@ figures.show(
 # number: $2^{-24}$ for float16, $2^{-133}$ for bfloat16, $2^{-149}$ for float32, $2^{-1074}$ for float64.
 # (bfloat16 is a float32 cut in half: all its exponents, but only 8 binary digits.)
 #
-# **Predict.** Which dies first, and is the death of float64 nearer to twice or to seven times 362?
-#
+# **Predict.** A float64 has twice as many digits as a float32. Is its death nearer to twice or to seven times 362?
+
+# %% predict="float64"
+predict("float64", ..., ["twice", "seven times"])
+
+# %% [markdown]
 # ### Exercise 3 · The loop, done properly (4 points, hard, about 15 minutes)
 #
 # Write `iterate(image, kernel, dtype, boundary)`: the original's loop, but for any image, kernel, format and
@@ -539,6 +592,7 @@ for dtype, index in sorted(deaths.items(), key=lambda item: item[1]):
     print(f"{dtype:9s} 2^-{exponent:<5d} dies at {index:4d}, rule {predict_death(8, exponent):4d}")
 assert deaths == {"float16": 55, "bfloat16": 324, "float32": 362, "float64": 2616}
 assert predict_death(8, 1074) == 2617
+reveal("float64", "twice" if deaths["float64"] < 4.5 * death else "seven times")
 
 # %% [markdown]
 # The signal is the same in all four rows. What differs is the number at which the *format* gives up. Seven times
@@ -548,8 +602,11 @@ assert predict_death(8, 1074) == 2617
 # And the small differences from the rule? It is tempting to say that rounding errors add up on the way, and more
 # so in formats with few digits. Let us look before we say it.
 #
-# **Predict.** float16 dies two steps before the rule says so. Each step is a factor of 0.75: how far below the
-# line would the image have to be, halfway down, if that were the reason?
+# **Predict.** float16 dies two steps before the rule says so, and two steps are a factor of $0.75^2 = 0.56$. Halfway
+# down, after 20 convolutions: what share of the line will we measure, if you had to bet?
+
+# %% predict="low"
+predict("low", ...)
 
 # %% claim="float16_dies_of_a_tie"
 kernel16 = KERNEL.astype(np.float16)
@@ -559,12 +616,13 @@ half = convolution.peak_history(
 low = half[20] / (c * rho**20)
 larger = np.nextafter(kernel16, np.float16(1))
 print(
-    f"after 20 convolutions the float16 image is at {low:.3f} of the line: {math.log(low) / math.log(rho):.2f} steps"
+    f"after 20 convolutions the image is at {low:.3f} of the line: {math.log(low) / math.log(rho):.2f} steps"
 )
 print(f"0.05 is stored as {kernel16[0, 0]:.6f}, death {death_index(kernel16, 8)}")
 print(f"one float larger  {larger[0, 0]:.6f}, death {death_index(larger, 8)}, rule {predict_death(8, 24)}")
 assert math.log(low) / math.log(rho) < 0.05
 assert death_index(larger, 8) == predict_death(8, 24) == 57
+reveal("low", low, within=0.05)
 
 # %% [markdown]
 # Two steps would need a factor of $0.75^2$. The image is not even one per cent low, and that is a thirtieth of a
@@ -579,9 +637,8 @@ stored = kernel_bf16.double().numpy()
 slope = np.linalg.eigvalsh(convolution.operator_matrix(stored, 8)).max()
 exact = (math.log(2.5 / c) - 133 * math.log(2)) / math.log(rho)
 shifted = (math.log(2.5 / c) - 133 * math.log(2)) / math.log(slope)
-print(
-    f"rule with 0.05: {exact:.1f}, so {math.ceil(exact)}; with {stored[0, 0]:.7f}: {shifted:.1f}, so {math.ceil(shifted)}"
-)
+print(f"rule with 0.05:      {exact:.1f}, so {math.ceil(exact)}")
+print(f"rule with {stored[0, 0]:.7f}: {shifted:.1f}, so {math.ceil(shifted)}")
 assert math.ceil(shifted) == deaths["bfloat16"] == math.ceil(exact) + 1
 
 # %% [markdown]
@@ -593,6 +650,9 @@ assert math.ceil(shifted) == deaths["bfloat16"] == math.ceil(exact) + 1
 # **Predict.** Subnormals are the last 23 halvings before $2^{-149}$. By how many convolutions does it shorten
 # the life of the float32 image if they are missing?
 
+# %% predict="flushed"
+predict("flushed", ...)
+
 # %% claim="flushed_to_zero"
 can_flush = torch.set_flush_denormal(True)  # False on a processor that has no such mode
 history = convolution.peak_history(blur, np.ones((8, 8), np.float32), 400)
@@ -602,6 +662,7 @@ first_idea = math.ceil((math.log(5 / c) - 126 * math.log(2)) / math.log(rho))
 print(f"subnormals flushed to zero: dies at {flushed_death}, {death - flushed_death} convolutions earlier")
 print(f"a peak below 5 * 2^-126, whose largest product is below 2^-126: {first_idea}")
 assert flushed_death == (300 if can_flush else death)
+reveal("flushed", death - flushed_death, factor=1.3)
 
 # %% [markdown]
 # The processor flushes each *product*, and a product is at most a fifth of its pixel. So the image must die once
@@ -616,6 +677,9 @@ assert flushed_death == (300 if can_flush else death)
 #
 # **Predict.** At which index does float32 die now? (The rule with $\rho = 0.8$ and $c = 1$ says 459.)
 
+# %% predict="closed"
+predict("closed", ..., ["near 459", "much later", "never"])
+
 # %% claim="stall_at_15_units" effect="stalled"
 noise = np.random.default_rng(SEED + 3).random((8, 8), np.float32)
 stalled = []
@@ -626,6 +690,7 @@ for boundary in ("wrap", "symm"):
         stalled += [image.min() / unit, image.max() / unit]
         print(f"{boundary}, from {name}: every pixel is {image.max():.1e} = {image.max() / unit:.0f} units")
 assert set(stalled) == {15.0}
+reveal("closed", "never" if min(stalled) > 0 else "near 459")
 
 # %% [markdown]
 # It never dies. It **stalls** at 15 units. Rounding to nearest may also round *up*, and there are pixel
@@ -691,8 +756,12 @@ assert fixed == [5, 10, 15]
 # Suppose the friend's computer adds up the nine products in float64 and rounds each pixel once, at the end. If
 # the rounding of *products* kills the image early, it must live longer there.
 #
-# **Predict.** Until 367, as the friend says? We run it twice: with the kernel as float32 stores it, and with a
-# float64 kernel, whose 0.05 is right to 17 digits.
+# We run it twice: with the kernel as float32 stores it, and with a float64 kernel, whose 0.05 is right to 17 digits.
+#
+# **Predict.** At which index does the image die with the float64 kernel: at 367, as the friend says?
+
+# %% predict="friend"
+predict("friend", ...)
 
 # %% claim="one_rounding_per_pixel"
 ends = {}
@@ -703,10 +772,10 @@ for name, weights in {"float32 kernel": kernel.astype(float), "float64 kernel": 
         if not image.any():
             ends[name] = index
             break
-    print(
-        f"{name}: dies at {ends[name]}; the largest pixel is {image.max() / unit:.0f} units, {np.count_nonzero(image)} are not zero"
-    )
+    left = f"the largest pixel is {image.max() / unit:.0f} units, {np.count_nonzero(image)} are not zero"
+    print(f"{name}: dies at {ends[name]}; {left}")
 assert ends == {"float32 kernel": None, "float64 kernel": 370} and deaths["float32"] == 362
+reveal("friend", ends["float64 kernel"], within=1)
 
 # %% [markdown]
 # It lives longer, so the explanation stands. But it does not die at 367 either. With the exact kernel it dies at
@@ -730,6 +799,9 @@ assert ends == {"float32 kernel": None, "float64 kernel": 370} and deaths["float
 #
 # **Predict.** $A$ is symmetric. How does the gradient's fate differ from that of the image?
 
+# %% predict="fate"
+predict("fate", ..., ["it dies sooner", "it dies later", "not at all"])
+
 # %% claim="gradient_equals_image"
 x = torch.ones(8, 8, requires_grad=True)
 y = x
@@ -738,6 +810,7 @@ for _ in range(100):
 (gradient,) = torch.autograd.grad(y, x, torch.ones(8, 8))
 print(f"100 convolutions: largest activation {y.max():.3e}, largest gradient {gradient.max():.3e}")
 assert torch.allclose(y.detach(), gradient, rtol=1e-4, atol=0)
+reveal("fate", "not at all" if torch.allclose(y.detach(), gradient, rtol=1e-4, atol=0) else "it dies sooner")
 
 # %% [markdown]
 # Here the two are the same thing, since $A^\top = A$: send a gradient of ones back through a hundred convolutions
@@ -753,7 +826,11 @@ assert torch.allclose(y.detach(), gradient, rtol=1e-4, atol=0)
 #
 # **Predict.** The largest float32 is about $3.4 \cdot 10^{38}$. After how many steps do we get there? More or
 # fewer than 362?
-#
+
+# %% predict="overflow"
+predict("overflow", ...)
+
+# %% [markdown]
 # ### Exercise 4 · Too much of a good thing (3 points, easy, about 10 minutes)
 #
 # Write `overflow_iteration(n, dtype)`: start from ones, repeat $x \leftarrow x + A x$ in the given format,
@@ -815,6 +892,7 @@ check.overflow_iteration(overflow_iteration)
 overflows = {dtype: overflow_iteration(8, dtype) for dtype in ("float32", "float64")}
 print("x + A x overflows at", overflows)
 assert overflows == {"float32": 157, "float64": 1264}
+reveal("overflow", overflows["float32"], factor=1.3)
 
 # %% [markdown]
 # Faster than it died. A bare shortcut does not cure the disease, it replaces it with the opposite one:
@@ -830,7 +908,8 @@ limits = {"smallest float32": unit, "largest float32": np.finfo(np.float32).max}
 title = f"The shortcut turns death at {death} into overflow at {overflows['float32']}"
 figures.show(
     convolution_figures.two_ends(histories, limits, title),
-    alt=f"In float32 the plain convolution falls to the smallest float at step {death}; with a shortcut it rises to the largest at step {overflows['float32']}.",
+    alt=f"In float32 the plain convolution falls to the smallest float at step {death}; with a shortcut it "
+    f"rises to the largest at step {overflows['float32']}.",
 )
 
 # %% [markdown]
@@ -871,6 +950,40 @@ figures.explore(
 # None of this is a network yet: there are no weights to learn, no nonlinearity, nothing random. What carries
 # over is the question to ask of any deep stack of layers: *which factor does one layer apply, forward and
 # backward?*
+
+# %% [markdown]
+# ## Check yourself
+#
+# Answer each in a sentence before you unfold ours.
+#
+# **1.** Somebody halves the kernel. What happens to the slope, the height and the death of the image?
+#
+# <details><summary>An answer</summary>
+#
+# $\rho$ halves, to 0.376: the line falls more steeply. Its height $c$ stays, since the eigenvectors do. A pixel now
+# hands on at most a tenth of itself, so that the image is lost below 5 units, not 2.5. That is after
+# $\ln(1.54 \cdot 2^{149} / 5) / \ln(1 / 0.376) = 104.4$ convolutions, so at index 105, as the loop confirms.
+#
+# </details>
+#
+# **2.** An image is still there after a million rounds. Does it hold anything of what we put in?
+#
+# <details><summary>An answer</summary>
+#
+# That it is not zero says nothing. With closed edges ones and noise end in the same 15 units: the roundings hold the
+# image up, and all of the input is gone. Put in two images and see whether what comes out differs.
+#
+# </details>
+#
+# **3.** When do activations and gradients die at the same pace?
+#
+# <details><summary>An answer</summary>
+#
+# When all that a layer does is to multiply, always by the same matrix: forwards by $A$, backwards by $A^\top$, and the
+# two have the same eigenvalues. Here they are even the same matrix. Where a layer is not linear its slope is another
+# number than what it makes of the signal, and the two part: lesson 2 shows how far.
+#
+# </details>
 
 # %%
 progress(check, globals())

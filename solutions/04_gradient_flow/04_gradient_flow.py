@@ -62,8 +62,8 @@ import numpy as np
 import torch
 
 from helpers import convolution, figures, gradient_flow
+from helpers.checks import give_up, predict, progress, reveal
 from helpers.checks import gradient_flow as check
-from helpers.checks import progress
 
 torch.set_num_threads(1)
 
@@ -82,7 +82,10 @@ NETWORKS = 5  # random networks per measurement
 # initialisation chooses: $g = 2$ is the proposal of He et al. (2015), $g = 1$ that of Glorot and Bengio
 # (2010), also called Xavier's, for layers of equal width. And PyTorch's own default?
 #
-# **Predict.** If you write `nn.Linear(256, 256)` and change nothing, is $g$ about 2, 1, or less?
+# **Predict.** If you write `nn.Linear(256, 256)` and change nothing, is $g$ about 2, 1, or less? Write a number.
+
+# %% predict="gain"
+predict("gain", ...)
 
 # %% claim="torch_gain"
 torch.manual_seed(SEED)
@@ -91,6 +94,7 @@ gains = {"nn.Linear": 256 * linear.weight.var().item(), "nn.Conv2d": 9 * 64 * co
 for name, g in gains.items():
     print(f"{name}: g = {g:.2f}")
     assert abs(g - 1 / 3) < 0.01
+reveal("gain", gains["nn.Linear"], factor=1.2)
 
 # %% [markdown]
 # A third. (The default draws uniformly from $\pm 1/\sqrt{N}$, which has variance $1/(3N)$.) The default draws
@@ -104,14 +108,17 @@ for name, g in gains.items():
 # layers at all."* Let us look. We send a random gradient into the end of 20 plain ReLU layers and measure the
 # rms of $\partial L / \partial x_l$ on its way to the front.
 #
-# **Predict.** With $g = 1/3$, by what factor does one layer shrink it?
+# **Predict.** With $g = 1/3$, by what number does one layer multiply it? (Half of the ReLUs are off.)
+
+# %% predict="layer"
+predict("layer", ...)
 
 # %%
 SEEDS = range(SEED, SEED + NETWORKS)
 
 
 def factors(**settings):
-    """The factor by which a layer multiplies the gradient: one number per network, all its layers together."""
+    """The factor by which a layer multiplies the gradient: one number per network, from all its layers."""
     flows = [gradient_flow.xray(seed=seed, **settings).measured for seed in SEEDS]
     return np.array([flow.gradient[0] ** (1 / (len(flow.gradient) - 1)) for flow in flows])
 
@@ -119,6 +126,7 @@ def factors(**settings):
 default = factors(activation="relu", gain=1 / 3, depth=20)
 print(f"a layer multiplies the gradient by {default.mean():.3f} (± {default.std(ddof=1):.3f})")
 print(f"20 layers by {np.mean(default**20):.0e}")
+reveal("layer", default.mean(), factor=1.1)
 
 # %% [markdown]
 # The five networks have nothing in common but their shape, and yet they agree to about a per cent. With
@@ -273,7 +281,10 @@ assert max(abs(ratio - 1) for ratio in ratios) < 0.03
 # makes of an input of size 1; the next cell calls that `start`.)
 #
 # **Predict.** After 50 tanh layers with skips and $g = 2$: does the gradient grow like
-# $\sqrt{1 + g}^{\,50} \approx 10^{12}$, or less?
+# $\sqrt{1 + g}^{\,50} \approx 10^{12}$, or less? Write its growth as a number; a factor of ten is near enough.
+
+# %% predict="growth"
+predict("growth", ...)
 
 # %%
 start = float(gradient_flow.mean_field("tanh", gain=1.0, depth=1).signal[1])
@@ -302,6 +313,7 @@ for (g, skip), (predicted, measured) in tanh.items():
     )
 log_ratios = [float(np.log(measured.mean() / predicted)) for predicted, measured in tanh.values()]
 assert max(map(abs, log_ratios)) < math.log(1.35)
+reveal("growth", tanh[2.0, "residual"][1].mean(), factor=10)
 
 # %% [markdown]
 # Over fifty layers measurement and prediction stay within a third of each other: less than one per cent per
@@ -339,22 +351,19 @@ assert (round(wrong), round(right)) == (758, 176)
 # Every branch is positive, so the stream gets a mean, and along that one direction weights, signal and
 # gradient are *not* independent.
 #
-# **Predict.** The prediction is for very wide layers. What helps it more: a wider network, or a shallower
-# one?
+# **Predict.** The prediction is for very wide layers. We start from 15 layers of width 32. What helps it more: four
+# times the width, or a third of the layers?
+
+# %% predict="helps"
+predict("helps", ..., ["more width", "fewer layers"])
 
 
 # %%
 def excess(width, depth):
     """By what share the factor per layer is above the prediction: one number per network."""
-    case = {
-        "activation": "relu",
-        "gain": 2.0,
-        "depth": depth,
-        "width": width,
-        "skip": "residual",
-        "batch": 32,
-    }
-    flows = [gradient_flow.xray(seed=seed, **case).measured for seed in range(SEED, SEED + 4 * NETWORKS)]
+    case = {"depth": depth, "width": width, "skip": "residual", "batch": 32}
+    seeds = range(SEED, SEED + 4 * NETWORKS)
+    flows = [gradient_flow.xray("relu", 2.0, seed=seed, **case).measured for seed in seeds]
     return np.array([f.gradient[0] ** (1 / depth) for f in flows]) / gain_factor("relu", 2.0, skip=True) - 1
 
 
@@ -368,6 +377,7 @@ for depth, e in by_depth.items():
 deeper = by_depth[50] - by_depth[5]
 assert wider[32].mean() > wider[128].mean() + 0.02 and deeper.min() > 0.05
 assert by_depth[5].mean() < by_depth[15].mean() < by_depth[50].mean()
+reveal("helps", "fewer layers" if by_depth[5].mean() < wider[128].mean() else "more width")
 
 # %% [markdown]
 # At a given depth the excess shrinks as the network gets wider; at a given width it grows with depth. The
@@ -387,6 +397,9 @@ assert by_depth[5].mean() < by_depth[15].mean() < by_depth[50].mean()
 #
 # **Predict.** For 8 × 8 images and $g = 1/3$, is the factor above or below that of the linear layer, 0.408?
 
+# %% predict="padding"
+predict("padding", ..., ["above", "below"])
+
 # %% claim="zero_padding" effect="measured"
 box = convolution.operator_matrix(np.full((3, 3), 1 / 9), 8)
 rho = np.linalg.eigvalsh(box).max()
@@ -395,6 +408,7 @@ flows = [gradient_flow.conv_gradient(side=8, gain=1 / 3, depth=20, seed=seed) fo
 measured = np.array([(flow[3] / flow[17]) ** (1 / 14) for flow in flows])
 print(f"predicted {math.sqrt(rho / 6):.3f}   measured {measured.mean():.3f} ± {measured.std(ddof=1):.3f}")
 assert round(math.sqrt(rho / 6), 3) == 0.392 and abs(measured.mean() / math.sqrt(rho / 6) - 1) < 0.03
+reveal("padding", "below" if measured.mean() < gain_factor("relu", 1 / 3) else "above")
 
 # %% [markdown]
 # The edge costs four per cent per layer, on top of everything else. Small images lose more.
@@ -413,7 +427,14 @@ assert round(math.sqrt(rho / 6), 3) == 0.392 and abs(measured.mean() / math.sqrt
 #
 # $$\text{factor}^2 = \frac{g}{2} \Big/ \left(g\, \frac{\pi - 1}{2 \pi}\right) = \frac{\pi}{\pi - 1} > 1 .$$
 #
-# **Predict.** What has become of a gradient after 50 layers? And is it more or less with a small batch?
+# **Predict.** By what factor has a gradient grown after 50 such layers? A factor of ten is near enough. And does it
+# grow more or less with a small batch?
+
+# %% predict="batch_norm"
+predict("batch_norm", ...)
+
+# %% predict="small_batch"
+predict("small_batch", ..., ["more", "less"])
 
 # %% claim="batch_norm_explodes" effect="small"
 limit = math.sqrt(math.pi / (math.pi - 1))
@@ -427,6 +448,8 @@ for batch in (4, 16, 128):
 small = by_batch[4]
 assert round(limit, 3) == 1.211 and abs(by_batch[128].mean() / limit - 1) < 0.02
 assert small.mean() > by_batch[16].mean() > by_batch[128].mean() and small.min() > 1.4
+reveal("batch_norm", limit**50, factor=10)
+reveal("small_batch", "more" if small.mean() > by_batch[128].mean() else "less")
 
 # %% [markdown]
 # It **explodes**, whatever the gain, and the more so the smaller the batch. Batch norm keeps the
@@ -487,7 +510,13 @@ figures.show(
 #
 # **Predict.** A plain ReLU net of 20 layers, initialised as PyTorch does it ($g = 1/3$): by what factor is the
 # weight gradient of the last layer larger than that of the first - a million, a hundred, about one? Answer
-# twice: without biases, and with the small biases that `nn.Linear` draws.
+# twice: without biases, and with the small biases that `nn.Linear` draws. A factor of ten is near enough.
+
+# %% predict="without_biases"
+predict("without_biases", ...)
+
+# %% predict="with_biases"
+predict("with_biases", ...)
 
 # %% [markdown]
 # ### Exercise 2 · Gradient norms (4 points, medium, about 12 minutes)
@@ -558,6 +587,8 @@ kinds = {
     "tanh, nn.Linear as it comes": lambda seed: gradient_flow.torch_mlp(widths, "tanh", seed),
     "sigmoid, no biases, g = 1": lambda seed: gradient_flow.mlp(widths, "sigmoid", 1.0, seed=seed),
 }
+
+# %%
 norms = {
     name: np.array([gradient_norms(make(seed), x, y)[1:-1] for seed in SEEDS]) for name, make in kinds.items()
 }
@@ -566,30 +597,32 @@ norms = {
 last_to_first = {name: values[:, -1] / values[:, 0] for name, values in norms.items()}
 for name, ratio in last_to_first.items():
     print(f"{name:27} last / first layer: {ratio.min():.1g} to {ratio.max():.1g}")
-unbiased = [values.max(axis=1) / values.min(axis=1) for name, values in norms.items() if "g = 1" not in name][
-    :2
+unbiased = [
+    norms[name].max(axis=1) / norms[name].min(axis=1) for name in ("ReLU, no biases", "tanh, no biases")
 ]
 decades = np.log10(last_to_first["ReLU, nn.Linear as it comes"])
 assert max(spread.max() for spread in unbiased) < 5
 assert decades.min() > 5.5 and last_to_first["tanh, nn.Linear as it comes"].min() > 1000
 assert last_to_first["sigmoid, no biases, g = 1"].min() > 1e11
 first = {name: float(np.median(values[:, 0])) for name, values in norms.items()}
-print(
-    f"ReLU, first layer: {first['ReLU, no biases']:.0e} without biases, {first['ReLU, nn.Linear as it comes']:.0e} with"
-)
-assert 1 / 4 < first["ReLU, nn.Linear as it comes"] / first["ReLU, no biases"] < 4
+without, with_biases = first["ReLU, no biases"], first["ReLU, nn.Linear as it comes"]
+print(f"ReLU, first layer: {without:.0e} without biases, {with_biases:.0e} with")
+assert 1 / 4 < with_biases / without < 4
+reveal("without_biases", np.median(last_to_first["ReLU, no biases"]), factor=10)
+reveal("with_biases", np.median(last_to_first["ReLU, nn.Linear as it comes"]), factor=10)
 
 # %%
-with_biases, without = (
-    np.median(last_to_first[name]) for name in ("ReLU, nn.Linear as it comes", "ReLU, no biases")
+without, with_biases = (
+    np.median(last_to_first[f"ReLU, {how}"]) for how in ("no biases", "nn.Linear as it comes")
+)
+title = (
+    f"ReLU, last / first layer: {without:.1f} without biases, {with_biases / 1e6:.0f} million with PyTorch's"
 )
 figures.show(
-    gradient_flow.draw_weight_gradients(
-        norms,
-        f"ReLU, last / first layer: {without:.1f} without biases, {with_biases / 1e6:.0f} million with PyTorch's",
-    ),
-    alt="Weight-gradient norms of 20 layers for five kinds of networks. ReLU and tanh without biases: flat lines. "
-    f"With PyTorch's biases they rise towards the last layer, for ReLU by a factor of {with_biases:.0e}. Sigmoid rises most.",
+    gradient_flow.draw_weight_gradients(norms, title),
+    alt="Weight-gradient norms of 20 layers for five kinds of networks. ReLU and tanh without biases: flat. "
+    f"With PyTorch's biases they rise towards the last layer, for ReLU by a factor of {with_biases:.0e}. "
+    "Sigmoid rises most.",
 )
 
 # %% [markdown]
@@ -609,7 +642,8 @@ for bias in (False, True):
     signals[bias] = np.array([flow.signal[-1] for flow in flows])
     back = np.mean([flow.gradient[0] ** (1 / 20) for flow in flows])
     print(
-        f"biases: {bias!s:5}  signal after 20 layers {signals[bias].mean():.1e}, gradient x {back:.2f} per layer"
+        f"biases: {bias!s:5}  signal after 20 layers {signals[bias].mean():.1e}, "
+        f"gradient x {back:.2f} per layer"
     )
 print(f"floor: {floor:.4f}")
 above_floor = signals[True] / floor
@@ -713,6 +747,9 @@ assert equal and all(np.ptp(v) > 0.01 for v in others.values())
 # **Predict.** If we train for the same total time with steps a tenth the size, by what factor does the
 # remaining drift of the differences fall?
 
+# %% predict="drift"
+predict("drift", ...)
+
 
 # %%
 def norm_drift(lr, time=2.0):
@@ -736,6 +773,7 @@ for lr, (change, disagreement) in drift.items():
 fall = drift[0.02][1] / drift[0.002][1]
 print(f"the disagreement falls by a factor of {fall:.1f}")
 assert 8 < fall < 12
+reveal("drift", fall, factor=1.3)
 
 # %% [markdown]
 # A tenth of the step, a tenth of the drift: in the limit of infinitely small steps the law holds exactly.
@@ -750,6 +788,12 @@ assert 8 < fall < 12
 #
 # **Predict.** Two unrelated inputs (cosine 0), one plain ReLU layer: is the cosine of their gradients 0, ½, or
 # 1? And for two similar inputs (cosine 0.9), after sixteen layers?
+
+# %% predict="one_layer"
+predict("one_layer", ...)
+
+# %% predict="sixteen_layers"
+predict("sixteen_layers", ...)
 
 # %% [markdown]
 # ### Exercise 4 · Gradient correlation (4 points, medium, about 20 minutes)
@@ -841,6 +885,8 @@ alike = {
     name: np.array([correlations(case, depth) for depth in depths]).swapaxes(0, 1)
     for name, case in three.items()
 }
+
+# %%
 theory = {
     name: np.array([[gradient_flow.shattering(d, cosine=c, **case(d))[-1] for d in depths] for c in cosines])
     for name, case in three.items()
@@ -858,18 +904,18 @@ assert all(
     (a[:, -2].mean(axis=1) > b[:, -2].mean(axis=1)).all() for a, b in ((scaled, residual), (residual, plain))
 )
 assert [round(p, 3) for p in theory["plain"][0][:3]] == [0.5, 0.302, 0.142]
+reveal("one_layer", plain[0, 0].mean(), within=0.1)
+reveal("sixteen_layers", plain[1, 3].mean(), within=0.1)
 
 # %%
 at_50 = {name: values[0, -1].mean() for name, values in alike.items()}
+title = (
+    f"Unrelated inputs, 50 layers: plain gradients have {at_50['plain']:.2f} in common, "
+    f"with small branches {at_50['residual, branch / √L']:.2f}"
+)
 figures.show(
-    gradient_flow.draw_shattering(
-        alike,
-        theory,
-        depths,
-        f"Unrelated inputs, 50 layers: plain gradients have {at_50['plain']:.2f} in common, "
-        f"with small branches {at_50['residual, branch / √L']:.2f}",
-    ),
-    alt="Cosine between the input gradients of two inputs against depth, for unrelated and for similar inputs. "
+    gradient_flow.draw_shattering(alike, theory, depths, title),
+    alt="Cosine between the input gradients of two inputs against depth, for unrelated and similar inputs. "
     + "; ".join(f"{name}: {value:.2f} at 50 layers for unrelated inputs" for name, value in at_50.items())
     + ". Measured points lie near the predicted curves.",
 )
@@ -913,7 +959,8 @@ finding = " ".join(fig.axes[0].get_title("left").split())
 figures.show(
     fig,
     alt=f"X-ray of a plain tanh network of 50 layers with gain 1/3. {finding}, from the output to the input; "
-    "the gradients of the weights are equally tiny in all layers. Measured points lie on the predicted lines.",
+    "the gradients of the weights are equally tiny in all layers. Measured points lie on the "
+    "predicted lines.",
 )
 
 # %% live=true
@@ -991,6 +1038,41 @@ figures.explore(
 #   $\langle W_l, \partial L / \partial W_l\rangle$ is the same in every layer.
 # - Norms are not all. Gradients can have the right size and nothing in common; a skip with a small branch keeps
 #   both.
+
+# %% [markdown]
+# ## Check yourself
+#
+# Answer each in a sentence before you unfold ours.
+#
+# **1.** A plain tanh network with $g = 1$ has a hundred layers. Does its gradient grow, shrink or stay on its way back?
+#
+# <details><summary>An answer</summary>
+#
+# It shrinks: the slope of tanh is at most 1 and below 1 wherever $h \neq 0$, so that
+# $\sqrt{g\, \mathbb{E}[\varphi'^2]} < 1$. But the signal shrinks too, $q' = \mathbb{E}[\tanh^2 h] < q$, and the smaller
+# it is, the nearer the factor comes to 1: the gradient shrinks ever more slowly.
+#
+# </details>
+#
+# **2.** In a network that you are given, the first layer's weight gradient is a millionth of the last layer's. What
+# would you look at first?
+#
+# <details><summary>An answer</summary>
+#
+# At the size of the signal, layer by layer. A weight's gradient is what comes back times what came in. If both shrank
+# alike all layers would get equally little; so something holds the signal up while the gradient shrinks: biases, or an
+# activation such as sigmoid whose outputs stay far from 0.
+#
+# </details>
+#
+# **3.** All gradients of a deep network have the same norm, in every layer. Why is that not enough?
+#
+# <details><summary>An answer</summary>
+#
+# Two inputs may ask for changes that have nothing in common, however large they are: in a plain ReLU network with
+# $g = 2$ the norms are right and the directions shatter. And all this is the first instant; training may change it.
+#
+# </details>
 
 # %%
 progress(check, globals())

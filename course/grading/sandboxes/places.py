@@ -35,7 +35,7 @@ LESSONS = (
     "torch",
     "torch._dynamo",
 )
-PRIVATE = ("solutions", "course", "tests", "classroom", ".git")
+PRIVATE = ("solutions", "stand_ins", "course", "tests", "classroom", ".git")
 
 
 def readable() -> list[Path]:
@@ -60,7 +60,8 @@ def readable() -> list[Path]:
 
 def hidden() -> list[Path]:
     """Give the folders that stay out of sight even where something around them is readable."""
-    return [COURSE, *(COURSE.parent / name for name in PRIVATE)]
+    beside = {COURSE.parent, *(Path(os.path.abspath(path)).parent for path in helpers.__path__)}
+    return [COURSE, *(folder / name for folder in sorted(beside) for name in PRIVATE)]
 
 
 def imported_by_lessons() -> list[str]:
