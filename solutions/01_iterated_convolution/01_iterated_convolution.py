@@ -59,7 +59,7 @@ import numpy as np
 import torch
 from scipy.signal import convolve2d
 
-from helpers import convolution, convolution_figures, figures
+from helpers import convolution, convolution_figures, figures, panels
 from helpers.checks import iterated_convolution as check
 from helpers.checks import progress
 
@@ -843,22 +843,18 @@ figures.show(
 
 
 # %%
-def draw_decay(n=8, dtype="float32", scale=1.0):
+def decay(n=8, dtype="float32", scale=1.0):
     kernel, ones = convolution.cast(scale * KERNEL, dtype), convolution.cast(np.ones((n, n)), dtype)
     with np.errstate(over="ignore", invalid="ignore"):
         history = convolution.peak_history(lambda x: convolution.convolve_same(x, kernel), ones, 900)
     return convolution_figures.decay(history, n, dtype, scale, scale * spectral_radius(n))
 
 
-figures.show(
-    draw_decay(12, "float16", 1.1),
-    alt="A 12 by 12 image in float16 follows c rho^k down to the smallest float16 and dies there.",
-)
+panel = panels.Panel(decay, convolution_figures.decay_stage, convolution_figures.DECAY)
+panel.show(n=12, dtype="float16", scale=1.1)
 
 # %% live=true
-figures.explore(
-    draw_decay, n=(2, 12, 1), dtype=["float32", "float16", "bfloat16", "float64"], scale=(0.5, 1.5, 0.05)
-)
+panel.live()
 
 # %% [markdown]
 # ## What we have learnt

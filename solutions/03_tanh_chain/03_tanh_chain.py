@@ -538,16 +538,10 @@ assert zero == 1.0 and np.allclose(mirrored, sensitivity, rtol=1e-12)
 # on.
 
 # %%
-fig = chain.draw_chain(x=10.0, w=1.0, depth=4, skip=True)
-sizes = np.abs(fig.axes[0].lines[0].get_ydata())
-figures.show(
-    fig,
-    alt=f"Gradient with respect to each weight of the chain with skips at x = 10: between {sizes.min():.0e} and {sizes.max():.0e} in "
-    "float64, exactly zero in all four layers in float32.",
-)
+chain.PANEL.show(skip=True)
 
 # %% live=true
-figures.explore(chain.draw_chain, x=(0.5, 12.0, 0.5), w=(0.2, 3.0, 0.1), depth=(1, 40, 1), skip=[False, True])
+chain.PANEL.live()
 
 # %% [markdown]
 # ## 9 · When is a gradient too small?

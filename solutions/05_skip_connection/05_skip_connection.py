@@ -269,18 +269,14 @@ figures.show(
 # out right is no proof that the addition meant what we meant.
 
 # %%
-figures.show(
-    blocks.draw_fit(),
-    alt="Side of the branch's map against the side of the image: a staircase that starts at 3 and rises by one every four pixels. "
-    f"It meets the diagonal at sides {' and '.join(str(n) for n in outcomes if outcomes[n] == 'fits')} only.",
-)
+blocks.PANEL.show()
 
 # %% [markdown]
 # Change the three settings: which kernels and paddings make the staircase lie on the diagonal? (With stride 1
 # it is $2p = k - 1$; with stride 2 there is no way.)
 
 # %% live=true
-figures.explore(blocks.draw_fit, padding=[2, 0, 1], kernel=[2, 3, 4, 5], stride=[2, 1])
+blocks.PANEL.live()
 
 # %% [markdown]
 # ## 3 · What the branch sees

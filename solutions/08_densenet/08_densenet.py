@@ -637,13 +637,10 @@ check.concat_bytes(concat_bytes)
 # copies with a counter on `torch.cat`.
 
 # %%
-figures.show(
-    densenet_figures.copies(growth=32, layers=24, start=256),
-    alt="The bytes copied by a naive dense block grow with the square of its layers, those of the features in a straight line.",
-)
+densenet_figures.COPIES.show()
 
 # %% live=true
-figures.explore(densenet_figures.copies, growth=(4, 48, 4), layers=(2, 40, 1), start=(16, 512, 16))
+densenet_figures.COPIES.live()
 
 # %% [markdown]
 # ## 8 · Does it learn better?

@@ -65,7 +65,7 @@ import torch
 from scipy.signal import convolve2d
 from sklearn.linear_model import LogisticRegression
 
-from helpers import datasets, figures, gradient_flow, landscape, paths, paths_figures, training
+from helpers import datasets, figures, gradient_flow, landscape, panels, paths, paths_figures, training
 from helpers.checks import progress
 from helpers.checks import why_skips_work as check
 from helpers.statistics import interval
@@ -406,34 +406,19 @@ check.path_share(path_share)
 
 
 # %%
-def draw_paths(g: float = 1 / 3, n: int = 10):
-    lengths = np.arange(n + 1)
-    frequency, share = path_share(n, 1.0), path_share(n, g)
-    fig, ax = figures.canvas(
-        f"n = {n}, g = {g:.2g}: most paths go through {frequency.argmax()} branches, most gradient through {share.argmax()}",
-        "length of the path / branches",
-        "share",
-        ylim=(0, 1.02),
-    )
-    ax.plot(lengths, frequency, **figures.series(3, marker=True), label="of the paths")
-    ax.plot(lengths, share, **figures.series(1, marker=True), label="of the squared gradient")
-    ax.legend()
-    return fig
+def shares_of_length(n=10, g=1 / 3):
+    return paths_figures.share_shot(path_share(n, 1.0), path_share(n, g), g)
 
 
-# %%
-figures.show(
-    draw_paths(),
-    alt="Share of the paths and of the squared gradient against the length of the path, for 10 blocks with g = 1/3. "
-    f"The number of paths peaks at length {path_share(10, 1.0).argmax()}, the gradient at length {path_share(10, 1 / 3).argmax()}.",
-)
+panel = panels.Panel(shares_of_length, paths_figures.share_stage, paths_figures.SHARE_CONTROLS)
+panel.show()
 
 # %% [markdown]
 # Move the sliders: how large must $g$ be for the typical path to be carrying the most? What does depth alone
 # do at a fixed $g$?
 
 # %% live=true
-figures.explore(draw_paths, g=(0.05, 2.0, 0.05), n=(2, 60, 1))
+panel.live()
 
 # %% claim="binomial_shares"
 shares = path_share(10, 1 / 3)

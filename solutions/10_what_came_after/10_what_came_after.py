@@ -883,10 +883,7 @@ print(f"L = 256, branches times 1 / 16 instead: off by {far:.2f}")
 assert far > 10 * off[-1]
 
 # %%
-figures.show(
-    streams_figures.trajectory(),
-    alt="A stream of two units drawn layer by layer, with branches times 1/16: it follows the spiral of the exact flow a little outside of it.",
-)
+streams_figures.TRAJECTORY.show()
 
 # %% [markdown]
 # The distance halves: with $1/L$ a residual network *has* a limit at infinite depth. Move the depth with the other
@@ -894,7 +891,7 @@ figures.show(
 # much; a constant step goes round and round, the farther the deeper.
 
 # %% live=true
-figures.explore(streams_figures.trajectory, layers=(2, 64, 1), scale=["1 / L", "1 / sqrt(L)", "1 / 8"])
+streams_figures.TRAJECTORY.live()
 
 # %% [markdown] question="today"
 # ### Question · Ten years later (5 points, about 15 minutes)
