@@ -59,7 +59,7 @@ import numpy as np
 import torch
 from scipy.signal import convolve2d
 
-from helpers import convolution, convolution_figures, figures, panels
+from helpers import convolution, convolution_figures, drawings, figures, panels
 from helpers.checks import iterated_convolution as check
 from helpers.checks import progress
 
@@ -175,6 +175,12 @@ x = np.random.default_rng(SEED + 1).normal(size=(8, 8))
 assert np.allclose(A @ x.ravel(), convolve2d(x, KERNEL, mode="same").ravel(), rtol=1e-9, atol=1e-12)
 assert np.array_equal(A, A.T) and np.linalg.matrix_rank(KERNEL) == 1
 print(f"A is {A.shape[0]} x {A.shape[1]} and symmetric; the kernel has rank 1 and sum {KERNEL.sum():.1f}.")
+
+# %% [markdown]
+# The drawing shows $A$ for an image of only 4 × 4 pixels: each row holds the kernel, spread out over what one new pixel reads.
+
+# %%
+figures.show(*drawings.operator(convolution.operator_matrix(KERNEL, 4), pixel=6))
 
 # %% [markdown]
 # Rank 1 is a gift. $K = 0.05\, u u^\top$ with $u = (1, 2, 1)$, so blurring the image is blurring its columns

@@ -60,7 +60,7 @@ import math
 import numpy as np
 import torch
 
-from helpers import chain, figures
+from helpers import chain, drawings, figures
 from helpers.checks import progress
 from helpers.checks import tanh_chain as check
 
@@ -192,8 +192,12 @@ assert with_skip.tolist() == [0.0, 0.0, 0.0, 0.0] and input_gradient == 13.0
 # The "fix" makes it worse: one zero has become four. The skip adds the input to every state, so
 # $z = 10, 11, 12, 13, 14$, and all four units are saturated now, not only the first. At the same time
 # $\partial L / \partial x = 13$, that is $(z_n - 1)$ times exactly 1: the gradient travels down the skips
-# untouched.
-#
+# untouched. Both chains side by side, forward and back:
+
+# %%
+figures.show(*drawings.tanh_chain(x=10.0, weights=[1.0] * 4))
+
+# %% [markdown]
 # Both halves matter. **A skip carries the gradient past a saturated unit. It cannot revive the unit.** And a
 # weight that gets no gradient gets no update, however long we train:
 

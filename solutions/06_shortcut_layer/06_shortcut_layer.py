@@ -60,7 +60,7 @@ import math
 import numpy as np
 import torch
 
-from helpers import figures, panels, shortcut
+from helpers import drawings, figures, panels, shortcut
 from helpers.checks import progress
 from helpers.checks import shortcut_layer as check
 from helpers.statistics import interval
@@ -89,7 +89,12 @@ DEPTH = 50  # their layers
 #
 # So a few positions of $x_1$ meet a few positions of $x_2$: `x1[:, ::stride1, ::stride1, :channels]` meets
 # `x2[:, ::stride2, ::stride2, :channels]`. One of the two strides is always 1.
-#
+# Here they are 3 and 1, and two channels are common to both:
+
+# %%
+figures.show(*drawings.meeting((6, 6, 2), (2, 2, 3)))
+
+# %% [markdown]
 # (A *layout* says in which order the axes come. NumPy's `::2` is a slice with a step: every second entry.)
 #
 # **Predict.** `x1` is (5, 4, 4, 3) and `x2` is (5, 2, 2, 3). How many of the 48 numbers of each image of `x1`

@@ -63,8 +63,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from helpers import architectures, datasets, degradation_figures, figures, gradient_flow, panels
-from helpers import remedies, training
+from helpers import architectures, datasets, degradation_figures, drawings, figures, gradient_flow
+from helpers import panels, remedies, training
 from helpers.checks import progress
 from helpers.checks import residual_networks as check
 from helpers.statistics import interval
@@ -330,6 +330,13 @@ assert len(deep) == 25 and np.abs(difference).max() == 0.0
 #
 # $$ h_{k+1} = \mathrm{relu}\bigl(h_k + \underbrace{\mathrm{BN}(W_2\,\mathrm{relu}(\mathrm{BN}(W_1 h_k)))}_{\text{branch } F(h_k)}\bigr). $$
 #
+# A year later the same authors moved BN and ReLU in front of the weights ([arXiv:1603.05027](https://arxiv.org/abs/1603.05027));
+# then nothing stands on the stream. The drawing shows both forms; in this lesson we take the upper one.
+
+# %%
+figures.show(*drawings.two_orders())
+
+# %% [markdown]
 # ### Exercise 2 · A residual network (5 points, easy, about 12 minutes)
 #
 # The layers are given. Write `forward`: through the stem, through every block, through the head. A branch is

@@ -64,7 +64,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from helpers import architectures, datasets, dense1d, densenet_figures, figures, training
+from helpers import architectures, datasets, dense1d, densenet_figures, drawings, figures, training
 from helpers.checks import densenet as check
 from helpers.checks import progress
 from helpers.statistics import interval
@@ -128,13 +128,12 @@ assert difference < 1e-12
 # A **dense block** starts with $k_0$ channels. Each of its $L$ layers reads everything that is there and
 # appends $k$ channels of its own; $k$ is the **growth rate**.
 #
-# ```
-#  k0 ──┬──────────────┬──────────────┬─────────
-#       └ layer 0 ─ k ─┴┬─────────────┼─────────
-#                       └ layer 1 ─ k ┴┬────────      reads k0 + k
-#                                      └ layer 2 ─    reads k0 + 2k
-# ```
-#
+# The drawing has $k_0 = 8$, $k = 4$ and four layers. Behind the last pile stands a *transition*, which section 5 explains.
+
+# %%
+figures.show(*drawings.dense_block(start=8, growth=4, layers=4, compression=0.5, side=8))
+
+# %% [markdown]
 # ### Exercise 1 · Channels (2 points, easy, about 8 minutes)
 #
 # Write `channels(k0, k, L)`: the channels that enter each of the layers $l = 0, \dots, L-1$, and, as the last

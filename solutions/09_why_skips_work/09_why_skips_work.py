@@ -65,7 +65,17 @@ import torch
 from scipy.signal import convolve2d
 from sklearn.linear_model import LogisticRegression
 
-from helpers import datasets, figures, gradient_flow, landscape, panels, paths, paths_figures, training
+from helpers import (
+    datasets,
+    drawings,
+    figures,
+    gradient_flow,
+    landscape,
+    panels,
+    paths,
+    paths_figures,
+    training,
+)
 from helpers.checks import progress
 from helpers.checks import why_skips_work as check
 from helpers.statistics import interval
@@ -346,8 +356,12 @@ assert max(swapped["plain", True].mean(), swapped["plain", False].mean()) < 0.3
 # Multiplied out these are $2^n$ terms, one for each choice of "through the branch" or "past it": $2^n$
 # **paths** (Veit et al. 2016). A path of length $k$ goes through $k$ branches. The document that speaks of
 # "an alternative path for the gradient" is right, and modest: ten blocks have 1024. Deleting one block leaves
-# half of them; a plain network has one path, and every deletion cuts it.
-#
+# half of them; a plain network has one path, and every deletion cuts it. For three blocks we can draw them all:
+
+# %%
+figures.show(*drawings.paths(blocks=3))
+
+# %% [markdown]
 # Which of them carry the gradient? Let every branch be random and independent, with
 # $\mathbb{E}\,|J_i^\top v|^2 = g\,|v|^2$. (For a linear branch this $g$ is lesson 4's gain; behind a ReLU it
 # is half of that.) Then a path of length $k$ carries $g^k |v|^2$ on average, and different paths are

@@ -61,7 +61,7 @@ import torch
 import torch.nn.functional as F
 from scipy.special import logsumexp, softmax
 
-from helpers import datasets, figures, segmentation, segmentation_figures, stochastic_depth, streams
+from helpers import datasets, drawings, figures, segmentation, segmentation_figures, stochastic_depth, streams
 from helpers import streams_figures, training, transformer
 from helpers.architectures import parameter_count
 from helpers.checks import progress
@@ -91,11 +91,7 @@ DRAWS = 12  # random products of mixing matrices
 # it had on the way down over to the way up.
 
 # %%
-figures.show(
-    segmentation_figures.drawing("A U-Net: three levels down, three up, three long skips"),
-    alt="Boxes in the shape of a V: 16 x 16, 8 x 8, 4 x 4 on the left, 2 x 2 at the bottom, the same sizes up on the right. "
-    "A dashed arrow leads from each level on the left to the same level on the right.",
-)
+figures.show(*drawings.unet(segmentation.UNet(), side=16))
 
 # %% [markdown]
 # Unlike the skips of lesson 5 these *concatenate*, as lesson 8's do. And without them, everything that the way up
