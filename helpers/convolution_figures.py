@@ -145,10 +145,15 @@ def decay_stage() -> panels.Stage:
     return panels.Stage("convolutions k", LOG_PEAK, looks, {"loc": "upper right"}, xlim=xlim, ylim=ylim)
 
 
-HEALTH_DEPTHS = (10, 20, 30, 40, 60, 80, 100, 200, 400)
+HEALTH_DEPTHS = (10, 20, 30, 40, 60, 80, 100, 200, 360)  # deep enough to see the plain loop's gradient die
 
 
-def health(system: str, depths: np.ndarray, sizes: Mapping[str, Sequence[float]]) -> panels.Shot:
+def health_depths(depth: int) -> list[int]:
+    """Choose where lesson 2's panel measures, from 1 to this depth; few where each costs much."""
+    return np.unique(np.geomspace(1, depth, 8 if depth <= 100 else 4).astype(int)).tolist()
+
+
+def health(system: str, depths: Sequence[int], sizes: Mapping[str, Sequence[float]]) -> panels.Shot:
     """Say what lesson 2's panel shows: three sizes over depth.
 
     Args:
@@ -173,7 +178,7 @@ def health_stage() -> panels.Stage:
         "separation": figures.role("data", label="separation of two images"),
         "gradient": figures.role("gradient", label="gradient"),
     }
-    ticks = (1, 3, 10, 30, 100, 400)
+    ticks = (1, 3, 10, 30, 100, 360)
     axes = {"xscale": "log", "xlim": (0.9, 450), "xticks": ticks, "xticklabels": ticks, "ylim": (-47, 6)}
     return panels.Stage("depth k", r"$\log_{10}$ of the size", looks, {"loc": "lower left"}, **axes)
 

@@ -111,7 +111,7 @@ def remedies(losses: Mapping[str, np.ndarray], without_shortcut: Sequence[str], 
 
 
 RATES = sorted({1e-6, 1e-5, 0.05, 0.5, 1.0, *(1e-4 * 2**k for k in range(15)), *THREE_PASSES.values()})
-PANEL_STEPS = 30
+PANEL_STEPS = 16
 
 
 def remedy_shot(remedy: str, rate: float, losses: np.ndarray) -> panels.Shot:

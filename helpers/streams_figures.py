@@ -127,7 +127,7 @@ def trajectory(layers: int = 16, scale: str = "1/L", start: Sequence[float] = (1
         What the panel shows; the title says how far the two ends are apart.
     """
     states = streams.residual_steps(np.array(start), layers, STEPS[scale](layers))
-    exact = streams.flow(np.array(start), np.linspace(0, 1, 60))
+    exact = streams.flow(np.array(start), np.linspace(0, 1, 25))
     off = np.linalg.norm(states[-1] - exact[-1])
     title = f"L = {layers}, branches times {scale}: the end is off by {off:.2g}"
     alt = (

@@ -907,7 +907,7 @@ assert runs["dense sum"].moved.min() > 0.01 and max(runs[name].moved.max() for n
 
 # %%
 def health(system="residual + softmax", depth=60, seed=0):
-    step, depths = STEPS[system], np.unique(np.geomspace(1, depth, 8).astype(int))
+    step, depths = STEPS[system], convolution_figures.health_depths(depth)
     pair = np.random.default_rng(SEED + seed).random((2, 8, 8)).astype(np.float32)
     start = torch.tensor(pair[0])
     sizes = {

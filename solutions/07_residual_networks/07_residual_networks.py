@@ -878,7 +878,7 @@ assert after[1:3].min() > 1e-2 and after[3] == 0
 #
 # ## 7 · Play
 #
-# Three 24-layer networks, 30 steps of 64 examples, trained while you wait. Pick a remedy and a learning
+# Three 24-layer networks, 16 steps of 64 examples, trained while you wait. Pick a remedy and a learning
 # rate. Which remedies forgive a rate that is ten times too large? Which need exactly the right one?
 
 
