@@ -9,7 +9,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import nn
 
-from helpers import figures
+from helpers import figures, panels
 
 
 def conv_branch(
@@ -116,14 +116,14 @@ def draw_sizes(outcomes: dict[tuple[int, int], str], title: str) -> Figure:
     return figure
 
 
-def draw_fit(kernel: int = 2, stride: int = 2, padding: int = 2) -> Figure:
-    """Draw the size of a branch of two equal convolutions over the size of the image.
+def branch_sides(kernel: int = 2, stride: int = 2, padding: int = 2) -> panels.Shot:
+    """Measure the side of what a branch of two equal convolutions makes of images of 1 to 16 pixels.
 
     Args:
         kernel, stride, padding: geometry of both convolutions, in pixels.
 
     Returns:
-        The figure; its title says for which sides the addition fits.
+        What the panel shows; its title says for which sides the addition fits.
     """
     sides = range(1, 17)
     branch = conv_branch(1, 1, kernel, stride, padding)
@@ -137,24 +137,45 @@ def draw_fit(kernel: int = 2, stride: int = 2, padding: int = 2) -> Figure:
     found = f"sides {' and '.join(map(str, fits))} only" if fits else "no side"
     if len(fits) == len(sides):
         found = "every side"
-    figure, axis = figures.canvas(
-        f"k = {kernel}, s = {stride}, p = {padding}: the addition fits {found}",
-        "side of the image / pixels",
-        "side of the map / pixels",
-        ylim=(0, 26),  # the same for all settings
+    title = f"k = {kernel}, s = {stride}, p = {padding}: the addition fits {found}"
+    curves = {
+        "shortcut": (sides, sides),
+        "branch": (list(size), list(size.values())),
+        "fits": (fits, fits),
+    }
+    silent = size.get(1, 0) > 1  # a single pixel is repeated until it fits
+    if silent:
+        curves["broadcasts"] = ([1], [size[1]])
+    alt = (
+        f"Side of the branch's map against the side of the image: from {size[max(size)]} at {max(size)} pixels "
+        f"down to {size[min(size)]} at {min(size)}. {title}{'; a single pixel broadcasts' * silent}."
     )
-    axis.plot(sides, sides, **figures.series(0), label="shortcut: the image itself")
-    axis.plot(
-        list(size),
-        list(size.values()),
-        **figures.series(1, marker=True),
-        label="branch: after both convolutions",
-    )
-    axis.plot(fits, fits, "k*", markersize=13, linestyle="none", label="equal: the addition fits")
-    if size.get(1, 0) > 1:
-        axis.annotate("side 1 broadcasts", (1, size[1]), (0.7, size[1] + 3), arrowprops={"arrowstyle": "->"})
-    axis.legend(loc="upper left")
-    return figure
+    return panels.Shot(title, curves, alt)
+
+
+def sides_stage() -> panels.Stage:
+    """Make the axes of lesson 5's panel."""
+    alone = {"linestyle": "none", "markersize": 13}
+    looks = {
+        "shortcut": figures.role("skip", marker="", label="shortcut: the image itself"),
+        "branch": figures.role("branch", label="branch: after both convolutions"),
+        "fits": alone | {"color": "black", "marker": "*", "label": "equal: the addition fits"},
+        "broadcasts": alone | {"color": "black", "marker": "x", "label": "side 1 broadcasts in silence"},
+    }
+    names = ("side of the image / pixels", "side of the map / pixels")
+    corner = {"loc": "upper left", "fontsize": 9}
+    return panels.Stage(*names, looks, corner, xlim=(0, 17), ylim=(0, 26))
+
+
+PANEL = panels.Panel(
+    branch_sides,
+    sides_stage,
+    {
+        "kernel": panels.slider("Kernel (pixels)", [2, 3, 4, 5]),
+        "stride": panels.slider("Stride (pixels)", [1, 2]),
+        "padding": panels.slider("Padding (pixels)", [0, 1, 2]),
+    },
+)
 
 
 def draw_blind(first: torch.Tensor, second: torch.Tensor, title: str) -> Figure:

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from helpers import figures
+from helpers import figures, panels
 
 
 def forward(x: float, weights: np.ndarray, skip: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -186,8 +185,8 @@ def draw_lost_updates(update: float) -> Figure:
 FLOOR = 1e-32  # where a gradient of exactly 0 is drawn
 
 
-def draw_chain(x: float = 10.0, w: float = 1.0, depth: int = 4, skip: bool = False) -> Figure:
-    """Draw the gradient of L = (z_n - 1)^2 / 2 with respect to each weight, in both precisions.
+def weight_gradients(x: float = 10.0, w: float = 1.0, depth: int = 4, skip: bool = True) -> panels.Shot:
+    """Differentiate L = (z_n - 1)^2 / 2 with respect to each weight, in both precisions.
 
     Args:
         x: the input.
@@ -196,7 +195,7 @@ def draw_chain(x: float = 10.0, w: float = 1.0, depth: int = 4, skip: bool = Fal
         skip: whether each layer adds its input.
 
     Returns:
-        The figure, with the same axis at any setting; gradients that are exactly zero sit on its floor.
+        What the panel shows: sizes over the layer; those that are exactly zero sit on its floor.
     """
     import torch
 
@@ -210,20 +209,43 @@ def draw_chain(x: float = 10.0, w: float = 1.0, depth: int = 4, skip: bool = Fal
         gradients[name] = weights.grad.abs().numpy()
 
     dead = int((gradients["float32"] == 0).sum())
-    figure, axis = figures.canvas(
-        f"x = {x:g}, w = {w:g}, {'with skips' if skip else 'plain'}:\n"
-        f"{dead} of {depth} gradients are exactly 0 in float32",
-        "layer $i$",
-        r"$|\partial L / \partial w_i|$",
-        yscale="log",
-        ylim=(FLOOR / 10, 1e3),
+    title = (
+        f"x = {x:g}, w = {w:g}, {'with skips' if skip else 'plain'}: "
+        f"{dead} of {depth} gradients are exactly 0 in float32"
     )
-    for index, (name, values) in enumerate(gradients.items()):
-        look = figures.series(index, marker=True)
-        look |= {"markersize": 9, "markerfacecolor": "none"} if index else {}
-        axis.plot(np.arange(1, depth + 1), np.maximum(values, FLOOR), **look, label=name)
-    axis.axhline(FLOOR, color="black", linewidth=0.8)
-    axis.annotate("exactly 0", (0.5, FLOOR), (0, 3), axis.get_yaxis_transform(), "offset points", fontsize=9)
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.legend(loc="best")
-    return figure
+    layers, double = np.arange(1, depth + 1), gradients["float64"]
+    curves = {name: (layers, np.maximum(values, FLOOR)) for name, values in gradients.items()}
+    alt = f"Gradient of each weight. {title}; in float64 they lie between {double.min():.0e} and {double.max():.0e}."
+    return panels.Shot(title, curves, alt)
+
+
+def gradient_stage() -> panels.Stage:
+    """Make the axes of lesson 3's panel."""
+    hollow = {"markersize": 9, "markerfacecolor": "none"}
+    looks = {
+        "float64": figures.series(0, marker=True) | {"label": "float64"},
+        "float32": figures.series(1, marker=True) | hollow | {"label": "float32"},
+    }
+    ticks = (1, 2, 3, 4, 6, 10, 20, 40)
+    axes = {"xscale": "log", "xlim": (0.9, 45), "xticks": ticks, "xticklabels": ticks}
+    axes |= {"yscale": "log", "ylim": (FLOOR / 10, 1e6)}
+    name = r"$|\partial L / \partial w_i|$"
+    stage = panels.Stage("layer $i$", name, looks, {"loc": "upper right", "ncols": 2}, **axes)
+    stage.axis.minorticks_off()
+    stage.axis.axhline(FLOOR, color="black", linewidth=0.8)
+    stage.axis.annotate(
+        "exactly 0", (0.99, FLOOR), (0, 3), stage.axis.get_yaxis_transform(), "offset points", ha="right"
+    )
+    return stage
+
+
+PANEL = panels.Panel(
+    weight_gradients,
+    gradient_stage,
+    {
+        "x": panels.slider("Input x", [k / 2 for k in range(25)]),
+        "w": panels.slider("Weight of every layer", [k / 10 for k in range(-10, 31)]),
+        "depth": panels.slider("Layers", range(1, 41)),
+        "skip": panels.menu("Skips", {"with skips": True, "plain": False}),
+    },
+)

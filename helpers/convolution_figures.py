@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from helpers import convolution, figures
+from helpers import convolution, figures, panels
 
 LOG_PEAK = r"$\log_{10}$ of the largest pixel"
 LOG_GRADIENT = r"$\log_{10}$ of the largest gradient"
@@ -97,8 +97,8 @@ def two_ends(histories: Mapping[str, np.ndarray], limits: Mapping[str, float], t
     return figure
 
 
-def decay(history: np.ndarray, n: int, dtype: str, scale: float, rho: float) -> Figure:
-    """Draw the panel of lesson 1: the largest pixel against c rho^k, on axes that stay where they are.
+def decay(history: np.ndarray, n: int, dtype: str, scale: float, rho: float) -> panels.Shot:
+    """Say what lesson 1's panel shows: the largest pixel against c rho^k.
 
     Args:
         history: largest pixel after k convolutions, ones at the start.
@@ -108,7 +108,7 @@ def decay(history: np.ndarray, n: int, dtype: str, scale: float, rho: float) -> 
         rho: spectral radius with that factor.
 
     Returns:
-        The figure; its title tells the fate.
+        The shot; its title tells the fate.
     """
     alive = history[(history > 0) & np.isfinite(history)]
     if len(alive) == len(history):
@@ -116,14 +116,80 @@ def decay(history: np.ndarray, n: int, dtype: str, scale: float, rho: float) -> 
     else:
         fate = f"{'dies' if history[-1] == 0 else 'overflows'} at index {len(alive) - 1}"
     title = f"n = {n}, {dtype}, K × {scale:g}: factor {rho:.3f}, {fate}"
-    figure, axis = figures.canvas(title, "convolutions k", LOG_PEAK, xlim=(0, 900), ylim=(-60, 45))
-    line = math.log10(convolution.peak_amplitude(n)) + np.arange(len(history)) * math.log10(rho)
-    axis.plot(np.log10(alive), label=dtype, **figures.series(0))
-    axis.plot(line, label=r"$c\,\rho^k$", **figures.series(1))
+    steps = np.arange(len(history))
     floor = -convolution.FORMATS[dtype].unit_exponent * math.log10(2)
-    axis.axhline(floor, label=f"smallest {dtype}", **figures.series(3))
-    axis.legend(loc="upper right")
-    return figure
+    curves = {
+        "pixel": (steps[: len(alive)], np.log10(alive)),
+        "line": (steps, math.log10(convolution.peak_amplitude(n)) + steps * math.log10(rho)),
+        "floor": (DECAY_LIMITS[0], (floor, floor)),
+    }
+    return panels.Shot(title, curves, f"The largest pixel of an image of {n} by {n} over the steps: {title}.")
+
+
+DECAY_LIMITS = ((0, 900), (-60, 45))  # convolutions; powers of ten
+DECAY = {
+    "n": panels.slider("Side of the image (pixels)", range(1, 21)),
+    "dtype": panels.menu("Number format", ["float32", "float16", "bfloat16", "float64"]),
+    "scale": panels.slider("Factor on the kernel", [k / 20 for k in range(10, 31)]),
+}
+
+
+def decay_stage() -> panels.Stage:
+    """Make the axes of lesson 1's panel."""
+    looks = {
+        "pixel": figures.role("stream", linestyle="-", marker="", label="largest pixel"),
+        "line": figures.series(1) | {"label": r"$c\,\rho^k$"},
+        "floor": figures.series(5) | {"label": "smallest number of the format"},
+    }
+    xlim, ylim = DECAY_LIMITS
+    return panels.Stage("convolutions k", LOG_PEAK, looks, {"loc": "upper right"}, xlim=xlim, ylim=ylim)
+
+
+HEALTH_DEPTHS = (10, 20, 30, 40, 60, 80, 100, 200, 360)  # deep enough to see the plain loop's gradient die
+
+
+def health_depths(depth: int) -> list[int]:
+    """Choose where lesson 2's panel measures, from 1 to this depth; few where each costs much."""
+    return np.unique(np.geomspace(1, depth, 8 if depth <= 100 else 4).astype(int)).tolist()
+
+
+def health(system: str, depths: Sequence[int], sizes: Mapping[str, Sequence[float]]) -> panels.Shot:
+    """Say what lesson 2's panel shows: three sizes over depth.
+
+    Args:
+        system: its name.
+        depths: where they were measured.
+        sizes: "largest pixel", "separation" and "gradient" -> one number a depth, 0 or larger.
+
+    Returns:
+        The shot; what is 0 is drawn at 1e-46, below the smallest float32.
+    """
+    curves = {name: (depths, np.log10(np.maximum(values, 1e-46))) for name, values in sizes.items()}
+    ends = ", ".join(f"{name} {values[-1]:.1g}" for name, values in sizes.items())
+    return panels.Shot(
+        f"{system}: what is left after k steps", curves, f"{system}, after {depths[-1]} steps: {ends}."
+    )
+
+
+def health_stage() -> panels.Stage:
+    """Make the axes of lesson 2's panel."""
+    looks = {
+        "largest pixel": figures.role("stream", label="largest pixel"),
+        "separation": figures.role("data", label="separation of two images"),
+        "gradient": figures.role("gradient", label="gradient"),
+    }
+    ticks = (1, 3, 10, 30, 100, 360)
+    axes = {"xscale": "log", "xlim": (0.9, 450), "xticks": ticks, "xticklabels": ticks, "ylim": (-47, 6)}
+    return panels.Stage("depth k", r"$\log_{10}$ of the size", looks, {"loc": "lower left"}, **axes)
+
+
+def health_controls(systems: Sequence[str]) -> dict[str, panels.Control]:
+    """Give the controls of lesson 2's panel for these systems."""
+    return {
+        "system": panels.menu("System", systems),
+        "depth": panels.slider("Depth (steps)", HEALTH_DEPTHS),
+        "seed": panels.slider("Pair of images (seed)", range(10)),
+    }
 
 
 def four_systems(

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from helpers import figures
+from helpers import figures, panels
+from helpers.remedies import REMEDIES, THREE_PASSES
 
 GUESSING = math.log(10)  # the loss, in nats, of who gives ten classes the same probability
 
@@ -129,3 +130,42 @@ def of_lesson_7() -> dict[str, np.ndarray]:
         Kind of network -> (3 depths, 5 networks), in nats; the depths are 2, 8 and 24 hidden layers.
     """
     return {kind: np.array(rows) for kind, rows in OF_LESSON_7.items()}
+
+
+RATES = sorted({1e-6, 1e-5, 0.05, 0.5, 1.0, *(1e-4 * 2**k for k in range(15)), *THREE_PASSES.values()})
+PANEL_STEPS = 16
+
+
+def remedy_shot(remedy: str, rate: float, losses: np.ndarray) -> panels.Shot:
+    """Say what lesson 7's panel shows: minibatch losses of three networks.
+
+    Args:
+        remedy: its name.
+        rate: learning rate.
+        losses: (steps, 3) in nats; not finite where training diverged.
+
+    Returns:
+        The shot; its title is the verdict.
+    """
+    last = losses[-5:].mean()
+    verdict = f"loss {last:.2f} after {len(losses)} steps" if np.isfinite(last) else "it diverges"
+    title = f"{remedy}, rate {rate:.2g}: {verdict}"
+    curves = {f"network {i}": (range(len(losses)), curve) for i, curve in enumerate(losses.T)}
+    return panels.Shot(title, curves, f"Minibatch loss of {losses.shape[1]} networks of 24 layers. {title}.")
+
+
+def remedy_stage() -> panels.Stage:
+    """Make the axes of lesson 7's panel."""
+    looks = {f"network {i}": figures.series(i) | {"label": f"network {i}"} for i in range(3)}
+    limits = {"xlim": (0, PANEL_STEPS), "ylim": (0, 3)}
+    stage = panels.Stage("step", "minibatch loss (nats)", looks, {"loc": "lower left"}, **limits)
+    stage.axis.axhline(GUESSING, color="grey", lw=1)
+    at = (PANEL_STEPS, GUESSING + 0.05)
+    stage.axis.text(*at, "guessing: ln 10", ha="right", fontsize=9, color="dimgrey")
+    return stage
+
+
+REMEDY_CONTROLS = {
+    "remedy": panels.menu("Remedy", list(REMEDIES)),
+    "rate": panels.slider("Learning rate", RATES),
+}

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from helpers import architectures, figures
+from helpers import architectures, figures, panels
 from helpers.statistics import interval
 
 
@@ -50,32 +50,57 @@ def ratios(values: dict[str, float], title: str, ylabel: str) -> Figure:
     return fig
 
 
-def copies(growth: int, layers: int, start: int) -> Figure:
-    """Draw what a naive dense block copies, and what its features need, over the number of layers.
+def copies(growth: int = 32, layers: int = 24, start: int = 256, top: int = 250) -> panels.Shot:
+    """Count what a naive dense block copies, and what its features need, over the number of layers.
 
     Args:
         growth: channels that each layer appends.
         layers: of the block, at least 1.
         start: channels that enter it.
+        top: megabytes that the axis holds.
 
     Returns:
-        The figure, for images of 56 x 56 pixels, with the ratio at the last layer in its title.
+        What the panel shows, for images of 56 x 56 pixels, with the ratio at the last layer in its title.
     """
-    image = torch.empty(1, start, 56, 56, device="meta")
-    convs = [torch.nn.Conv2d(start + growth * i, growth, 1, device="meta") for i in range(layers)]
-    block = torch.nn.Sequential(*map(architectures.Append, convs))
-    depths = range(1, layers + 1)
-    copied = [architectures.concatenation_bytes(block[:depth], tuple(image.shape)) / 1e6 for depth in depths]
-    needed = [block[:depth](image).nbytes / 1e6 for depth in depths]
-    fig, ax = figures.canvas(
-        f"{layers} layers copy {copied[-1] / needed[-1]:.1f} times what they need",
-        "layers in the block",
-        "MB per image (56 x 56 pixels)",
+    copied, needed, shape = [0.0], [], (1, start, 56, 56)
+    for i in range(layers):
+        conv = torch.nn.Conv2d(start + growth * i, growth, 1, device="meta")
+        layer = architectures.Append(conv)
+        copied.append(copied[-1] + architectures.concatenation_bytes(layer, shape) / 1e6)
+        features = layer(torch.empty(shape, device="meta"))
+        shape = tuple(features.shape)
+        needed.append(features.nbytes / 1e6)
+    depths, ratio = range(1, layers + 1), copied[-1] / needed[-1]
+    title = f"{layers} layers copy {ratio:.1f} times what they need"
+    alt = (
+        f"Megabytes over the layers of a dense block, {growth} channels a layer, {start} at the start: "
+        f"{title}. The copies, {copied[-1]:.0f} MB, grow with the square of the layers, the features, {needed[-1]:.0f} MB, in a straight line."
     )
-    ax.plot(depths, copied, label="copies of a naive block", **figures.series(0))
-    ax.plot(depths, needed, label="the features themselves", **figures.series(1))
-    ax.legend()
-    return fig
+    curves = {"copies": (depths, copied[1:]), "features": (depths, needed)}
+    return panels.Shot(title, curves, alt, ylim=(0, top))
+
+
+def copies_stage() -> panels.Stage:
+    """Make the axes of lesson 8's panel."""
+    looks = {
+        "copies": figures.role("branch", marker="", label="copies of a naive block"),
+        "features": figures.role("stream", marker="", label="the features themselves"),
+    }
+    names = ("layers in the block", "MB per image (56 x 56 pixels)")
+    limits = {"xlim": (0, 41), "ylim": (0, 250)}
+    return panels.Stage(*names, looks, {"loc": "upper left"}, **limits)
+
+
+COPIES = panels.Panel(
+    copies,
+    copies_stage,
+    {
+        "growth": panels.slider("Growth rate k (channels a layer)", range(4, 49, 4)),
+        "layers": panels.slider("Layers in the block", range(2, 41)),
+        "start": panels.slider("Channels at the start", range(16, 513, 16)),
+        "top": panels.menu("Height of the axis", {f"{top} MB": top for top in (50, 250, 800)}),
+    },
+)
 
 
 def verdicts(gaps: np.ndarray, title: str) -> Figure:

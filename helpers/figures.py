@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import io
 import textwrap
 from collections.abc import Callable
@@ -19,9 +18,17 @@ from matplotlib.figure import Figure
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 MARKERS = ("o", "s", "^", "D", "v", "x")
+# One colour, one meaning: in every drawing, and in a figure that shows one of these parts of a network (docs/notation.md).
+# Lines that compare whole networks, formats or settings have no part to stand for: they take `series`.
+ROLES = {
+    "data": "#4D4D4D",  # what comes in and goes out
+    "stream": "#0072B2",  # what runs from block to block
+    "branch": "#D55E00",  # what a block adds
+    "skip": "#009E73",  # the way past a branch
+    "gradient": "#AA4499",  # what comes back
+}
 CONVEX = ListedColormap(["#DCE9F3", "#D55E00"])  # a surface that is convex at a point, and one that is not
 TITLE_WIDTH = 58  # characters that fit above one pair of axes
-WHOLE_NAME = {"description_width": "initial"}  # of a knob: else longer names are cut
 
 STYLE = {
     "figure.figsize": (6.0, 3.6),
@@ -57,6 +64,25 @@ def series(index: int, marker: bool = False) -> dict[str, Any]:
     return look
 
 
+def role(name: str, **look: Any) -> dict[str, Any]:
+    """Give the look of a line that stands for a part of a network.
+
+    Args:
+        name: a key of `ROLES`.
+        **look: further properties; they win.
+
+    Returns:
+        Keyword arguments for `Axes.plot`: the part's colour, and a dash and a marker of its own.
+    """
+    index = list(ROLES).index(name)
+    return {
+        "color": ROLES[name],
+        "linestyle": DASHES[index],
+        "marker": MARKERS[index],
+        "markersize": 5,
+    } | look
+
+
 def canvas(title: str, xlabel: str, ylabel: str, **axes: Any) -> tuple[Figure, Axes]:
     """Open a figure with one pair of axes in the course's style.
 
@@ -70,7 +96,7 @@ def canvas(title: str, xlabel: str, ylabel: str, **axes: Any) -> tuple[Figure, A
     """
     with plt.rc_context(STYLE):
         figure, axis = plt.subplots()
-        axis.set_title(_wrapped(title, TITLE_WIDTH))
+        axis.set_title(wrapped(title, TITLE_WIDTH))
         axis.set(xlabel=xlabel, ylabel=ylabel, **axes)
     return figure, axis
 
@@ -93,12 +119,20 @@ def panels(titles: list[str], title: str = "", height: float = 3.2, **axes: Any)
             axis.set_title(name)
             axis.set(**axes)
     if title:
-        figure.suptitle(_wrapped(title, TITLE_WIDTH + 8), x=0.01, ha="left", fontsize=12)
+        figure.suptitle(wrapped(title, TITLE_WIDTH + 8), x=0.01, ha="left", fontsize=12)
     return figure, list(row[0])
 
 
-def _wrapped(title: str, width: int) -> str:
-    """Break a title into as few lines as it needs, of about the same length: no word is left alone."""
+def wrapped(title: str, width: int = TITLE_WIDTH) -> str:
+    """Break a title into as few lines as it needs, of about the same length: no word is left alone.
+
+    Args:
+        title: a sentence.
+        width: characters that fit into a line.
+
+    Returns:
+        The title with line breaks.
+    """
     wrap = partial(textwrap.wrap, title, break_long_words=False, break_on_hyphens=False)
     lines = len(wrap(width))
     while width > 1 and len(wrap(width - 1)) == lines:
@@ -157,58 +191,3 @@ def show(figure: Figure, alt: str) -> None:
         raise ValueError("show(figure, alt=...): alt is empty; say in a sentence what the figure shows")
     data = {"image/png": png(figure), "text/plain": f"Figure: {alt}"}
     display(data, metadata={"image/png": {"alt": alt}}, raw=True)
-
-
-def explore(draw: Any, **controls: Any) -> Any:
-    """Put sliders and menus above a drawing: the live form of a lesson's figure.
-
-    Args:
-        draw: takes the controls' values by name, returns a Figure. A control starts at the
-            default that `draw` gives it, else at `low` or the first choice.
-        **controls: name -> (low, high, step) for a slider; a list of choices, or a dict of
-            label -> choice, for a menu.
-
-    Returns:
-        A widget to leave as the cell's last value; where ipywidgets is missing, a sentence
-        saying that the static figure above shows the same.
-    """
-    try:
-        import ipywidgets as widgets
-    except ModuleNotFoundError:
-        return "ipywidgets is not installed here: the figure above is this panel, standing still."
-    starts = {name: parameter.default for name, parameter in inspect.signature(draw).parameters.items()}
-    knobs = {name: _knob(widgets, name, spec, starts.get(name)) for name, spec in controls.items()}
-    # Neither stretched to the width of the page nor wider than it.
-    screen = widgets.Image(format="png", layout={"align_self": "flex-start", "max_width": "100%"})
-
-    def refresh(_change: Any = None) -> None:
-        screen.value = png(draw(**{name: knob.value for name, knob in knobs.items()}))
-
-    for knob in knobs.values():
-        knob.observe(refresh, names="value")
-    refresh()
-    return widgets.VBox([*knobs.values(), screen])
-
-
-def _knob(widgets: Any, name: str, spec: Any, start: Any) -> Any:
-    """A menu for a list or for label -> value, a slider for (low, high, step); `start` counts where it fits."""
-    if isinstance(spec, (list, dict)):
-        choices = list(spec.values()) if isinstance(spec, dict) else spec
-        return widgets.Dropdown(
-            description=name,
-            options=list(spec.items()) if isinstance(spec, dict) else spec,
-            value=start if start in choices else choices[0],
-            style=WHOLE_NAME,
-        )
-    low, high, step = spec
-    slider = widgets.IntSlider if all(isinstance(x, int) for x in spec) else widgets.FloatSlider
-    fits = isinstance(start, (int, float)) and low <= start <= high
-    return slider(
-        description=name,
-        min=low,
-        max=high,
-        step=step,
-        value=start if fits else low,
-        continuous_update=False,
-        style=WHOLE_NAME,
-    )

@@ -7,7 +7,7 @@ of variance g / N, an activation phi, a normalisation and a branch scale s, a la
     skip = "residual":        x' = x + s phi(norm(W x))
     skip = "pre-activation":  x' = x + s W phi(norm(x))
 
-With biases b, W x is replaced with W x + b. `xray` measures such a network and predicts it; `draw_xray` draws both.
+With biases b, W x is replaced with W x + b. `xray` measures such a network and predicts it; `PANEL` shows both.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullLocator
+from matplotlib.ticker import NullLocator
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
-from helpers import figures
+from helpers import figures, panels
 
 ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid, "linear": lambda x: x}
 NORMALISATIONS = ("none", "batch", "layer")
@@ -244,51 +244,89 @@ def mean_field(
     return Flow(np.sqrt(squares), np.sqrt(backward), np.sqrt(np.array(weights) * backward[1:]))
 
 
-def draw_xray(
-    activation: str = "relu",
-    gain: float = 2.0,
-    depth: int = 20,
-    width: int = 128,
-    normalisation: str = "none",
-    skip: str = "none",
-    branch_scale: float = 1.0,
-    seed: int = 0,
-    bias: bool = False,
-    batch: int = 128,
-) -> Figure:
-    """Draw an x-ray: gradients of the stream and of the weights, measured (points) and predicted (lines).
+BRANCHES = {  # factor on a branch, given the number of layers
+    "1": lambda depth: 1.0,
+    "1/2": lambda depth: 0.5,
+    "1/4": lambda depth: 0.25,
+    "1/√L": lambda depth: depth**-0.5,
+}
 
-    Args: those of `xray`; without a skip the branch scale is ignored.
+
+def xray_shot(
+    activation: str = "tanh",
+    gain: float = 1 / 3,
+    depth: int = 50,
+    bias: bool = False,
+    normalisation: str = "none",
+    batch: int = 128,
+    skip: str = "none",
+    branch: str = "1",
+    seed: int = 0,
+    reach: int = 18,
+    width: int = 128,
+) -> panels.Shot:
+    """Look at gradients of the stream and of the weights, measured (points) and predicted (lines).
+
+    Args: those of `xray`, and
+        branch: a key of `BRANCHES`; without a skip it does not matter.
+        reach: how many powers of ten the axis reaches up and down.
 
     Returns:
-        The figure; its title says by what factor a layer multiplies the gradient.
+        What the panel shows; the title says by what factor a layer multiplies the gradient.
     """
-    scale = 1.0 if skip == "none" else branch_scale
+    scale = 1.0 if skip == "none" else BRANCHES[branch](depth)
     measured, predicted = xray(activation, gain, depth, width, normalisation, skip, scale, seed, bias, batch)
-    left = measured.gradient[0]
-    figure, axis = figures.canvas(
-        f"The gradient is multiplied by {left ** (1 / depth):.3g} per layer,\nby {left:.2g} over all {depth} layers",
-        "layer l",
-        "root mean square",
-        yscale="log",
+    curves = {}
+    for name in ("gradient", "weight_gradient"):
+        layers = np.arange(depth + 1)[-len(getattr(measured, name)) :]
+        curves[f"{name} predicted"] = (layers, getattr(predicted, name))
+        curves[f"{name} measured"] = (layers, getattr(measured, name))
+    left, weights = measured.gradient[0], measured.weight_gradient
+    title = f"The gradient is multiplied by {left ** (1 / depth):.3g} per layer, by {left:.2g} over all {depth} layers"
+    kind = "plain" if skip == "none" else skip
+    alt = (
+        f"X-ray of a {kind} {activation} network of {depth} layers, gain {gain:.2g}. {title}, from the output to the input. "
+        f"Gradients of the weights: {weights[0]:.1g} in the first layer, {weights[-1]:.1g} in the last."
     )
-    for index, (name, label) in enumerate(
-        [("gradient", "stream, dL/dx"), ("weight_gradient", "weights, dL/dW")]
+    return panels.Shot(title, curves, alt, ylim=(10.0**-reach, 10.0**reach))
+
+
+def xray_stage() -> panels.Stage:
+    """Make the axes of lesson 4's panel."""
+    looks: dict[str, dict] = {}
+    for name, label, role in (
+        ("gradient", "stream, dL/dx", "gradient"),
+        ("weight_gradient", "weights, dL/dW", "branch"),
     ):
-        points, line = getattr(measured, name), getattr(predicted, name)
-        layers = np.arange(depth + 1)[-len(points) :]
-        look = figures.series(index, marker=True)
-        axis.plot(layers, line, color=look["color"], linestyle=look["linestyle"], label=f"{label}: predicted")
-        axis.plot(layers, points, **look | {"linestyle": "", "markerfacecolor": "none"}, label="measured")
-    # One of a few fixed ranges: two settings can be compared by eye, and a flat line looks flat.
-    edges = np.abs(np.log10(axis.get_ylim())).max()
-    reach = next((r for r in (2, 6, 18) if edges <= r), 50)
-    axis.set_ylim(10.0**-reach, 10.0**reach)
-    axis.yaxis.set_minor_locator(NullLocator())  # few ticks: a redraw must follow the slider
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _mark_backward_pass(axis)
-    axis.legend(ncols=2, loc="upper center", bbox_to_anchor=(0.45, -0.18), fontsize=9)
-    return figure
+        looks[f"{name} predicted"] = figures.role(role, marker="", label=f"{label}: predicted")
+        looks[f"{name} measured"] = figures.role(role, linestyle="", markerfacecolor="none", label="measured")
+    below = {"ncols": 2, "loc": "upper center", "bbox_to_anchor": (0.45, -0.18), "fontsize": 9}
+    axes = {"xlim": (-1, 51), "yscale": "log", "ylim": (1e-18, 1e18)}
+    stage = panels.Stage("layer l", "root mean square", looks, below, **axes)
+    stage.axis.yaxis.set_minor_locator(NullLocator())  # few ticks: a redraw must follow the slider
+    _mark_backward_pass(stage.axis)
+    return stage
+
+
+PANEL = panels.Panel(
+    xray_shot,
+    xray_stage,
+    {
+        "activation": panels.menu("Activation", list(ACTIVATIONS)),
+        "gain": panels.menu(
+            "Gain g",
+            {"1/3 (PyTorch)": 1 / 3, "1/2": 0.5, "1 (Xavier)": 1.0, "2 (He)": 2.0, "3": 3.0},
+        ),
+        "depth": panels.slider("Layers", range(5, 51, 5)),
+        "bias": panels.menu("Biases", {"none": False, "as PyTorch draws them": True}),
+        "normalisation": panels.menu("Normalisation", list(NORMALISATIONS)),
+        "batch": panels.slider("Examples in a batch", [4, 8, 16, 32, 128]),
+        "skip": panels.menu("Skip", list(SKIPS)),
+        "branch": panels.menu("Factor on the branch", list(BRANCHES)),
+        "seed": panels.slider("Network (seed)", range(10)),
+        "reach": panels.menu("Height of the axis", {f"10 to the power of ±{r}": r for r in (2, 6, 18, 50)}),
+    },
+)
 
 
 def draw_streams(xrays: dict[str, XRay], title: str) -> Figure:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from helpers import figures, landscape
+from helpers import figures, landscape, panels
 
 
 def deletions(accuracy: Mapping[str, np.ndarray], title: str) -> Figure:
@@ -138,3 +138,45 @@ def roughness(loss: Mapping[str, np.ndarray], share: Mapping[str, np.ndarray], t
         ax.plot(loss[name], values, **look | {"markerfacecolor": "none" if i > 1 else None}, label=name)
     ax.legend(loc="upper right", fontsize=9)
     return fig
+
+
+GAINS = sorted(
+    {1 / 3, (11 / 97) ** 2, 11 / 97, *(k / 20 for k in range(1, 41))}
+)  # 11/97: what section 3 infers
+
+
+def share_shot(frequency: np.ndarray, share: np.ndarray, g: float) -> panels.Shot:
+    """Say what lesson 9's panel shows: how frequent paths of each length are, and what they carry.
+
+    Args:
+        frequency: (n + 1,), share of the paths with 0, ..., n branches.
+        share: (n + 1,), of the squared gradient.
+        g: factor of one branch.
+
+    Returns:
+        The shot; its title names the two peaks.
+    """
+    lengths = np.arange(len(share))
+    title = (
+        f"n = {len(share) - 1}, g = {g:.2g}: most paths go through {frequency.argmax()} branches, "
+        f"most gradient through {share.argmax()}"
+    )
+    alt = f"Share of the paths and of the squared gradient against the length of the path. {title}."
+    return panels.Shot(title, {"paths": (lengths, frequency), "gradient": (lengths, share)}, alt)
+
+
+def share_stage() -> panels.Stage:
+    """Make the axes of lesson 9's panel."""
+    looks = {
+        "paths": figures.series(5, marker=True) | {"label": "of the paths"},
+        "gradient": figures.role("gradient", label="of the squared gradient"),
+    }
+    names = ("length of the path / branches", "share")
+    limits = {"xlim": (-1, 45), "ylim": (0, 1.02)}
+    return panels.Stage(*names, looks, {"loc": "upper right"}, **limits)
+
+
+SHARE_CONTROLS = {
+    "n": panels.slider("Blocks n", range(2, 61)),
+    "g": panels.slider("Factor g of a branch", GAINS, "{:.3g}"),
+}

@@ -6,6 +6,7 @@ of lesson 6 and does not stand here; `PublishedShortcut` is one that is wrong, t
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Iterable, Sequence
 from types import SimpleNamespace
@@ -17,7 +18,7 @@ from matplotlib.figure import Figure
 from scipy.linalg import get_blas_funcs
 from scipy.special import expit
 
-from helpers import figures
+from helpers import figures, panels
 
 Shape = tuple[int, int, int, int]
 ACTIVATIONS = ("linear", "relu", "tanh", "logistic")
@@ -323,7 +324,6 @@ def draw_depth(
     runs: dict[str, np.ndarray],
     factors: dict[str, float],
     title: str,
-    ylim: tuple[float, float] | None = None,
 ) -> Figure:
     """Draw gradient norms over depth, measured in several networks and predicted.
 
@@ -331,7 +331,6 @@ def draw_depth(
         runs: label -> (networks, layers + 1) norms from the last layer to the first, the last being 1.
         factors: label -> predicted factor of the norm per layer.
         title: the finding.
-        ylim: limits of the axis; fitted to what is drawn if None.
 
     Returns:
         The figure: geometric means as marks, the range of the networks as a band, predictions as lines.
@@ -345,12 +344,69 @@ def draw_depth(
         axis.plot(layers, mean, **look | {"linestyle": "none"}, markevery=5, label=label)
         axis.plot(layers, factors[label] ** layers, **figures.series(index))
         axis.fill_between(layers, norms.min(0), norms.max(0), color=figures.COLOURS[index], alpha=0.2)
-    if ylim:
-        axis.set_ylim(*ylim)
     axis.legend(
         title="marks: measured, lines: predicted", ncols=2, fontsize=9, title_fontsize=9, loc="upper left"
     )
     return figure
+
+
+WEIGHTS = {  # of branch or skip, given the number of layers
+    "1": lambda depth: 1.0,
+    "0": lambda depth: 0.0,
+    "1/10": lambda depth: 0.1,
+    "1/2": lambda depth: 0.5,
+    "1/√2": lambda depth: math.sqrt(0.5),
+    "1/√L": lambda depth: depth**-0.5,
+    "9/10": lambda depth: 0.9,
+    "11/10": lambda depth: 1.1,
+}
+RANGE = (1e-32, 1e20)  # of the panel's axis
+
+
+def depth_shot(norms: np.ndarray, alpha: float, beta: float) -> panels.Shot:
+    """Say what lesson 6's panel shows: gradient norms over depth, measured and predicted.
+
+    Args:
+        norms: (networks, layers + 1) norms from the last layer to the first, the last being 1.
+        alpha, beta: weights of branch and skip; the gain of a branch is 1.
+
+    Returns:
+        The shot: geometric mean, range and prediction.
+    """
+    depth, factor = norms.shape[1] - 1, math.hypot(alpha, beta)
+    layers, sizes = np.arange(depth + 1), np.maximum(norms, np.finfo(float).tiny)
+    mean = np.exp(np.log(sizes).mean(0))
+    curves = {
+        "measured": (layers[::5], mean[::5]),
+        "lowest": (layers, sizes.min(0)),
+        "highest": (layers, sizes.max(0)),
+        "predicted": (layers, factor**layers),
+    }
+    title = f"α = {alpha:.3g}, β = {beta:.3g}: a factor of {factor:.3f} per layer, {factor**depth:.1e} over {depth} layers"
+    alt = f"Gradient norm over {depth} layers. {title} predicted, {mean[-1]:.1e} measured in {len(norms)} networks."
+    return panels.Shot(title, curves, alt)
+
+
+def depth_stage() -> panels.Stage:
+    """Make the axes of lesson 6's panel."""
+    thin = {"linestyle": "-", "linewidth": 0.8, "marker": ""}
+    looks = {
+        "measured": figures.role("gradient", linestyle="", label="measured, geometric mean"),
+        "lowest": figures.role("gradient", **thin, label="range of the networks"),
+        "highest": figures.role("gradient", **thin),
+        "predicted": figures.series(5) | {"label": "predicted"},
+    }
+    names = ("layers passed on the way back", "gradient norm (end = 1)")
+    corner = {"loc": "upper left", "fontsize": 9, "ncols": 3}
+    return panels.Stage(*names, looks, corner, xlim=(-2, 102), yscale="log", ylim=RANGE)
+
+
+DEPTH_CONTROLS = {
+    "alpha": panels.menu("Weight α of the branch", list(WEIGHTS)),
+    "beta": panels.menu("Weight β of the skip", list(WEIGHTS)),
+    "depth": panels.slider("Layers", range(10, 101, 10)),
+    "seed": panels.slider("Networks (seed)", range(10)),
+}
 
 
 def median_seconds(

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from helpers import figures, streams
+from helpers import figures, panels, streams
 
 
 def sizes(rms: Mapping[str, np.ndarray], predicted: np.ndarray, title: str) -> Figure:
@@ -108,30 +108,51 @@ def survivors(values: Mapping[str, np.ndarray], title: str) -> Figure:
     return fig
 
 
-def trajectory(layers: int = 16, scale: str = "1 / L", start: Sequence[float] = (1.0, 0.0)) -> Figure:
-    """Draw the stream of a residual network in the plane beside the flow that it may follow.
+STEPS = {  # what a branch is multiplied by, given the number of layers
+    "1/L": lambda layers: 1 / layers,
+    "1/√L": lambda layers: layers**-0.5,
+    "1/8": lambda layers: 1 / 8,
+}
+
+
+def trajectory(layers: int = 16, scale: str = "1/L", start: Sequence[float] = (1.0, 0.0)) -> panels.Shot:
+    """Follow the stream of a residual network in the plane beside the flow that it may follow.
 
     Args:
         layers: L.
-        scale: of every branch: "1 / L", "1 / sqrt(L)" or "1 / 8".
+        scale: a key of `STEPS`, for every branch.
         start: h_0.
 
     Returns:
-        The figure, with limits that stay where they are.
+        What the panel shows; the title says how far the two ends are apart.
     """
-    step = {"1 / L": 1 / layers, "1 / sqrt(L)": layers**-0.5, "1 / 8": 1 / 8}[scale]
-    states = streams.residual_steps(np.array(start), layers, step)
-    exact = streams.flow(np.array(start), np.linspace(0, 1, 60))
+    states = streams.residual_steps(np.array(start), layers, STEPS[scale](layers))
+    exact = streams.flow(np.array(start), np.linspace(0, 1, 25))
     off = np.linalg.norm(states[-1] - exact[-1])
-    fig, ax = figures.canvas(
-        f"L = {layers}, branches times {scale}: the end is off by {off:.2g}",
-        "first unit of the stream",
-        "second unit",
-        xlim=(-2, 2),
-        ylim=(-2, 2),
-        aspect="equal",
+    title = f"L = {layers}, branches times {scale}: the end is off by {off:.2g}"
+    alt = (
+        f"A stream of two units drawn layer by layer beside the spiral of the exact flow. {title}; "
+        f"the stream ends at ({states[-1][0]:.2g}, {states[-1][1]:.2g}), the flow at ({exact[-1][0]:.2g}, {exact[-1][1]:.2g})."
     )
-    ax.plot(*exact.T, **figures.series(0), label="flow until time 1")
-    ax.plot(*states.T, **figures.series(1, marker=True), label="stream, layer by layer")
-    ax.legend(loc="lower left", fontsize=9)
-    return fig
+    return panels.Shot(title, {"flow": exact.T, "stream": states.T}, alt)
+
+
+def trajectory_stage() -> panels.Stage:
+    """Make the axes of lesson 10's panel."""
+    looks = {
+        "flow": figures.series(5) | {"linestyle": "-", "label": "flow until time 1"},
+        "stream": figures.role("stream", label="stream, layer by layer"),
+    }
+    limits = {"xlim": (-2, 2), "ylim": (-2, 2), "aspect": "equal"}
+    names = ("first unit of the stream", "second unit")
+    return panels.Stage(*names, looks, {"loc": "lower left", "fontsize": 9}, **limits)
+
+
+TRAJECTORY = panels.Panel(
+    trajectory,
+    trajectory_stage,
+    {
+        "layers": panels.slider("Layers L", [*range(2, 65), 96, 128, 256]),
+        "scale": panels.menu("Factor on every branch", list(STEPS)),
+    },
+)

@@ -83,10 +83,9 @@ def test_one_image_does_not_show_all_that_a_probed_branch_sees():
     [((2, 2, 2), "sides 3 and 4 only"), ((3, 1, 1), "every side"), ((5, 2, 0), "no side")],
 )
 def test_the_staircase_says_where_it_meets_the_diagonal(geometry, found):
-    figure = blocks.draw_fit(*geometry)
-    assert found in " ".join(figure.axes[0].get_title("left").split())
-    assert figure.axes[0].get_ylim() == (0, 26)
-    figures.png(figure)
+    shot = blocks.branch_sides(*geometry)
+    assert shot.title.endswith(f"the addition fits {found}")
+    assert all(0 <= side <= 26 for side in shot.curves["branch"][1])
 
 
 def test_the_map_of_sizes_counts_what_it_shows():

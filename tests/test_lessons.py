@@ -18,7 +18,7 @@ from course.editions.source import is_role, minutes, points, read_lesson
 from course.grading.slice import spared
 from helpers.checks import core
 from helpers.checks.standing import Progress, Row
-from helpers.figures import explore, png
+from helpers.figures import png
 from tests.bank import cells, exercises, judge
 
 COURSE = load_course()
@@ -155,21 +155,15 @@ def test_every_exercise_has_a_check_of_its_name(lesson):
             assert source.startswith(f"check.{name}({name})\n")
 
 
-def test_a_figure_is_the_same_bytes_twice_and_a_panel_draws():
-    def draw(slope, colour):
+def test_a_figure_is_the_same_bytes_twice():
+    def draw(slope):
         from helpers.figures import canvas
 
         figure, axis = canvas("a line", "x", "y")
-        axis.plot([0, slope], color=colour)
+        axis.plot([0, slope], color="red")
         return figure
 
-    assert png(draw(1, "red")) == png(draw(1, "red")) != png(draw(2, "red"))
-    widget = explore(draw, slope=(1, 3, 1), colour=["red", "blue"])
-    slider, menu, screen = widget.children
-    before = bytes(screen.value)
-    slider.value = 3
-    assert bytes(screen.value) != before
-    assert menu.options == ("red", "blue")
+    assert png(draw(1)) == png(draw(1)) != png(draw(2))
 
 
 @pytest.mark.parametrize(
@@ -272,26 +266,6 @@ def test_progress_is_a_table_that_shows_hints_as_text():
         "You were right in 1 of 2 predictions.",
     ]
     assert max(map(len, lines)) <= core.LINE
-
-
-def test_a_panel_starts_where_its_drawing_does():
-    def draw(n=3, scale=0.5, kind="b", far=99):
-        from helpers.figures import canvas
-
-        return canvas("t" * 70, "x", "y")[0]
-
-    knobs = explore(draw, n=(1, 5, 1), scale=(0.1, 1.0, 0.1), kind=["a", "b"], far=(0, 5, 1)).children[:-1]
-    assert [knob.value for knob in knobs] == [3, 0.5, "b", 0]
-
-
-def test_a_menu_may_name_its_choices():
-    def draw(gain=2.0, bias=False):
-        from helpers.figures import canvas
-
-        return canvas(f"{gain} {bias}", "x", "y")[0]
-
-    knobs = explore(draw, gain={"1/3": 1 / 3, "2 (He)": 2.0}, bias={"yes": True, "no": False}).children[:-1]
-    assert [(knob.label, knob.value) for knob in knobs] == [("2 (He)", 2.0), ("no", False)]
 
 
 def test_a_long_title_breaks_into_even_lines():

@@ -59,7 +59,7 @@ import numpy as np
 import torch
 from scipy.signal import convolve2d
 
-from helpers import convolution, convolution_figures, degradation_figures, figures
+from helpers import convolution, convolution_figures, degradation_figures, drawings, figures, panels
 from helpers.checks import give_up, predict, progress, reveal
 from helpers.checks import iterated_convolution as check
 
@@ -217,6 +217,12 @@ x = np.random.default_rng(SEED + 1).normal(size=(8, 8))
 assert np.allclose(A @ x.ravel(), convolve2d(x, KERNEL, mode="same").ravel(), rtol=1e-9, atol=1e-12)
 assert np.array_equal(A, A.T) and np.linalg.matrix_rank(KERNEL) == 1
 print(f"A is {A.shape[0]} x {A.shape[1]} and symmetric; the kernel has rank 1 and sum {KERNEL.sum():.1f}.")
+
+# %% [markdown]
+# The drawing shows $A$ for an image of only 4 × 4 pixels: each row holds the kernel, spread out over what one new pixel reads.
+
+# %%
+figures.show(*drawings.operator(convolution.operator_matrix(KERNEL, 4), pixel=6))
 
 # %% [markdown]
 # Rank 1 is a gift. $K = 0.05\, u u^\top$ with $u = (1, 2, 1)$, so blurring the image is blurring its columns
@@ -922,22 +928,18 @@ figures.show(
 
 
 # %%
-def draw_decay(n=8, dtype="float32", scale=1.0):
+def decay(n=8, dtype="float32", scale=1.0):
     kernel, ones = convolution.cast(scale * KERNEL, dtype), convolution.cast(np.ones((n, n)), dtype)
     with np.errstate(over="ignore", invalid="ignore"):
         history = convolution.peak_history(lambda x: convolution.convolve_same(x, kernel), ones, 900)
     return convolution_figures.decay(history, n, dtype, scale, scale * spectral_radius(n))
 
 
-figures.show(
-    draw_decay(12, "float16", 1.1),
-    alt="A 12 by 12 image in float16 follows c rho^k down to the smallest float16 and dies there.",
-)
+panel = panels.Panel(decay, convolution_figures.decay_stage, convolution_figures.DECAY)
+panel.show(n=12, dtype="float16", scale=1.1)
 
 # %% live=true
-figures.explore(
-    draw_decay, n=(2, 12, 1), dtype=["float32", "float16", "bfloat16", "float64"], scale=(0.5, 1.5, 0.05)
-)
+panel.live()
 
 # %% [markdown]
 # ## What we have learnt

@@ -61,7 +61,7 @@ import torch
 from scipy.linalg import expm
 from scipy.signal import convolve2d
 
-from helpers import convolution, convolution_figures, figures, four_systems
+from helpers import convolution, convolution_figures, figures, four_systems, panels
 from helpers.checks import progress
 from helpers.checks import rescue_or_illusion as check
 
@@ -906,33 +906,25 @@ assert runs["dense sum"].moved.min() > 0.01 and max(runs[name].moved.max() for n
 
 
 # %%
-def draw_health(system="residual + softmax", depth=60, seed=0):
-    step, points = STEPS[system], np.unique(np.linspace(1, depth, 8).astype(int))
+def health(system="residual + softmax", depth=60, seed=0):
+    step, depths = STEPS[system], convolution_figures.health_depths(depth)
     pair = np.random.default_rng(SEED + seed).random((2, 8, 8)).astype(np.float32)
-    back = [input_gradient(step, torch.tensor(pair[0]), k, noise[0]).abs().max().item() for k in points]
-    curves = {
-        "largest pixel": convolution.peak_history(step, pair[0], depth)[points],
-        "separation": [separation(step, *pair, k) for k in points],
-        "gradient": back,
+    start = torch.tensor(pair[0])
+    sizes = {
+        "largest pixel": convolution.peak_history(step, pair[0], depth)[depths],
+        "separation": [separation(step, *pair, k) for k in depths],
+        "gradient": [input_gradient(step, start, k, noise[0]).abs().max().item() for k in depths],
     }
-    fig, axis = figures.canvas(
-        f"{system}: what is left after k steps", "depth k", r"$\log_{10}$", ylim=(-47, 6)
-    )
-    for i, (name, values) in enumerate(curves.items()):
-        axis.plot(points, np.log10(np.maximum(values, 1e-46)), label=name, **figures.series(i, marker=True))
-    axis.set_xlim(0, 102)
-    axis.legend()
-    return fig
+    return convolution_figures.health(system, depths, sizes)
 
 
 # %%
-figures.show(
-    draw_health(),
-    alt="Residual and softmax: the largest pixel stays, the separation falls to rounding level, the gradient to zero.",
-)
+controls = convolution_figures.health_controls(list(STEPS))
+panel = panels.Panel(health, convolution_figures.health_stage, controls)
+panel.show()
 
 # %% live=true
-figures.explore(draw_health, system=list(STEPS), depth=(10, 100, 10), seed=(0, 9, 1))
+panel.live()
 
 # %% [markdown]
 # ## What we have learnt

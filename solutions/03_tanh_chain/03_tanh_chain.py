@@ -60,7 +60,7 @@ import math
 import numpy as np
 import torch
 
-from helpers import chain, figures
+from helpers import chain, drawings, figures
 from helpers.checks import progress
 from helpers.checks import tanh_chain as check
 
@@ -192,8 +192,12 @@ assert with_skip.tolist() == [0.0, 0.0, 0.0, 0.0] and input_gradient == 13.0
 # The "fix" makes it worse: one zero has become four. The skip adds the input to every state, so
 # $z = 10, 11, 12, 13, 14$, and all four units are saturated now, not only the first. At the same time
 # $\partial L / \partial x = 13$, that is $(z_n - 1)$ times exactly 1: the gradient travels down the skips
-# untouched.
-#
+# untouched. Both chains side by side, forward and back:
+
+# %%
+figures.show(*drawings.tanh_chain(x=10.0, weights=[1.0] * 4))
+
+# %% [markdown]
 # Both halves matter. **A skip carries the gradient past a saturated unit. It cannot revive the unit.** And a
 # weight that gets no gradient gets no update, however long we train:
 
@@ -538,16 +542,10 @@ assert zero == 1.0 and np.allclose(mirrored, sensitivity, rtol=1e-12)
 # on.
 
 # %%
-fig = chain.draw_chain(x=10.0, w=1.0, depth=4, skip=True)
-sizes = np.abs(fig.axes[0].lines[0].get_ydata())
-figures.show(
-    fig,
-    alt=f"Gradient with respect to each weight of the chain with skips at x = 10: between {sizes.min():.0e} and {sizes.max():.0e} in "
-    "float64, exactly zero in all four layers in float32.",
-)
+chain.PANEL.show(skip=True)
 
 # %% live=true
-figures.explore(chain.draw_chain, x=(0.5, 12.0, 0.5), w=(0.2, 3.0, 0.1), depth=(1, 40, 1), skip=[False, True])
+chain.PANEL.live()
 
 # %% [markdown]
 # ## 9 · When is a gradient too small?

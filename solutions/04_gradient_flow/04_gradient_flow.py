@@ -954,28 +954,10 @@ assert round(small, 3) == 0.634
 # do points leave their lines? How small must a branch be at 50 layers?
 
 # %%
-fig = gradient_flow.draw_xray(activation="tanh", gain=1 / 3, depth=50, seed=SEED)
-finding = " ".join(fig.axes[0].get_title("left").split())
-figures.show(
-    fig,
-    alt=f"X-ray of a plain tanh network of 50 layers with gain 1/3. {finding}, from the output to the input; "
-    "the gradients of the weights are equally tiny in all layers. Measured points lie on the "
-    "predicted lines.",
-)
+gradient_flow.PANEL.show(seed=SEED)
 
 # %% live=true
-figures.explore(
-    gradient_flow.draw_xray,
-    activation=["relu", "tanh", "sigmoid", "linear"],
-    gain={"2 (He)": 2.0, "1 (Xavier)": 1.0, "1/3 (PyTorch)": 1 / 3, "1/2": 0.5, "3": 3.0},
-    depth=(5, 50, 5),
-    normalisation=["none", "batch", "layer"],
-    batch=[128, 32, 16, 8, 4],
-    skip=["none", "residual", "pre-activation"],
-    branch_scale={"1": 1.0, "1/2": 0.5, "1/4": 0.25, "1/√50": 50**-0.5},
-    bias={"no": False, "yes": True},
-    seed=(0, 9, 1),
-)
+gradient_flow.PANEL.live()
 
 # %% [markdown] question="limits"
 # ### Question · Four limits (4 points, about 12 minutes)

@@ -60,7 +60,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from helpers import architectures, blocks, figures
+from helpers import architectures, blocks, drawings, figures
 from helpers.checks import progress
 from helpers.checks import skip_connection as check
 
@@ -77,28 +77,25 @@ NETWORKS = 5  # stacks, or trained blocks, per form
 # The chapter gives us the layers and asks for `forward`. Its figure shows the block of He et al., but its
 # solution puts the second ReLU *before* the addition. We follow the solution, and come back to the difference
 # in section 4:
-#
-# ```
-# chapter   x ─┬─ conv1 ─ ReLU ─ conv2 ─ ReLU ─(+)─────── y          y = relu(F(x)) + x
-#              └────────────────────────────────┘
-#
-# He et al. x ─┬─ conv1 ─ ReLU ─ conv2 ────────(+)─ ReLU ─ y          y = relu(F(x) + x)
-#              └────────────────────────────────┘
-# ```
-#
+
+# %%
+chapter, paper = (blocks.conv_branch(3, 6, 2, 2, 2, relu_last=last) for last in (True, False))
+figures.show(*drawings.two_forms(chapter, paper))
+
+# %% [markdown]
 # Here and below $F$ is the branch up to and including its last convolution. The chapter calls the argument
 # `input`; that hides Python's own `input`, so ours is called `image`.
 #
 # ### Exercise 1 · The skip connection (5 points, easy, about 10 minutes)
 #
 # Write `forward`: the image goes through both convolutions, each followed by its ReLU, and what comes out is
-# added to the image, as in the first of the two lines above. The layers are the chapter's; leave them as they
+# added to the image, as in the upper half of the drawing. The layers are the chapter's; leave them as they
 # are. The caller's image must come out of the call unchanged, and a gradient must find its way back on both
 # paths.
 #
 # <details><summary>Hint 1: a nudge</summary>
 #
-# Follow the upper line of the drawing with a finger. What does `(+)` get from the left, and what from below?
+# Follow the upper half of the drawing with a finger. What does the plus get from the left, and what from below?
 #
 # </details>
 #
@@ -269,18 +266,14 @@ figures.show(
 # out right is no proof that the addition meant what we meant.
 
 # %%
-figures.show(
-    blocks.draw_fit(),
-    alt="Side of the branch's map against the side of the image: a staircase that starts at 3 and rises by one every four pixels. "
-    f"It meets the diagonal at sides {' and '.join(str(n) for n in outcomes if outcomes[n] == 'fits')} only.",
-)
+blocks.PANEL.show()
 
 # %% [markdown]
 # Change the three settings: which kernels and paddings make the staircase lie on the diagonal? (With stride 1
 # it is $2p = k - 1$; with stride 2 there is no way.)
 
 # %% live=true
-figures.explore(blocks.draw_fit, padding=[2, 0, 1], kernel=[2, 3, 4, 5], stride=[2, 1])
+blocks.PANEL.live()
 
 # %% [markdown]
 # ## 3 · What the branch sees
@@ -743,6 +736,13 @@ assert outcome(lambda: y.sum().backward()).startswith(
 #
 # $$ y = \mathrm{relu}\big(F(x) + W_s\, x\big) $$
 #
+# In the drawing 4 channels become 8; both ways halve the image.
+
+# %%
+branch = nn.Conv2d(4, 8, 3, 2, 1), nn.ReLU(), nn.Conv2d(8, 8, 3, 1, 1)
+figures.show(*drawings.projection(branch, shortcut=nn.Conv2d(4, 8, 1, 2), side=16))
+
+# %% [markdown]
 # ### Exercise 5 · The projection block (4 points, medium, about 12 minutes)
 #
 # Write `ProjectionBlock(c_in, c_out, stride)` with three layers: `conv1` (3 × 3, `c_in` to `c_out`, padding

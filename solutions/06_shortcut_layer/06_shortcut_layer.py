@@ -60,7 +60,7 @@ import math
 import numpy as np
 import torch
 
-from helpers import figures, shortcut
+from helpers import drawings, figures, panels, shortcut
 from helpers.checks import progress
 from helpers.checks import shortcut_layer as check
 from helpers.statistics import interval
@@ -89,7 +89,12 @@ DEPTH = 50  # their layers
 #
 # So a few positions of $x_1$ meet a few positions of $x_2$: `x1[:, ::stride1, ::stride1, :channels]` meets
 # `x2[:, ::stride2, ::stride2, :channels]`. One of the two strides is always 1.
-#
+# Here they are 3 and 1, and two channels are common to both:
+
+# %%
+figures.show(*drawings.meeting((6, 6, 2), (2, 2, 3)))
+
+# %% [markdown]
 # (A *layout* says in which order the axes come. NumPy's `::2` is a slice with a step: every second entry.)
 #
 # **Predict.** `x1` is (5, 4, 4, 3) and `x2` is (5, 2, 2, 3). How many of the 48 numbers of each image of `x1`
@@ -767,18 +772,19 @@ figures.show(
 )
 
 
+# %%
+def over_depth(alpha="1", beta="1", depth=50, seed=0):
+    weights = [shortcut.WEIGHTS[weight](depth) for weight in (alpha, beta)]
+    seeds = range(SEED + 10 * seed, SEED + 10 * seed + 5)
+    norms = np.array([gradient_norms(*weights, depth, one) for one in seeds])
+    return shortcut.depth_shot(norms, *weights)
+
+
+panel = panels.Panel(over_depth, shortcut.depth_stage, shortcut.DEPTH_CONTROLS)
+panel.show(alpha="1/2", beta="1")
+
 # %% live=true
-def draw_setting(alpha=1.0, beta=1.0, depth=50):
-    factor = math.hypot(alpha, beta)
-    name = f"α = {alpha:g}, β = {beta:g}"
-    norms = np.array([gradient_norms(alpha, beta, depth, seed) for seed in range(SEED, SEED + 5)])
-    title = f"A factor of {factor:.3f} per layer, {factor**depth:.1e} over {depth} layers"
-    return shortcut.draw_depth({name: norms}, {name: factor}, title, ylim=(1e-32, 1e20))
-
-
-figures.explore(
-    draw_setting, alpha=[1.0, 0.0, 0.1, 0.5, 0.75], beta=[1.0, 0.5, 0.75, 0.9, 1.1], depth=(10, 100, 10)
-)
+panel.live()
 
 # %% [markdown]
 # **What it does not show.** Branches with ReLUs and normalisation behave differently, and a gradient of the

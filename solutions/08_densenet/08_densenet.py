@@ -64,7 +64,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from helpers import architectures, datasets, dense1d, densenet_figures, figures, training
+from helpers import architectures, datasets, dense1d, densenet_figures, drawings, figures, training
 from helpers.checks import densenet as check
 from helpers.checks import progress
 from helpers.statistics import interval
@@ -128,13 +128,12 @@ assert difference < 1e-12
 # A **dense block** starts with $k_0$ channels. Each of its $L$ layers reads everything that is there and
 # appends $k$ channels of its own; $k$ is the **growth rate**.
 #
-# ```
-#  k0 ──┬──────────────┬──────────────┬─────────
-#       └ layer 0 ─ k ─┴┬─────────────┼─────────
-#                       └ layer 1 ─ k ┴┬────────      reads k0 + k
-#                                      └ layer 2 ─    reads k0 + 2k
-# ```
-#
+# The drawing has $k_0 = 8$, $k = 4$ and four layers. Behind the last pile stands a *transition*, which section 5 explains.
+
+# %%
+figures.show(*drawings.dense_block(start=8, growth=4, layers=4, compression=0.5, side=8))
+
+# %% [markdown]
 # ### Exercise 1 · Channels (2 points, easy, about 8 minutes)
 #
 # Write `channels(k0, k, L)`: the channels that enter each of the layers $l = 0, \dots, L-1$, and, as the last
@@ -637,13 +636,10 @@ check.concat_bytes(concat_bytes)
 # copies with a counter on `torch.cat`.
 
 # %%
-figures.show(
-    densenet_figures.copies(growth=32, layers=24, start=256),
-    alt="The bytes copied by a naive dense block grow with the square of its layers, those of the features in a straight line.",
-)
+densenet_figures.COPIES.show()
 
 # %% live=true
-figures.explore(densenet_figures.copies, growth=(4, 48, 4), layers=(2, 40, 1), start=(16, 512, 16))
+densenet_figures.COPIES.live()
 
 # %% [markdown]
 # ## 8 · Does it learn better?

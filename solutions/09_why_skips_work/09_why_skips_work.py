@@ -65,7 +65,17 @@ import torch
 from scipy.signal import convolve2d
 from sklearn.linear_model import LogisticRegression
 
-from helpers import datasets, figures, gradient_flow, landscape, paths, paths_figures, training
+from helpers import (
+    datasets,
+    drawings,
+    figures,
+    gradient_flow,
+    landscape,
+    panels,
+    paths,
+    paths_figures,
+    training,
+)
 from helpers.checks import progress
 from helpers.checks import why_skips_work as check
 from helpers.statistics import interval
@@ -346,8 +356,12 @@ assert max(swapped["plain", True].mean(), swapped["plain", False].mean()) < 0.3
 # Multiplied out these are $2^n$ terms, one for each choice of "through the branch" or "past it": $2^n$
 # **paths** (Veit et al. 2016). A path of length $k$ goes through $k$ branches. The document that speaks of
 # "an alternative path for the gradient" is right, and modest: ten blocks have 1024. Deleting one block leaves
-# half of them; a plain network has one path, and every deletion cuts it.
-#
+# half of them; a plain network has one path, and every deletion cuts it. For three blocks we can draw them all:
+
+# %%
+figures.show(*drawings.paths(blocks=3))
+
+# %% [markdown]
 # Which of them carry the gradient? Let every branch be random and independent, with
 # $\mathbb{E}\,|J_i^\top v|^2 = g\,|v|^2$. (For a linear branch this $g$ is lesson 4's gain; behind a ReLU it
 # is half of that.) Then a path of length $k$ carries $g^k |v|^2$ on average, and different paths are
@@ -406,34 +420,19 @@ check.path_share(path_share)
 
 
 # %%
-def draw_paths(g: float = 1 / 3, n: int = 10):
-    lengths = np.arange(n + 1)
-    frequency, share = path_share(n, 1.0), path_share(n, g)
-    fig, ax = figures.canvas(
-        f"n = {n}, g = {g:.2g}: most paths go through {frequency.argmax()} branches, most gradient through {share.argmax()}",
-        "length of the path / branches",
-        "share",
-        ylim=(0, 1.02),
-    )
-    ax.plot(lengths, frequency, **figures.series(3, marker=True), label="of the paths")
-    ax.plot(lengths, share, **figures.series(1, marker=True), label="of the squared gradient")
-    ax.legend()
-    return fig
+def shares_of_length(n=10, g=1 / 3):
+    return paths_figures.share_shot(path_share(n, 1.0), path_share(n, g), g)
 
 
-# %%
-figures.show(
-    draw_paths(),
-    alt="Share of the paths and of the squared gradient against the length of the path, for 10 blocks with g = 1/3. "
-    f"The number of paths peaks at length {path_share(10, 1.0).argmax()}, the gradient at length {path_share(10, 1 / 3).argmax()}.",
-)
+panel = panels.Panel(shares_of_length, paths_figures.share_stage, paths_figures.SHARE_CONTROLS)
+panel.show()
 
 # %% [markdown]
 # Move the sliders: how large must $g$ be for the typical path to be carrying the most? What does depth alone
 # do at a fixed $g$?
 
 # %% live=true
-figures.explore(draw_paths, g=(0.05, 2.0, 0.05), n=(2, 60, 1))
+panel.live()
 
 # %% claim="binomial_shares"
 shares = path_share(10, 1 / 3)

@@ -61,7 +61,7 @@ import torch
 import torch.nn.functional as F
 from scipy.special import logsumexp, softmax
 
-from helpers import datasets, figures, segmentation, segmentation_figures, stochastic_depth, streams
+from helpers import datasets, drawings, figures, segmentation, segmentation_figures, stochastic_depth, streams
 from helpers import streams_figures, training, transformer
 from helpers.architectures import parameter_count
 from helpers.checks import progress
@@ -91,11 +91,7 @@ DRAWS = 12  # random products of mixing matrices
 # it had on the way down over to the way up.
 
 # %%
-figures.show(
-    segmentation_figures.drawing("A U-Net: three levels down, three up, three long skips"),
-    alt="Boxes in the shape of a V: 16 x 16, 8 x 8, 4 x 4 on the left, 2 x 2 at the bottom, the same sizes up on the right. "
-    "A dashed arrow leads from each level on the left to the same level on the right.",
-)
+figures.show(*drawings.unet(segmentation.UNet(), side=16))
 
 # %% [markdown]
 # Unlike the skips of lesson 5 these *concatenate*, as lesson 8's do. And without them, everything that the way up
@@ -883,10 +879,7 @@ print(f"L = 256, branches times 1 / 16 instead: off by {far:.2f}")
 assert far > 10 * off[-1]
 
 # %%
-figures.show(
-    streams_figures.trajectory(),
-    alt="A stream of two units drawn layer by layer, with branches times 1/16: it follows the spiral of the exact flow a little outside of it.",
-)
+streams_figures.TRAJECTORY.show()
 
 # %% [markdown]
 # The distance halves: with $1/L$ a residual network *has* a limit at infinite depth. Move the depth with the other
@@ -894,7 +887,7 @@ figures.show(
 # much; a constant step goes round and round, the farther the deeper.
 
 # %% live=true
-figures.explore(streams_figures.trajectory, layers=(2, 64, 1), scale=["1 / L", "1 / sqrt(L)", "1 / 8"])
+streams_figures.TRAJECTORY.live()
 
 # %% [markdown] question="today"
 # ### Question · Ten years later (5 points, about 15 minutes)
