@@ -24,6 +24,7 @@ from course.site.glossary import anchored, lessons
 
 # The pages beside the lessons: the parts of the table of contents, and what each page is called in it.
 PARTS = {
+    "Start": {"docs/starts.md": "Places to work"},
     "Look up": {
         "docs/glossary.md": "Glossary",
         "docs/notation.md": "Notation",
