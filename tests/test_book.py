@@ -49,7 +49,8 @@ def test_the_contents_of_the_pdf_name_the_pages(site, tmp_path):
     reader = PdfReader(copy / FILE)
     assert len(reader.pages) == count > 8 and not (copy / "book.html").exists()
     flat = [bare(sheet.extract_text()) for sheet in reader.pages]
-    entries = re.findall(r"^(.*\S)\s*?(\d{1,3})$", reader.pages[1].extract_text(), re.MULTILINE)
+    listed = reader.pages[1].extract_text(extraction_mode="layout")
+    entries = re.findall(r"^ *(\S.*?\S) {2,}(\d+) *$", listed, re.MULTILINE)
     assert len(entries) > 8
     for title, number in entries:
         assert bare(title) in flat[int(number) - 1], (title, number)
