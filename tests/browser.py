@@ -54,6 +54,7 @@ def tab_of(browser: Browser) -> Iterator[Tab]:
 
     tab.page.on("console", lambda message: hear(message.text, message.type == "error"))
     tab.page.on("pageerror", lambda error: hear(str(error), True))
+    tab.page.on("response", lambda reply: reply.status >= 400 and hear(f"{reply.status}: {reply.url}", True))
     tab.page.on("requestfailed", lambda request: hear(f"failed: {request.url}", True))
     tab.page.on("request", lambda request: tab.asked.append(request.url))
     yield tab

@@ -4,8 +4,10 @@
 """
 
 import functools
+import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from jupyter_client.provisioning import LocalProvisioner
@@ -73,3 +75,13 @@ def tab(chromium: Browser) -> Iterator[tuple[Page, list[str], list[str]]]:
     """A page, and what it complained of and asked for."""
     with browser.tab_of(chromium) as opened:
         yield opened.page, opened.said, opened.asked
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The website as `make site` builds it: who uses it belongs to the group "site", so that it is built once."""
+    folder = tmp_path_factory.mktemp("site") / "site"
+    command = [Path(sys.executable).with_name("course"), "site", str(folder)]
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+    return folder

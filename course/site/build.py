@@ -121,6 +121,7 @@ def settings(course: Course, sources: Path) -> dict[str, Any]:
         "html_theme": "sphinx_book_theme",
         "html_static_path": ["static"],
         "html_extra_path": [EXTRA],
+        "html_favicon": "static/look/mark.svg",
         "html_css_files": ["look/site.css"],
         "html_sourcelink_suffix": "",
         "html_last_updated_fmt": None,

@@ -24,6 +24,7 @@ from course.site.glossary import anchored, lessons
 
 # The pages beside the lessons: the parts of the table of contents, and what each page is called in it.
 PARTS = {
+    "Start": {"docs/starts.md": "Places to work"},
     "Look up": {
         "docs/glossary.md": "Glossary",
         "docs/notation.md": "Notation",
@@ -44,6 +45,7 @@ PARTS = {
 CONTRIBUTING = {"CONTRIBUTING.md": "Contributing"}
 HOME = "docs/site/index.md"
 EXTRA = "extra"  # copied into the site as it is
+HERO = "Size of a gradient on its way back through 100 layers: it falls to 1e-40 in plain networks with torch's default weights, and stays near 1 with He's weights and in residual networks."
 PICTURES = "docs/pictures"
 REGION = re.compile(r"^### BEGIN SOLUTION\n(.*?)\n### END SOLUTION$", re.MULTILINE | re.DOTALL)
 SCHEME = re.compile(r"^=== BEGIN MARK SCHEME ===\n(.*?)\n=== END MARK SCHEME ===$", re.MULTILINE | re.DOTALL)
@@ -246,6 +248,7 @@ def home_values(course: Course, parts: dict[str, dict[str, str]]) -> dict[str, s
     return {
         "map": '<div class="map">\n' + "\n".join(_card(course, lesson) for lesson in written) + "\n</div>",
         "repository": course.repository,
+        "hero": HERO,
         "hours": f"{round(sum(lesson.minutes for lesson in written) / 60)}",
         "lessons": str(len(written)),
         "points": f"{total:g}",
