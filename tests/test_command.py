@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 
 from rich.console import Console
 from typer.testing import CliRunner
@@ -36,7 +37,7 @@ def test_a_command_reads_the_course_once(course, tmp_path, monkeypatch):
 
     def load_course(**more):
         read.append(more)
-        return cli.replace(course, classroom=tmp_path)
+        return replace(course, classroom=tmp_path)
 
     monkeypatch.setattr(cli, "load_course", load_course)
     for words in (["report"], ["feedback"], ["build", "--check", "1"], ["grade", "--unsafe", "1"]):
@@ -177,7 +178,7 @@ def test_on_a_terminal_what_is_counted_is_a_bar():
 
 
 def test_what_is_not_there_is_said_of_the_lesson_that_was_named(course, tmp_path, monkeypatch):
-    monkeypatch.setattr(cli, "load_course", lambda **more: cli.replace(course, classroom=tmp_path, **more))
+    monkeypatch.setattr(cli, "load_course", lambda **more: replace(course, classroom=tmp_path, **more))
     for words, said in (
         (["grade", "--unsafe"], "there is nothing to grade in"),
         (["grade", "--unsafe", "2"], "there is nothing of lesson 2 to grade in"),

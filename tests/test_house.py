@@ -24,6 +24,7 @@ FLOORS = (
     ("grading",),
     ("reports", "desk", "doctor", "site"),
     ("way", "progress"),
+    ("commands",),
     ("cli",),
 )
 LINUX_ONLY = {"resource", "fcntl", "pwd", "grp", "termios", "pty"}
@@ -106,7 +107,7 @@ def test_no_circle_between_rooms_or_modules():
 
 def test_the_listing_shows_all_arrows():
     said = listing()
-    assert re.search(r"^\d  cli +-> .*grading \(\d+\)", said, re.MULTILINE)
+    assert re.search(r"^\d  commands +-> .*grading \(\d+\)", said, re.MULTILINE)
     assert re.search(r"^0  model +-> \(nothing\)$", said, re.MULTILINE)
 
 

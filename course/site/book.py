@@ -14,6 +14,7 @@ from bs4 import BeautifulSoup, Tag
 from pypdf import PdfReader
 from pypdf.generic import Destination
 
+from course.editions.source import minutes, read_lesson
 from course.model import Course, CourseError
 from course.reports.feedback_files import browser
 from course.site.pages import notebook_name
@@ -73,13 +74,13 @@ def one_page(course: Course, site: Path) -> str:
         chapters.append(_chapter(article, name, set(names)))
     contents = "".join(_entries(chapters))
     body = "".join(str(chapter) for chapter in chapters)
-    minutes = sum(lesson.minutes for lesson in course.written)
+    total = sum(minutes(read_lesson(course, lesson)) for lesson in course.written)
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>Skip Connections, hands on</title>
 <link rel="stylesheet" href="_static/pygments.css"><link rel="stylesheet" href="_static/look/book.css">
 {scripts}</head><body>
 <section class="cover"><p class="title">Skip Connections, hands on</p>
-<p>{len(course.written)} lessons, about {round(minutes / 60)} hours, on why deep networks stop training, and what a path around a layer changes about it</p>
+<p>{len(course.written)} lessons, about {round(total / 60)} hours, on why deep networks stop training, and what a path around a layer changes about it</p>
 {_cover_picture(site)}
 <p class="small">Text and figures CC BY 4.0, code BSD 3-Clause. The notebooks, with their checks: https://github.com/{html.escape(course.repository)}</p></section>
 <nav class="contents"><p class="title">Contents</p>{contents}</nav>

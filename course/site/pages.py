@@ -18,7 +18,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from course.editions.build import cpu_seconds
-from course.editions.source import is_role, points
+from course.editions.source import is_role, minutes, points
 from course.model import Course, CourseError, Lesson
 from course.site.glossary import anchored, lessons
 
@@ -240,7 +240,7 @@ def relinked(course: Course, text: str, name: str, shown: set[str]) -> str:
 def home_values(course: Course, parts: dict[str, dict[str, str]]) -> dict[str, str]:
     """What is filled into the home page: the map of the course, tables of contents, facts."""
     written = course.written
-    total = sum(points(_read(course.solution(lesson))) for lesson in written)
+    keys = [_read(course.solution(lesson)) for lesson in written]
 
     def contents(caption: str, entries: str) -> str:
         return f"```{{toctree}}\n:caption: {caption}\n:hidden:\n:maxdepth: 1\n\n{entries}\n```"
@@ -249,9 +249,9 @@ def home_values(course: Course, parts: dict[str, dict[str, str]]) -> dict[str, s
         "map": '<div class="map">\n' + "\n".join(_card(course, lesson) for lesson in written) + "\n</div>",
         "repository": course.repository,
         "hero": HERO,
-        "hours": f"{round(sum(lesson.minutes for lesson in written) / 60)}",
+        "hours": f"{round(sum(map(minutes, keys)) / 60)}",
         "lessons": str(len(written)),
-        "points": f"{total:g}",
+        "points": f"{sum(map(points, keys)):g}",
         "contents": "\n\n".join(
             [
                 contents("Lessons", "\n".join(_docname(notebook_name(course, lesson)) for lesson in written)),
@@ -274,7 +274,7 @@ def _card(course: Course, lesson: Lesson) -> str:
     notebook = _read(course.release(lesson))
     before = [n for n in prerequisites(notebook) if n < lesson.number]
     needs = f"after {', '.join(map(str, before))}" if before else "a start"
-    facts = f"{lesson.minutes} min · {points(notebook):g} points · {needs}"
+    facts = f"{minutes(_read(course.solution(lesson)))} min · {points(notebook):g} points · {needs}"
     address = _docname(notebook_name(course, lesson)) + ".html"
     title = html.escape(lesson.title)
     return (
