@@ -1,4 +1,4 @@
-# make lab   - everything a learner needs, and JupyterLab opens on lesson 1
+# make lab   - everything a learner needs, and JupyterLab opens on lesson 1, in a copy of the learner's own (my-lessons/)
 # make test  - everything that must pass
 # make quick - the tests that start no kernel, for the inner loop
 # make lint  - style, types, and whether every import is declared
@@ -22,7 +22,7 @@ export OMP_NUM_THREADS := 1
 .PHONY: lab test quick lint demo table build site pdf pictures bench fuzz clean
 
 lab: .venv/learner
-	$(BIN)/jupyter lab $(LAB) --LabApp.default_url=/lab/tree/notebooks/01_iterated_convolution/01_iterated_convolution.ipynb
+	$(BIN)/python lab.py $(LAB)
 
 test: .venv/instructor lint
 	@echo "== generated notebooks against their texts"

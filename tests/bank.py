@@ -11,13 +11,15 @@ import warnings
 from dataclasses import dataclass
 from functools import cache
 
+from nbformat import NotebookNode
 from rich.console import Console
 from rich.table import Table
 
 from course.config import load_course
 from course.editions.build import cpu_seconds
+from course.editions.lint import MOST_LINES, code_lines
 from course.editions.solved import Solved
-from course.editions.source import is_role, points, read_lesson
+from course.editions.source import LONG, is_role, points, read_lesson
 from course.exercises import Mistake
 from course.exercises import exercises as declared
 from course.grading.bridge import studentside
@@ -137,11 +139,12 @@ def table() -> Table:
         "points",
         "CPU s",
         "budget",
+        f"cells > {MOST_LINES} lines",
         "wrong rejected",
         "right accepted",
         title="Skip Connections, hands on",
     )
-    totals = [0.0] * 4
+    totals = [0.0] * 5
     for lesson in COURSE.written:
         answers = bank(lesson)
         wrong = [
@@ -155,6 +158,7 @@ def table() -> Table:
             points(read_lesson(COURSE, lesson)),
             cpu_seconds(COURSE, lesson),
             lesson.cpu_seconds,
+            len(long_cells(read_lesson(COURSE, lesson))),
         ]
         totals = [a + b for a, b in zip(totals, numbers, strict=True)]
         rows.add_row(
@@ -168,5 +172,24 @@ def table() -> Table:
     return rows
 
 
+def long_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    """Cells that are too long to be read at a glance."""
+    return [
+        cell
+        for cell in notebook.cells
+        if cell.cell_type == "code" and cell.id != "bootstrap" and code_lines(cell) > MOST_LINES
+    ]
+
+
+def exceptions() -> list[str]:
+    """The cells that may be that long, and why."""
+    return [
+        f"lesson {lesson.number}, {cell.id}: {code_lines(cell)} lines, {cell.metadata[LONG]}"
+        for lesson in COURSE.written
+        for cell in long_cells(read_lesson(COURSE, lesson))
+        if LONG in cell.metadata
+    ]
+
+
 if __name__ == "__main__":
-    Console(width=120).print(table())
+    Console(width=120).print(table(), *exceptions(), sep="\n")

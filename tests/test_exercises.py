@@ -336,6 +336,7 @@ def test_an_unfinished_declaration_says_what_is_missing():
     assert toy().unfinished() == [
         "add_one: 2 mistakes have a hint of their own; 3 are the least",
         "add_one: 0 right answers beside the solution; 2 are the least",
+        "add_one: `idea` says in a sentence what the exercise has shown, for who passes",
     ]
 
 

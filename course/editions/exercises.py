@@ -33,6 +33,7 @@ from course.model import Course, CourseError, Lesson
 from course.store import write_text
 from helpers.checks import probes
 from helpers.checks.exercise import Case
+from helpers.checks.exercise import Exercise as Visible
 from helpers.checks.stand_ins import packed, unpacked
 from helpers.checks.values import encode
 
@@ -77,7 +78,7 @@ def record(course: Course, lesson: Lesson) -> bool:
     written = []
     if _checks_drifted(course, lesson, notebook):
         found = _judged(course, lesson, declared(notebook))
-        data = {trial.exercise.name: _data(trial) for trial in found}
+        data = {trial.exercise.name: _data(trial.visible) for trial in found}
         if _nearly(_asked(old.get("exercises", {})), _asked(data)):  # but for the processor's last digits
             data = {name: old["exercises"][name] | {"idea": each["idea"]} for name, each in data.items()}
         page = _page(lesson, found)
@@ -244,9 +245,8 @@ def _made_from(course: Course, lesson: Lesson, notebook: NotebookNode) -> str:
     return digest.hexdigest()
 
 
-def _data(trial: Trial) -> dict[str, Any]:
-    """A visible check as JSON, with the idea of its exercise."""
-    check = trial.visible
+def _data(check: Visible) -> dict[str, Any]:
+    """A visible check as JSON, but for its place in the lesson."""
     plain = {field.name for field in fields(Case)} - {"args", "probe"}
     return {
         "cases": [
@@ -260,7 +260,7 @@ def _data(trial: Trial) -> dict[str, Any]:
         ],
         "expected": [encode(dict(parts)) for parts in check.expected],
         "known": [{"hint": known.hint, "seen": list(known.seen)} for known in check.known],
-        "idea": trial.exercise.idea,
+        "idea": check.idea,
     }
 
 

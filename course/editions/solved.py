@@ -93,4 +93,4 @@ def visible(exercise: Exercise, topic: str, solved: Solved) -> Visible:
                         [sketch(*each) for each in zip(exercise.cases, seen, expected, strict=True)],
                     )
                 )
-    return Visible(topic, exercise.name, exercise.cases, expected, known)
+    return Visible(topic, exercise.name, exercise.cases, expected, known, exercise.idea)
