@@ -30,7 +30,7 @@ def dying_image(images: Mapping[str, np.ndarray], title: str) -> Figure:
         figure, axes = plt.subplots(rows, 3, figsize=(6.0, 2.3 * rows), squeeze=False)
         for axis, (label, image) in zip(axes.flat, images.items(), strict=False):
             axis.imshow(image, cmap="cividis", vmin=0, vmax=image.max() or 1)
-            axis.set_title(label, fontsize=10, loc="center")
+            axis.set_title(label, fontsize=11, loc="center")
         for axis in axes.flat:
             axis.set_axis_off()
         figure.suptitle(title, x=0.01, ha="left", fontsize=12)

@@ -219,7 +219,8 @@ class Panel:
             return
         view = {"version_major": 2, "version_minor": 0, "model_id": live.widget.model_id}
         display({WIDGET: view, "text/plain": ""}, raw=True)
-        display(HTML(_asleep(live.widget.model_id, live.picture.value)))
+        picture = image(live.stage.figure, live.shot.alt)
+        display(HTML(_asleep(live.widget.model_id, picture)))
 
 
 class Live:
@@ -237,9 +238,13 @@ class Live:
         self.knobs = {
             name: _knob(widgets, panel.controls[name], value) for name, value in panel.start().items()
         }
-        self.pin = widgets.Button(description="Pin this setting", icon="thumb-tack")
-        self.unpin = widgets.Button(description="Remove the pin", icon="times", disabled=True)
-        self.note, self.picture = widgets.HTML(), widgets.HTML()
+        self.pin = widgets.Button(description="Pin this", icon="thumb-tack")
+        self.unpin = widgets.Button(description="Remove pin", icon="times", disabled=True)
+        self.note, self.words = widgets.HTML(), widgets.HTML()
+        width = str(round(figures.STYLE["figure.dpi"] * self.stage.figure.get_figwidth()))
+        self.picture = widgets.Image(format="png", width=width)
+        # An image widget shows its tooltip only if it has a description, as other widgets do: give it an empty one.
+        self.picture.add_traits(description=type(widgets.HTML.description)("").tag(sync=True))
         self.last: Shot | None = None
         self.pinned: Shot | None = None
         self.pinned_as = ""
@@ -251,10 +256,12 @@ class Live:
         self.pin.on_click(self._pin)
         self.unpin.on_click(self._unpin)
         style = widgets.HTML(STYLE, layout={"display": "none"})
-        column = widgets.VBox([style, *self.knobs.values(), self.pin, self.unpin, self.note])
+        buttons = widgets.HBox([self.pin, self.unpin], layout={"width": "262px"})
+        column = widgets.VBox([style, *self.knobs.values(), buttons, self.note])
         column.add_class("course-controls")
         self.picture.add_class("course-picture")
-        self.widget = widgets.Box([column, self.picture])
+        self.words.add_class("course-words")
+        self.widget = widgets.Box([column, self.picture, self.words])
         self.widget.add_class("course-panel")
         self.widget.add_class(f"course-panel-{self.widget.model_id}")
 
@@ -292,7 +299,9 @@ class Live:
 
     def _draw(self) -> None:
         figure = self.stage.show(self.shot, self.last, self.pinned)
-        self.picture.value = image(figure, self.shot.alt)
+        # An image widget keeps its element, so nothing blinks; it knows no alt text, so its title and a hidden line say it.
+        self.picture.value, self.picture.tooltip = figures.png(figure), self.shot.alt
+        self.words.value = f'<p role="status">{html.escape(self.shot.alt)}</p>'
         self.unpin.disabled = self.pinned is None
         kept = f"Dotted, pinned: {html.escape(self.pinned_as)}." if self.pinned else ""
         self.note.value = f"<p>{'Pale: the setting before. ' if self.last else ''}{kept}</p>"
@@ -310,9 +319,7 @@ def image(figure: Figure, alt: str) -> str:
     """
     width, height = (round(side * figures.STYLE["figure.dpi"]) for side in figure.get_size_inches())
     data = base64.b64encode(figures.png(figure)).decode()
-    # Decoded before it is painted: no blink between two settings.
-    size = f'width="{width}" height="{height}" decoding="sync"'
-    return f'<img {size} alt="{html.escape(alt, quote=True)}" src="data:image/png;base64,{data}">'
+    return f'<img width="{width}" height="{height}" alt="{html.escape(alt, quote=True)}" src="data:image/png;base64,{data}">'
 
 
 def _knob(widgets: Any, control: Control, value: Any) -> Any:
@@ -325,7 +332,7 @@ def _knob(widgets: Any, control: Control, value: Any) -> Any:
 
 def _asleep(model: str, picture: str) -> str:
     """The panel as a figure with a sentence. It is hidden while the panel is alive; if that is gone, its error is hidden."""
-    dead = f'.jp-OutputArea:has(.course-asleep-{model}) > .jp-OutputArea-child [data-mime-type="{WIDGET}"]:not(:has(*))'
+    dead = f".jp-OutputArea:has(.course-asleep-{model}) .lm-Panel.jp-OutputArea-output:not(:has(*))"
     return (
         f"<style>body:has(.course-panel-{model}) .course-asleep-{model}, {dead} {{ display: none }}</style>"
         f'<figure class="course-asleep-{model}" style="margin: 0">{picture}<figcaption>{ASLEEP}</figcaption></figure>'
@@ -334,12 +341,15 @@ def _asleep(model: str, picture: str) -> str:
 
 # Two columns, or one above the other where the page is narrow; a label stands above its control, whole.
 STYLE = """<style>
-.course-panel { display: flex; flex-flow: row wrap; gap: 4px 16px; overflow: visible }
-.course-controls { flex: 0 0 260px; overflow: visible }
-.course-controls .widget-inline-hbox { flex-direction: column; align-items: stretch; height: auto; width: 250px; margin-bottom: 4px }
-.course-controls .widget-label { width: auto; height: auto; text-align: left; line-height: 1.4; white-space: normal }
-.course-controls .widget-readout { order: -1; position: absolute; right: 0; top: 0; min-width: 0 }
-.course-controls .widget-html-content { line-height: 1.4; white-space: normal }
-.course-picture { flex: 0 1 600px; margin: 0; min-width: 0; height: auto }
-.course-picture img { max-width: 100%; height: auto }
+.course-panel { display: flex; flex-flow: row wrap; gap: 4px 12px; overflow: visible }
+.course-controls { flex: 0 0 262px; overflow: visible }
+.course-controls .widget-inline-hbox { flex-direction: column; align-items: stretch; position: relative; height: auto; width: 252px; margin: 0 4px 4px }
+.course-controls .widget-inline-hbox > * { flex: 0 0 auto; height: auto; line-height: 1.4; margin: 0 }
+.course-controls .widget-inline-hbox > .widget-label { width: auto; text-align: left; white-space: normal }
+.course-controls .slider-container { padding: 7px 8px }
+.course-controls .widget-inline-hbox > .widget-readout { position: absolute; right: 0; top: 0; width: auto; min-width: 0; overflow: visible }
+.course-controls .widget-button { flex: 1 1 0; width: auto }
+.course-controls .widget-html-content { white-space: normal }
+.course-picture { flex: 0 1 auto; align-self: flex-start; margin: 0; max-width: 100%; height: auto; object-fit: contain }
+.course-words { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%) }
 </style>"""

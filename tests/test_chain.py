@@ -99,4 +99,5 @@ def test_the_panel_shows_what_autograd_gives(skip):
 
 def test_what_is_dead_sits_on_the_floor():
     shot = chain.weight_gradients(x=500.0, w=3.0, depth=2, skip=True)
-    assert {value for _, values in shot.curves.values() for value in values} == {chain.FLOOR}
+    for layers, values in shot.curves.values():
+        assert len(layers) == 2 and np.allclose(values, chain.FLOOR, rtol=1e-6, atol=0)

@@ -79,8 +79,8 @@ NETWORKS = 5  # stacks, or trained blocks, per form
 # in section 4:
 
 # %%
-chapter, paper = (blocks.conv_branch(3, 6, 2, 2, 2, relu_last=last) for last in (True, False))
-figures.show(*drawings.two_forms(chapter, paper))
+both = [blocks.conv_branch(3, 6, 2, 2, 2, relu_last=last) for last in (True, False)]
+figures.show(*drawings.two_forms(*both))
 
 # %% [markdown]
 # Here and below $F$ is the branch up to and including its last convolution. The chapter calls the argument
@@ -739,8 +739,9 @@ assert outcome(lambda: y.sum().backward()).startswith(
 # In the drawing 4 channels become 8; both ways halve the image.
 
 # %%
-branch = nn.Conv2d(4, 8, 3, 2, 1), nn.ReLU(), nn.Conv2d(8, 8, 3, 1, 1)
-figures.show(*drawings.projection(branch, shortcut=nn.Conv2d(4, 8, 1, 2), side=16))
+with torch.device("meta"):  # shapes alone: no weights are drawn
+    layers = nn.Conv2d(4, 8, 3, 2, 1), nn.ReLU(), nn.Conv2d(8, 8, 3, 1, 1), nn.Conv2d(4, 8, 1, 2)
+figures.show(*drawings.projection(layers[:3], shortcut=layers[3], side=16))
 
 # %% [markdown]
 # ### Exercise 5 · The projection block (4 points, medium, about 12 minutes)
