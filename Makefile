@@ -6,6 +6,7 @@
 # make table - the course in numbers: exercises, points, CPU seconds, the bank of wrong answers
 # make fuzz  - thousands of mutated notebooks, scripts, archives and YAMLs through `course collect`; FUZZ="FILES ARCHIVES SEED"
 # make bench - how fast a class is graded, against stock nbgrader (docs/speed.md), and lesson 6's layer; hours. BENCH="--lessons 1 --rounds 1"
+# make lanes - all lessons with other versions: the lowest, Colab's, Debian's, no bubblewrap, conda's names; LANES="lowest colab" for some
 # make build - both editions of the notebooks, from the texts in solutions/
 
 PYTHON ?= python3
@@ -16,7 +17,7 @@ LAB :=  # further words for `jupyter lab`, such as --no-browser
 QUIET := -p no:nbval  # which is not needed for tests/, and takes seconds to import
 export OMP_NUM_THREADS := 1
 
-.PHONY: lab test quick lint demo table build bench fuzz clean
+.PHONY: lab test quick lint demo table build bench fuzz lanes clean
 
 lab: .venv/learner
 	$(BIN)/jupyter lab $(LAB) --LabApp.default_url=/lab/tree/notebooks/01_iterated_convolution/01_iterated_convolution.ipynb
@@ -70,6 +71,9 @@ bench: .venv/instructor
 
 fuzz: .venv/instructor
 	$(BIN)/python -m tests.fuzz $(FUZZ)
+
+lanes: .venv/instructor
+	lanes/all.sh $(LANES)
 
 clean:
 	rm -rf .venv build classroom
