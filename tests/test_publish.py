@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 import tomllib
 import zlib
 from pathlib import Path
@@ -50,7 +51,7 @@ def copy(tmp_path):
         "environment.yml",
         "constraints.txt",
     )
-    for file in (*files, "LICENSE", "LICENSE-text"):
+    for file in (*files, ".gitignore", "LICENSE", "LICENSE-text"):
         shutil.copy(COURSE.root / file, root)
     return load_course(root, tmp_path / "classroom"), tmp_path / "students"
 
@@ -230,19 +231,68 @@ def test_what_cannot_be_looked_into_is_refused():
 
 def test_stand_ins_for_answers_are_left_out_unless_asked_for(copy):
     course, folder = copy
-    packed = base64.b85encode(zlib.compress(solution_line().encode())).decode()
-    (course.root / "helpers/checks/answers.json").write_text(json.dumps({"f": packed}), encoding="utf-8")
-    project = course.root / "pyproject.toml"
-    text = project.read_text(encoding="utf-8")
-    project.write_text(
-        text.replace('"checks/recorded/*.json"', '"checks/recorded/*.json", "checks/*.json"'),
+    (course.root / "stand_ins").mkdir()
+    name = f"stand_ins/{LESSON.topic}.txt"
+    (course.root / name).write_text(packed({"f": region()}))
+    done = publish.publish(course, folder)
+    assert done.left_out == (name,) and name not in names(folder)
+    assert publish.publish(course, folder, stand_ins=True).added == (name,)
+    assert publish.publish(course, folder).removed == (name,)
+
+
+def packed(sources):
+    """As learners' stand-ins are packed: JSON, zlib, base64 in lines of 100."""
+    text = base64.b64encode(zlib.compress(json.dumps(sources).encode(), 9)).decode()
+    return "\n".join([*textwrap.wrap(text, 100), ""])
+
+
+def test_stand_ins_in_any_other_place_are_a_leak():
+    secrets = leaks.secrets(COURSE, LESSON)
+    answers = packed({"f": region(), "g": "x" * 300})
+    for name, text in {
+        "answers.txt": f"# Packed.\n\n{answers}",
+        "answers.py": f'"""Packed."""\n\nANSWERS = """\n{answers}"""\n',
+        "answers.ipynb": json.dumps({"cells": [{"source": answers}]}, indent=1),
+    }.items():
+        found = leaks.leaks({name: text.encode()}, secrets)
+        assert {leak.secret.kind for leak in found} >= {"solution line"}, name
+
+
+def test_what_the_learners_makefile_does_not_know_is_not_advised(copy):
+    course, folder = copy
+    readme = course.root / "README.md"
+    text = readme.read_text(encoding="utf-8")
+    readme.write_text(
+        text.replace("## Teach", "To read only, `make site` builds it.\n\n## Teach"), encoding="utf-8"
+    )
+    with pytest.raises(
+        CourseError, match=r"tells learners to `make site`, which their own Makefile does not know"
+    ):
+        publish.publish(course, folder)
+
+
+def test_scripts_and_pictures_that_learners_need_come_along(copy):
+    course, folder = copy
+    (course.root / "begin.py").write_text('"""Begin."""\n')
+    (course.root / "docs" / "hint.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    makefile, readme = course.root / "Makefile", course.root / "README.md"
+    text = makefile.read_text(encoding="utf-8")
+    makefile.write_text(
+        re.sub(
+            r"^lab: .*\n\t.*$",
+            "lab: .venv/learner\n\t$(BIN)/python begin.py $(LAB)",
+            text,
+            flags=re.MULTILINE,
+        ),
         encoding="utf-8",
     )
-    done = publish.publish(course, folder)
-    assert done.left_out == ("helpers/checks/answers.json",)
-    assert "helpers/checks/answers.json" not in names(folder)
-    assert publish.publish(course, folder, stand_ins=True).added == ("helpers/checks/answers.json",)
-    assert publish.publish(course, folder).removed == ("helpers/checks/answers.json",)
+    text = readme.read_text(encoding="utf-8")
+    readme.write_text(
+        text.replace("## Teach", '<img src="docs/hint.png" alt="a hint">\n\n## Teach'), encoding="utf-8"
+    )
+    publish.publish(course, folder)
+    assert {"begin.py", "docs/hint.png"} <= names(folder)
+    assert "begin.py" in (folder / "Makefile").read_text(encoding="utf-8")
 
 
 def test_a_second_time_says_what_changed_and_keeps_what_is_not_ours(copy):
