@@ -1,6 +1,7 @@
 """`course publish`: what is in the learners' repository, what is refused, what a second time does, and that one can begin there."""
 
 import base64
+import functools
 import gzip
 import json
 import os
@@ -69,6 +70,11 @@ def region(kind="answer", marker="### BEGIN SOLUTION"):
 def solution_line():
     """A line of lesson 1 that learners do not see."""
     return max(region().splitlines(), key=len).strip()
+
+
+@functools.cache
+def secrets_of_lesson():
+    return leaks.secrets(COURSE, LESSON)
 
 
 def unmarked(source):
@@ -151,23 +157,11 @@ def test_what_learners_see_all_the_same_is_a_line_of_a_solution_with_a_reason():
         assert line in solutions and len(reason) > 20
 
 
-@pytest.mark.parametrize(
-    "disguise",
-    [
-        str,
-        lambda line: f"# {line}",
-        lambda line: f"    {line.replace(' ', '   ')}  # as before",
-        lambda line: f'ANSWER = "{base64.b64encode(zlib.compress(line.encode())).decode()}"',
-        lambda line: f'ANSWER = b"{base64.b85encode(gzip.compress(line.encode())).decode()}"',
-        lambda line: f"ANSWER = bytes.fromhex('{line.encode().hex()}')",
-    ],
-    ids=["as it is", "comment", "spaces", "base64", "base85", "hex"],
-)
-def test_a_solution_line_in_a_helper_is_found_in_every_disguise(copy, disguise):
+def test_a_solution_line_in_a_helper_is_refused_and_nothing_is_written(copy):
     course, folder = copy
     helper = course.root / "helpers" / "transformer.py"  # which lesson 1 does not import
     before = helper.read_text(encoding="utf-8")
-    helper.write_text(f"{before}\n{disguise(solution_line())}\n", encoding="utf-8")
+    helper.write_text(f"{before}\n{solution_line()}\n", encoding="utf-8")
     number = before.count("\n") + 2
     said = rf"nothing was published(?s:.*)helpers/transformer\.py:{number} holds a solution line of {LESSON.name}: "
     with pytest.raises(CourseError, match=said):
@@ -176,22 +170,44 @@ def test_a_solution_line_in_a_helper_is_found_in_every_disguise(copy, disguise):
 
 
 @pytest.mark.parametrize(
-    ("kind", "role", "marker"),
+    "disguise",
     [
+        lambda line: f"# {line}",
+        lambda line: f"    {line.replace(' ', '   ')}  # as before",
+        lambda line: f'ANSWER = "{base64.b64encode(zlib.compress(line.encode())).decode()}"',
+        lambda line: f'ANSWER = b"{base64.b85encode(gzip.compress(line.encode())).decode()}"',
+        lambda line: f"ANSWER = bytes.fromhex('{line.encode().hex()}')",
+        lambda line: json.dumps({"answer": f"x\n\t{line}"}),
+    ],
+    ids=["comment", "spaces", "base64", "base85", "hex", "json"],
+)
+def test_a_solution_line_is_found_in_every_disguise(disguise):
+    (found,) = leaks.leaks({"x.py": f"x = 1\n{disguise(solution_line())}\n".encode()}, secrets_of_lesson())
+    assert (found.line, found.secret.kind, found.secret.lines) == (2, "solution line", (solution_line(),))
+
+
+def test_a_line_that_goes_on_is_another_line():
+    line = "z = self.alpha * x1"
+    secret = leaks.Secret("x", leaks.SOLUTION, (line,))
+    for text in (f"{line} + self.beta * x2", f"{line}.sum()", f"{line}2"):
+        assert leaks.leaks({"x.py": text.encode()}, [secret]) == [], text
+    prose = leaks.Secret("x", leaks.RUBRIC, ("both paths and the reason are named",))
+    assert leaks.leaks({"x.md": b"- both paths and the reason are named, at least once"}, [prose])
+
+
+def test_sample_answers_and_hidden_tests_are_found():
+    for kind, role, marker in (
         ("solution line", "response", "### BEGIN SOLUTION"),
         ("hidden-test line", "check", "### BEGIN HIDDEN TESTS"),
-    ],
-)
-def test_sample_answers_and_hidden_tests_are_found(copy, kind, role, marker):
-    course, folder = copy
-    page = course.root / "docs" / "glossary.md"
-    page.write_text(page.read_text(encoding="utf-8") + f"\n{region(role, marker)}\n", encoding="utf-8")
-    with pytest.raises(CourseError, match=rf"docs/glossary\.md:\d+ holds a {kind} of {LESSON.name}"):
-        publish.publish(course, folder)
+    ):
+        found = leaks.leaks(
+            {"docs/glossary.md": f"x\n{region(role, marker)}\n".encode()}, secrets_of_lesson()
+        )
+        assert {leak.secret.kind for leak in found} == {kind}
 
 
 def test_a_rubric_line_and_a_right_answer_are_found():
-    secrets = leaks.secrets(COURSE, LESSON)
+    secrets = secrets_of_lesson()
     scheme = next(c for c in read_lesson(COURSE, LESSON).cells if "BEGIN MARK SCHEME" in c.source)
     level = max(scheme.source.split("=== BEGIN MARK SCHEME ===")[1].splitlines(), key=len)
     right = exercises(LESSON.topic)["spectral_radius"].right[0]
@@ -205,7 +221,7 @@ def test_a_rubric_line_and_a_right_answer_are_found():
 
 def test_a_hidden_case_among_the_recorded_ones_is_found():
     """The recorded file of an exercise with one of its hidden cases, as the build writes cases."""
-    secrets = leaks.secrets(COURSE, LESSON)
+    secrets = secrets_of_lesson()
     name = f"{leaks.__name__}.json"
     content = (COURSE.root / "helpers/checks/recorded" / f"{LESSON.topic}.json").read_text(encoding="utf-8")
     assert leaks.leaks({name: content.encode()}, secrets) == []
@@ -224,7 +240,7 @@ def test_a_hidden_case_among_the_recorded_ones_is_found():
 def test_what_cannot_be_looked_into_is_refused():
     with pytest.raises(CourseError, match=r"x\.bin is no text, and nothing that can be unpacked"):
         leaks.leaks({"x.bin": b"\xff\xfe\x00\x99"}, [])
-    secrets = leaks.secrets(COURSE, LESSON)
+    secrets = secrets_of_lesson()
     (found,) = leaks.leaks({"x.z": zlib.compress(solution_line().encode())}, secrets)
     assert found.secret.kind == "solution line"
 
@@ -247,7 +263,7 @@ def packed(sources):
 
 
 def test_stand_ins_in_any_other_place_are_a_leak():
-    secrets = leaks.secrets(COURSE, LESSON)
+    secrets = secrets_of_lesson()
     answers = packed({"f": region(), "g": "x" * 300})
     for name, text in {
         "answers.txt": f"# Packed.\n\n{answers}",
