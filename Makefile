@@ -9,6 +9,7 @@
 # make site  - the website, in build/site; SITE="--with-solutions" for instructors
 # make pdf   - the whole course as one PDF, printed from the site by Chromium
 # make pictures - README's pictures, drawn and photographed anew
+# make lanes - all lessons with other versions: the lowest, Colab's, Debian's, no bubblewrap, conda's names; LANES="lowest colab" for some
 # make build - both editions of the notebooks, from the texts in solutions/
 
 PYTHON ?= python3
@@ -19,7 +20,7 @@ LAB :=  # further words for `jupyter lab`, such as --no-browser
 QUIET := -p no:nbval  # which is not needed for tests/, and takes seconds to import
 export OMP_NUM_THREADS := 1
 
-.PHONY: lab test quick lint demo table build site pdf pictures bench fuzz clean
+.PHONY: lab test quick lint demo table build site pdf pictures bench fuzz lanes clean
 
 lab: .venv/learner
 	$(BIN)/python lab.py $(LAB)
@@ -82,6 +83,9 @@ bench: .venv/instructor
 
 fuzz: .venv/instructor
 	$(BIN)/python -m tests.fuzz $(FUZZ)
+
+lanes: .venv/instructor
+	lanes/all.sh $(LANES)
 
 clean:
 	rm -rf .venv build classroom

@@ -20,7 +20,7 @@ ANY = {
 def above(project: Path) -> list[str]:
     """Requirements whose installed version is not the lowest that is stated, a sentence each; prints all."""
     stated = tomllib.loads(project.read_text(encoding="utf-8"))["project"]
-    lines = [*stated["dependencies"], *stated["optional-dependencies"].get("lab", [])]
+    lines = [*stated["dependencies"], *stated.get("optional-dependencies", {}).get("lab", [])]
     found = []
     for requirement in map(Requirement, lines):
         here = Version(version(requirement.name))

@@ -1,6 +1,6 @@
 """Run all lessons, both editions, in the kernels of a certain Python, and write down what came of it.
 
-python lanes/lessons.py LANE [--python PATH] [--only LESSON ...]
+python lanes/lessons.py LANE [--python PATH] [--only NUMBER ...] [--cwd FOLDER]
 
 This process needs the `course` command; PATH (this Python, if left out) needs what learners have. Warnings that our own code
 causes, in helpers or in a lesson, are errors there. The result is build/lanes/LANE.json; `lanes/table.py` shows all.
@@ -27,7 +27,6 @@ from nbformat.v4 import new_code_cell
 
 from course.config import load_course
 from course.editions.source import is_role
-from course.model import Course
 
 ROOM = Path("build", "lanes")
 CELL_SECONDS = 600  # a lane may run beside other work: this only ends what hangs
@@ -62,7 +61,8 @@ def main() -> int:
     )
     parser.add_argument("lane")
     parser.add_argument("--python", default=sys.executable)
-    parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--only", nargs="*", default=[], metavar="NUMBER")
+    parser.add_argument("--cwd", type=Path, help="where the kernels start; the checkout, if left out")
     words = parser.parse_args()
     course = load_course()
     versions = json.loads(_output(words.python, VERSIONS))
@@ -71,16 +71,18 @@ def main() -> int:
     found: dict[str, list[str]] = {}
     with tempfile.TemporaryDirectory() as folder:
         _kernelspec(Path(folder), words.python)
-        if problems := _imports(course):
-            found["imports"] = problems
+        cwd = words.cwd or course.root
         for lesson in lessons:
             for edition in ("solution", "release"):
                 start = time.monotonic()
-                problems = list(run(getattr(course, edition)(lesson), edition == "release", course))
+                problems = list(run(getattr(course, edition)(lesson), edition == "release", cwd))
                 what = f"{lesson.name}, {'blank' if edition == 'release' else 'solved'}"
                 print(f"{what}: {'; '.join(problems) or 'ok'} ({time.monotonic() - start:.0f} s)", flush=True)
                 if problems:
                     found[what] = problems
+        if problems := _imports(cwd):
+            found["imports"] = problems
+            print("; ".join(problems))
     result = {"lane": words.lane, "versions": versions, "ran": [x.name for x in lessons], "problems": found}
     path = course.root / ROOM / f"{words.lane}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,13 +90,13 @@ def main() -> int:
     return 1 if found else 0
 
 
-def run(path: Path, blank: bool, course: Course) -> Iterator[str]:
+def run(path: Path, blank: bool, cwd: Path) -> Iterator[str]:
     """Execute one notebook from top to bottom.
 
     Args:
         path: of the notebook.
         blank: whether nothing is answered in it, so that checks have to say so.
-        course: the checkout.
+        cwd: where the kernel starts.
 
     Yields:
         One sentence a cell that is not as it should be.
@@ -103,7 +105,7 @@ def run(path: Path, blank: bool, course: Course) -> Iterator[str]:
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = []
-    for cell in _executed(notebook, course):
+    for cell in _executed(notebook, cwd):
         failed = [output for output in cell.outputs if output.output_type == "error"]
         names = {output.ename for output in failed}
         said = "".join(output.get("text", "") for output in cell.outputs)
@@ -113,21 +115,20 @@ def run(path: Path, blank: bool, course: Course) -> Iterator[str]:
             yield f"{cell.id}: the check of a blank answer says nothing"
 
 
-def _executed(notebook: Any, course: Course) -> Iterator[Any]:
+def _executed(notebook: Any, cwd: Path) -> Iterator[Any]:
     """The code cells of a notebook, each when it has run; errors are part of its outputs."""
+    notebook.cells.insert(0, new_code_cell(STRICT))
     client = NotebookClient(
         notebook,
         kernel_name="lane",
         timeout=CELL_SECONDS,
         allow_errors=True,
         shutdown_kernel="immediate",
-        resources={"metadata": {"path": str(course.root)}},
+        resources={"metadata": {"path": str(cwd)}},
     )
     with client.setup_kernel(
         env={**os.environ, "OMP_NUM_THREADS": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
     ):
-        strict = new_code_cell(STRICT)
-        client.execute_cell(strict, 0, store_history=False)
         for index, cell in enumerate(notebook.cells):
             if cell.cell_type == "code" and "skip-execution" not in cell.metadata.get("tags", []):
                 with contextlib.suppress(CellExecutionError):  # it stands in the outputs
@@ -135,12 +136,12 @@ def _executed(notebook: Any, course: Course) -> Iterator[Any]:
                 yield cell
 
 
-def _imports(course: Course) -> list[str]:
+def _imports(cwd: Path) -> list[str]:
     """What is wrong with importing every module of helpers."""
     notebook = nbformat.v4.new_notebook(cells=[new_code_cell(EVERYTHING)])
     return [
         f"{output.ename}: {output.evalue}"
-        for cell in _executed(notebook, course)
+        for cell in _executed(notebook, cwd)
         for output in cell.outputs
         if output.output_type == "error"
     ]

@@ -10,21 +10,23 @@ python=${PYTHON:-python3.11}
 [ -n "${UV_FIND_LINKS-${PIP_FIND_LINKS-}}" ] && export UV_FIND_LINKS=${UV_FIND_LINKS-$PIP_FIND_LINKS}
 [ -n "${SSL_CERT_FILE-${PIP_CERT-}}" ] && export SSL_CERT_FILE=${SSL_CERT_FILE-$PIP_CERT}
 
-# make NAME REQUIREMENTS...: an environment of the lowest versions that the requirements allow
+uv=build/lanes/uv
+[ -x $uv/bin/uv ] || { "$python" -m venv $uv && $uv/bin/python -m pip install --quiet --disable-pip-version-check uv; }
+
+# make_room NAME REQUIREMENTS: an environment of the lowest versions that they allow, and of nothing else
 make_room() {
     local room=build/lanes/$1
-    shift
     [ -x "$room/bin/python" ] || "$python" -m venv "$room"
-    "$room/bin/python" -m pip install --quiet --disable-pip-version-check uv packaging
-    # Without its own requirements: they would count as installed, and stay as new as they are.
-    "$room/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps "torch==${TORCH:-$(sed -n 's/^torch==//p' constraints.txt)}"
-    "$room/bin/python" -m pip freeze | grep '^torch==' >"$room/torch.txt"
-    "$room/bin/python" -m uv pip install --quiet --python "$room/bin/python" --constraint "$room/torch.txt" --resolution lowest-direct "$@"
+    echo "torch==${TORCH:-$(sed -n 's/^torch==//p' constraints.txt)}" >"$room/torch.txt"
+    printf '%s\n' "${@:2}" >"$room/wanted.txt"
+    $uv/bin/uv pip compile --quiet --no-header --no-annotate --python "$room/bin/python" --resolution lowest-direct \
+        --constraint "$room/torch.txt" --output-file "$room/lowest.txt" "$room/wanted.txt" >/dev/null
+    $uv/bin/uv pip sync --quiet --python "$room/bin/python" "$room/lowest.txt"
 }
 
-make_room lowest-learner --editable '.[lab]'
+make_room lowest-learner '--editable .[lab]'
 build/lanes/lowest-learner/bin/python lanes/bounds.py pyproject.toml
-make_room lowest --editable '.[lab]' --editable course
+make_room lowest '--editable .[lab]' '--editable ./course'
 build/lanes/lowest/bin/python lanes/bounds.py course/pyproject.toml
 build/lanes/lowest/bin/course build --check
 exec build/lanes/lowest/bin/python lanes/lessons.py lowest --python build/lanes/lowest-learner/bin/python

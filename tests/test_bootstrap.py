@@ -1,6 +1,7 @@
 """The bootstrap cell in Colab: where helpers cannot be installed, it says in one sentence why, in front of real git and pip."""
 
 import http.server
+import os
 import subprocess
 import sys
 import threading
@@ -55,7 +56,7 @@ def said(tmp_path, address, before=WITHOUT + COLAB):
     config = tmp_path / "gitconfig"
     config.write_text(f'[url "{address}"]\n\tinsteadOf = {HOME}\n')
     run = subprocess.run(
-        [sys.executable, "-c", before + CELL],
+        [os.environ.get("LANE_PYTHON", sys.executable), "-c", before + CELL],
         env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "GIT_CONFIG_GLOBAL": str(config)},
         stdin=subprocess.DEVNULL,
         start_new_session=True,

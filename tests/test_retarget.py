@@ -124,6 +124,7 @@ def test_a_good_address():
         ("https://colab.research.google.com/github/a/b/blob/main/n.ipynb", "https://colab.research.google.com/github/c/d/blob/v1/n.ipynb"),
         ("https://a.github.io/b/lesson.html", "https://c.github.io/d/lesson.html"),
         ("git clone https://github.com/a/b\ncd b\n", "git clone --branch v1 https://github.com/c/d\ncd d\n"),
+        ("git clone https://github.com/a/b && cd b\nmake lab\n", "git clone --branch v1 https://github.com/c/d && cd d\nmake lab\n"),
         ("https://github.com/a/b-2 and https://github.com/aa/b", "https://github.com/a/b-2 and https://github.com/aa/b"),
         ("a/b is no address", "a/b is no address"),
     ],

@@ -94,8 +94,11 @@ def publish_command(
         if len(names) < done.files:  # the first time, all are new
             for name in names:
                 say(f"  {words}: {name}")
-    for name in done.left_out:
-        say(f"left out, since it holds solutions: {name} (--stand-ins takes it along)", "yellow")
+    if done.left_out:
+        say(
+            f"left out, since they hold solutions: {', '.join(done.left_out)} (--stand-ins takes them along)",
+            "yellow",
+        )
     for name in done.others:
         say(f"not ours, left as it is: {name}", "yellow")
     say(f"{folder}: {len(done.added)} files added, {len(done.changed)} changed, {len(done.removed)} removed")

@@ -69,7 +69,7 @@ def readdressed(text: str, old: Course, new: Course) -> str:
     branch = "" if to == MAIN else f"--branch {to} "
     for pattern, other in (
         (rf"git clone (?:--branch \S+ )?https://github\.com/{was}{end}", f"git clone {branch}{new.address}"),
-        (rf"^cd {re.escape(old.repository.partition('/')[2])}$", f"cd {folder}"),
+        (rf"((?:^|&& )cd ){re.escape(old.repository.partition('/')[2])}$", rf"\g<1>{folder}"),
         (rf"((?:github\.com|/github)/){was}/(blob|tree|raw)/{at}{end}", rf"\g<1>{now}/\g<2>/{to}"),
         (rf"((?:raw\.githubusercontent\.com|mybinder\.org/v2/gh)/){was}/{at}{end}", rf"\g<1>{now}/{to}"),
         (rf"(github\.com/){was}@{at}{end}", rf"\g<1>{now}@{to}"),

@@ -10,6 +10,7 @@ import ast
 import base64
 import binascii
 import bz2
+import contextlib
 import gzip
 import json
 import keyword
@@ -44,7 +45,8 @@ REGIONS = {
 ENOUGH = (
     5  # words, numbers and operators: a line of fewer (`return x`) says something only beside its neighbour
 )
-PACKED = re.compile(r"[^\s\"'\\]{60,}")
+PACKED = re.compile(r"[^\s\"'\\]{60,}(?:\n[^\s\"'\\]+(?=\n))*")  # a long word, perhaps on over the next lines
+DEEP = 3  # how often something is unpacked again
 GOES_ON = re.compile(r"\s*[-+*/%@.(\[,|&^<>=]|\w")  # after a line's text: it is the beginning of another
 PICTURES = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"GIF8")
 
@@ -163,23 +165,24 @@ def texts(name: str, content: bytes) -> Iterator[tuple[int, str]]:
             ) from None
         yield from ((1, line) for line in (unpacked or "").splitlines())
         return
-    packed = []
+    yield from _pieces(whole, DEEP)
+
+
+def _pieces(whole: str, deep: int) -> Iterator[tuple[int, str]]:
+    """The lines of a text, what its strings say, and what is packed in it."""
     exercise = ""
     for number, raw in enumerate(whole.split("\n"), 1):
-        pieces = [raw]
-        if name.endswith((".json", ".ipynb")):
-            pieces = [json.loads(each) for each in re.findall(r'"(?:[^"\\]|\\.)*"', raw)]
-            if opened := re.match(r'"(\w+)": \{$', raw):
-                exercise = opened[1]
-            if raw.startswith('{"args"'):  # of a recorded exercise: a case a line
-                pieces.append(_shown(exercise, json.loads(raw.rstrip(","))))
-        for piece in pieces:
-            yield from ((number, line) for line in piece.splitlines())
-            for run in PACKED.findall(piece):
-                packed.append((number, run))
-                yield from ((number, line) for line in _decoded(run).splitlines())
-    if len(packed) > 1:  # one that goes on over several lines
-        yield from ((packed[0][0], line) for line in _decoded("".join(run for _, run in packed)).splitlines())
+        yield number, raw
+        for literal in re.findall(r'"(?:[^"\\]|\\.)*"', raw) if "\\" in raw and deep else ():
+            with contextlib.suppress(ValueError):
+                yield from ((number, line) for _, line in _pieces(str(json.loads(literal)), deep - 1))
+        if opened := re.match(r'"(\w+)": \{$', raw):
+            exercise = opened[1]
+        if raw.startswith('{"args"'):  # of a recorded exercise: a case a line
+            yield number, _shown(exercise, json.loads(raw.rstrip(",")))
+    for run in PACKED.finditer(whole) if deep else ():
+        number = whole.count("\n", 0, run.start()) + 1
+        yield from ((number, line) for _, line in _pieces(_decoded("".join(run[0].split())), deep - 1))
 
 
 def _where(lines: list[tuple[int, str]], secret: Secret) -> int:

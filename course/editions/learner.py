@@ -21,8 +21,8 @@ from course.editions import build, exercises, overview
 from course.editions.address import readdressed
 from course.model import Course, CourseError, Lesson
 
-AS_THEY_ARE = ("LICENSE", "LICENSE-text", "constraints.txt")
-RECORDED = "helpers/checks/recorded/"
+AS_THEY_ARE = (".gitignore", "LICENSE", "LICENSE-text", "constraints.txt")
+STAND_INS = "stand_ins/"  # solutions, packed: what a learner's `give_up` takes
 LEARNERS_SECTION = "what learners need"  # of environment.yml
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^()\s]+)\)")
 
@@ -48,17 +48,17 @@ def repository(
     for lesson in course.written:
         told(lesson)
         texts[_name(course, lesson)] = _notebook(new, lesson)
-    files = {name: (course.root / name).read_bytes() for name in (*AS_THEY_ARE, *_helpers(course))}
     texts |= _pages(course, texts)
+    makefile = _makefile(course, "lab")
+    names = [*AS_THEY_ARE, *_helpers(course), *_below(course, STAND_INS), *_started(course, makefile)]
     texts |= {
         "pyproject.toml": _tables(course, ("build-system", "project", "tool.setuptools")),
         "environment.yml": _environment(course),
-        "Makefile": _makefile(course, "lab"),
-        ".gitignore": "".join(
-            f"{line}\n" for line in (".venv/", "__pycache__/", "*.egg-info/", ".ipynb_checkpoints/")
-        ),
+        "Makefile": makefile,
     }
-    texts["README.md"] = _readme(new, {*texts, *files})
+    readme = texts["README.md"] = _readme(new, {*texts, *names}, makefile)
+    names += dict.fromkeys(re.findall(r'src(?:set)?="([^":]+)"', readme))  # its pictures
+    files = {name: (course.root / name).read_bytes() for name in names}
     return files | {name: readdressed(text, course, new).encode() for name, text in texts.items()}
 
 
@@ -84,6 +84,19 @@ def _helpers(course: Course) -> Iterator[str]:
     for pattern in ("**/*.py", *data):
         for path in sorted((course.root / "helpers").glob(pattern)):
             yield path.relative_to(course.root).as_posix()
+
+
+def _below(course: Course, folder: str) -> list[str]:
+    """The files of a folder; none if there is no such folder."""
+    return sorted(
+        p.relative_to(course.root).as_posix() for p in (course.root / folder).glob("*") if p.is_file()
+    )
+
+
+def _started(course: Course, makefile: str) -> list[str]:
+    """The scripts of the checkout's top that a rule starts."""
+    found = dict.fromkeys(re.findall(r"(?<![\w./-])[\w-]+\.py\b", makefile))
+    return [name for name in found if (course.root / name).is_file()]
 
 
 def _pages(course: Course, notebooks: dict[str, str]) -> dict[str, str]:
@@ -134,26 +147,29 @@ def _unlinked(text: str, name: str, known: set[str]) -> str:
     return LINK.sub(kept, text)
 
 
-def _readme(course: Course, known: set[str]) -> str:
-    """The learner's README: the course's title and opening, the map, and the section that tells learners how to begin.
+def _readme(course: Course, known: set[str], makefile: str) -> str:
+    """The learner's README: how the course's begins, the map, the section that is for learners, the licences.
 
     Raises:
-        CourseError: if README.md has no such section.
+        CourseError: if README.md has no such section, or names a goal that the learner's Makefile has not.
     """
     path = course.root / "README.md"
-    text = path.read_text(encoding="utf-8")
-    title = re.search(r"^# .+$", text, re.MULTILINE)
-    opening = re.search(r"^[A-Z][^\n]*(?:\n[^\n]+)*", text[title.end() :] if title else "", re.MULTILINE)
-    learn = re.search(r"^## (?:Learn|For learners)\b.*?(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
-    licence = re.search(r"^[^\n]*\[[^\]]*\]\(LICENSE\)[^\n]*(?:\n[^\n]+)*", text, re.MULTILINE)
-    cost = re.search(r"^CPU seconds [^\n]*(?:\n[^\n]+)*", text, re.MULTILINE)
-    if not (title and opening and learn and licence):
+    head, begin, rest = path.read_text(encoding="utf-8").partition(overview.BEGIN)
+    cost = re.search(r"^CPU seconds [^\n]*(?:\n[^\n]+)*", rest, re.MULTILINE)
+    learn = re.search(r"^## (?:Learn|For learners)\b.*?(?=^## |\Z)", rest, re.MULTILINE | re.DOTALL)
+    licence = re.search(r"^[^\n]*\[[^\]]*\]\(LICENSE\)[^\n]*(?:\n[^\n]+)*", rest, re.MULTILINE)
+    if not (begin and learn and licence):
         raise CourseError(
-            f"{path} should have a title, an opening paragraph, a section `## Learn` and a line that links LICENSE: learners' README is made of them"
+            f"{path} should have the map, a section `## Learn` and a line that links LICENSE: the learners' README is made of them"
         )
-    parts = [title[0], opening[0], overview.table(course), *([cost[0]] if cost else [])]
-    parts += [learn[0].strip(), "## Licences", licence[0]]
-    return _unlinked("\n\n".join(parts) + "\n", "README.md", known)
+    parts = [head.strip(), overview.table(course), *([cost[0]] if cost else [])]
+    text = "\n\n".join([*parts, learn[0].strip(), "## Licences", licence[0], ""])
+    for goal in re.findall(r"\bmake ([a-z]+)`|^make ([a-z]+)\b", text, re.MULTILINE):
+        if not re.search(rf"^{''.join(goal)}:", makefile, re.MULTILINE):
+            raise CourseError(
+                f"{path} tells learners to `make {''.join(goal)}`, which their own Makefile does not know: say that in a section of its own"
+            )
+    return _unlinked(text, "README.md", known)
 
 
 def _tables(course: Course, wanted: tuple[str, ...]) -> str:

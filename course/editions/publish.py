@@ -73,7 +73,7 @@ def publish(
     where = parsed(target) if target else (course.repository, course.ref)
     files = learner.repository(course, *where, told)
     secrets = [secret for lesson in course.written for secret in leaks.secrets(course, lesson)]
-    holding = _stand_ins(files, secrets)
+    holding = [name for name in files if name.startswith(learner.STAND_INS)]
     checked = {name: content for name, content in files.items() if name not in holding}
     if found := leaks.leaks(checked, secrets):
         more = f"\n  and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
@@ -137,16 +137,6 @@ def earlier(course: Course, folder: Path) -> dict[str, str]:
             f"{folder} holds something that `course publish` has not written (it has no readable {NOTE}): name an empty folder, "
             "or one that was published to before"
         ) from None
-
-
-def _stand_ins(files: Mapping[str, bytes], secrets: list[leaks.Secret]) -> list[str]:
-    """Data files of helpers, the recorded cases apart, that hold solutions: what a learner's `give_up` takes."""
-    data = {
-        name: content
-        for name, content in files.items()
-        if name.startswith("helpers/") and not name.endswith(".py") and not name.startswith(learner.RECORDED)
-    }
-    return sorted({leak.file for leak in leaks.leaks(data, secrets) if leak.secret.kind == leaks.SOLUTION})
 
 
 def _write(
