@@ -21,6 +21,7 @@ from pathlib import Path
 
 from course import cli
 from course.config import load_course
+from course.grading import template
 from course.grading.grade import grade
 from course.grading.gradebook import recorded, scores
 from course.intake import collect
@@ -198,6 +199,8 @@ def main() -> None:
     """Print a line a kill."""
     if sys.argv[1:2] == ["--do"]:
         root, classroom, verb = sys.argv[2:]
+        # All that the toy lesson imports: a run starts seconds earlier.
+        template.imported_by_lessons = lambda: ["helpers.checks"]
         do(load_course(Path(root), Path(classroom)), verb)
         return
     with tempfile.TemporaryDirectory(prefix="kills-", dir="/tmp") as folder:

@@ -24,6 +24,8 @@ from tests.bank import bank, cells, exercises
 COURSE = load_course()
 LESSONS = (COURSE.lesson("1"), COURSE.lesson("5"))
 
+ENDLESS = "while True:\n    pass\n"
+
 # What the autograder has to give for (lesson 1, lesson 5); the open questions (3 and 7 points) wait for a person.
 FULL = (15.0, 20.0)
 SCORES = {
@@ -165,7 +167,7 @@ RECIPES: dict[str, Callable[[Lesson], NotebookNode]] = {
     "carl": _wrong,
     "dora": _blank,
     "emmy": _changed(lambda source: f"import module_that_does_not_exist\n{source}", 0),
-    "felix": _changed(lambda source: f"while True:\n    pass\n{source}", -1),
+    "felix": _changed(lambda source: ENDLESS + source, -1),
     "grace": _noisy,
     "henri": _extra_cells,
     "ida": _from_colab,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.attacks.across import ATTACKS, betrayed_alone, harm
+from tests.attacks.across import ATTACKS, Across, betrayed_alone, companies, harm
 from tests.test_sandbox import WAYS
+
+TRIED_ALONE = [attack for attack in ATTACKS if attack.alone]
 
 
 @pytest.fixture(scope="module")
@@ -21,18 +24,41 @@ def host() -> Iterator[int]:
     victim.wait()
 
 
+@pytest.fixture(scope="module")
+def harm_of(host: int) -> Callable[[str, Across], list[str]]:
+    """What harm an attack does, the company that it goes in being let loose once."""
+
+    @functools.cache
+    def once(way: str, attacks: tuple[Across, ...]) -> dict[str, list[str]]:
+        return harm(way, attacks, host)
+
+    return lambda way, attack: once(way, next(c for c in companies() if attack in c))[attack.name]
+
+
+@functools.cache
+def betrayed(attacks: tuple[Across, ...]) -> set[str]:
+    return betrayed_alone(attacks)
+
+
+def grouped(way: str, attack: Across):
+    """All that share a company on one worker, which lets it loose once."""
+    marks = [pytest.mark.xdist_group(f"across {way}")] if attack.company else []
+    return pytest.param(way, attack, marks=marks, id=f"{attack.name}-{way}")
+
+
 @pytest.mark.kernel
-@pytest.mark.parametrize("way", WAYS)
-@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
-def test_a_second_submission_betrays_nothing(way, attack, host, monkeypatch):
+@pytest.mark.parametrize(("way", "attack"), [grouped(way, attack) for attack in ATTACKS for way in WAYS])
+def test_a_second_submission_betrays_nothing(way, attack, harm_of, monkeypatch):
     monkeypatch.setenv("CANARY_ACROSS", "a password")
-    assert harm(way, attack, host) == []
+    assert harm_of(way, attack) == []
 
 
-@pytest.mark.parametrize("attack", [a for a in ATTACKS if a.alone], ids=lambda attack: attack.name)
+@pytest.mark.xdist_group("across alone")
+@pytest.mark.parametrize("attack", TRIED_ALONE, ids=lambda attack: attack.name)
 def test_without_walls_it_would(attack):
-    """Each attack works where nothing stands in its way: else its silence behind walls would say nothing."""
-    assert betrayed_alone(attack)
+    """Each attack works where nothing stands in its way, also in its company: else its silence behind walls would say nothing."""
+    company = next(c for c in companies() if attack in c)
+    assert attack.name in betrayed(tuple(a for a in company if a.alone))
 
 
 def test_they_are_as_many_as_promised():

@@ -48,6 +48,12 @@ async def said(walls: Confinement, *cells: str) -> tuple[bool, list[str]]:
     return warm, ["".join(o.get("text", "") for o in cell) for cell in outputs]
 
 
+@pytest.fixture
+def bare(own, monkeypatch) -> None:
+    """Templates that import numpy alone, in a fraction of the time: for what does not depend on what they hold."""
+    monkeypatch.setattr(templates, "imported_by_lessons", lambda: ["numpy"])
+
+
 def only(found: Templates) -> templates.Template:
     (template,) = found._living.values()
     return template
@@ -65,7 +71,9 @@ def killed(template: templates.Template) -> None:
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("walls", WALLS)
-def test_a_dead_template_is_replaced_and_two_dead_ones_mean_a_cold_start(walls, own, monkeypatch, caplog):
+def test_a_dead_template_is_replaced_and_two_dead_ones_mean_a_cold_start(
+    walls, own, bare, monkeypatch, caplog
+):
     sandbox = confinement(walls, warm=True)
     assert asyncio.run(said(sandbox, "print(1)")) == (True, ["1\n"])
     first = only(own)
@@ -81,7 +89,7 @@ def test_a_dead_template_is_replaced_and_two_dead_ones_mean_a_cold_start(walls, 
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("walls", WALLS)
-def test_a_template_that_dies_under_a_kernel_is_the_machines_fault(walls, own):
+def test_a_template_that_dies_under_a_kernel_is_the_machines_fault(walls, own, bare):
     async def session() -> None:
         async with student_kernel(confinement(walls, warm=True), QUICK, [], time.monotonic() + 300) as kernel:
             await kernel.run("x = 1")
@@ -94,7 +102,7 @@ def test_a_template_that_dies_under_a_kernel_is_the_machines_fault(walls, own):
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("walls", WALLS)
-def test_a_false_request_gets_no_kernel_and_harms_no_template(walls, own):
+def test_a_false_request_gets_no_kernel_and_harms_no_template(walls, own, bare):
     sandbox = confinement(walls, warm=True)
     assert asyncio.run(said(sandbox, "print(1)")) == (True, ["1\n"])
     template = only(own)
@@ -151,7 +159,7 @@ def _left(*words: str) -> list[str]:
 
 
 @pytest.mark.kernel
-def test_a_template_holds_the_code_that_stands_on_the_disk(own, monkeypatch):
+def test_a_template_holds_the_code_that_stands_on_the_disk(own, bare, monkeypatch):
     sandbox = confinement(warm=True)
     asyncio.run(said(sandbox, "pass"))
     first = only(own)

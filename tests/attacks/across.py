@@ -3,6 +3,9 @@
 Kernels of one template share its memory until they write to it, a user namespace and a folder; what must not follow is tried here. `first`
 runs in a kernel of its own. `second` then runs in another while the first lives, and once more after it ended; it is handed what the first
 printed (`told`), as if the two had met, and prints BETRAYED if it got, saw or felt something. Nothing harms where it succeeds.
+
+Most attacks leave each other in peace: those go in company, one kernel for all firsts, one for all seconds. That each of them works in this
+company is tried where nothing stands in their way (`betrayed_alone`).
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +52,8 @@ class Across:
     """One attack across submissions.
 
     name, goal: what success would be. first, second: sources. alone: whether the two, run in one process without walls, would succeed;
-    what reaches for processes is not tried there.
+    what reaches for processes is not tried there. company: whether it shares its kernels with others; not what takes, breaks or kills
+    something there.
     """
 
     name: str
@@ -56,6 +61,7 @@ class Across:
     first: str
     second: str
     alone: bool = True
+    company: bool = True
 
 
 ATTACKS = [
@@ -113,19 +119,19 @@ for folder in [*helpers.__path__, *numpy.__path__, sys.prefix, *sys.path, *own] 
 from multiprocessing import shared_memory
 def go():
     global block
-    block = shared_memory.SharedMemory("left-by-the-first", create=True, size=100)
+    block = shared_memory.SharedMemory("left-in-shared-memory", create=True, size=100)
     block.buf[:len(MARK)] = MARK.encode()
 attempt(go)
-attempt(lambda: open("/dev/shm/left-by-the-first-too", "w").write(MARK))
+attempt(lambda: open("/dev/shm/left-in-shared-memory-too", "w").write(MARK))
 """,
         """
 from multiprocessing import shared_memory
-block = attempt(shared_memory.SharedMemory, "left-by-the-first")
+block = attempt(shared_memory.SharedMemory, "left-in-shared-memory")
 if block and MARK.encode() in bytes(block.buf):
     betrayed("shared memory")
     block.unlink()
-look("/dev/shm/left-by-the-first-too")
-attempt(os.unlink, "/dev/shm/left-by-the-first-too")
+look("/dev/shm/left-in-shared-memory-too")
+attempt(os.unlink, "/dev/shm/left-in-shared-memory-too")
 """,
     ),
     Across(
@@ -268,6 +274,7 @@ if signal.getsignal(signal.SIGUSR2) not in (signal.SIG_DFL, None):
 if str(int("251")) != "251":
     betrayed("a number")
 """,
+        company=False,
     ),
     Across(
         "mappings",
@@ -293,6 +300,7 @@ for start, size in attempt(lambda: list(shared())) or []:
     if MARK.encode() in ctypes.string_at(start, size):
         betrayed(hex(start))
 """,
+        company=False,
     ),
     Across(
         "environment",
@@ -463,6 +471,7 @@ if "SERVED" in told:
     betrayed("the template served a student")
 """,
         alone=False,
+        company=False,
     ),
     Across(
         "template_made_to_die",
@@ -482,6 +491,7 @@ time.sleep(1)
 """,
         "",
         alone=False,
+        company=False,
     ),
     Across(
         "limits_of_others",
@@ -501,6 +511,7 @@ if resource.getrlimit(resource.RLIMIT_NOFILE) != (512, 512):
 if os.getpriority(os.PRIO_PROCESS, 0) != PRIORITY:
     betrayed("priority")
 """,
+        company=False,
     ),
     Across(
         "first_process",
@@ -517,6 +528,7 @@ if "alive" not in told or told.split()[0] == "0":
     betrayed("the first process died or was traced")
 """,
         alone=False,
+        company=False,
     ),
     Across(
         "namespaces",
@@ -541,20 +553,20 @@ for flag in (0x10000000, 0x20000, 0x40000000):
 ]
 
 
-def harm(way: str, attack: Across, host: int) -> list[str]:
+def harm(way: str, attacks: Sequence[Across], host: int) -> dict[str, list[str]]:
     """Let a first submission attack, and look for harm in a second one beside it and in a third after it.
 
     Args:
         way: sandbox, and "warm" or "cold": "landlock warm".
-        attack: which.
+        attacks: which, all by the same first submission, one after the other.
         host: number of a process of the grader's that must not be reached.
 
     Returns:
-        What was betrayed; empty if nothing was.
+        For each attack what was betrayed; empty if nothing was.
     """
     walls, how = way.split()
-    mark = f"MARK-{walls}-{how}-{attack.name}-{os.getpid()}"
-    found: list[str] = []
+    marks = {attack.name: f"MARK-{walls}-{how}-{attack.name}-{os.getpid()}" for attack in attacks}
+    found: dict[str, list[str]] = {attack.name: [] for attack in attacks}
 
     async def session() -> None:
         templates = []
@@ -567,37 +579,68 @@ def harm(way: str, attack: Across, host: int) -> list[str]:
             return entered
 
         async with contextlib.AsyncExitStack() as life:
-            told = ""
+            told = dict.fromkeys(marks, "")
+            first, alive = await enter(life), ""
             with contextlib.suppress(KernelGone):
-                told = await _said(await enter(life), begin(mark, walls, host) + attack.first)
+                for attack in attacks:
+                    source = begin(marks[attack.name], walls, host) + attack.first
+                    told[attack.name] = await _said(first, _apart(source))
+                alive = await _said(first, "print('honest', 6 * 7)")
+            if (
+                len(attacks) > 1 and "honest 42" not in alive
+            ):  # which of them ended it, the others cannot know
+                for name in found:
+                    found[name].append(f"the first did not come to its end: {told[name][-500:]}")
             for beside in (True, False):
                 if not beside:
                     await life.aclose()
-                async with contextlib.AsyncExitStack() as stack:
-                    second = begin(mark, walls, host, beside, told) + attack.second
-                    said = await _said(await enter(stack), f"{second}\nprint('honest', 6 * 7)")
                 where = "beside the first" if beside else "after it"
-                found.extend(f"{where}: {line}" for line in said.splitlines() if "BETRAYED" in line)
-                if "honest 42" not in said:
-                    found.append(f"{where}: the second did not come to its end: {said[-500:]}")
+                async with contextlib.AsyncExitStack() as stack:
+                    kernel = await enter(stack)
+                    for attack in attacks:
+                        name = attack.name
+                        second = begin(marks[name], walls, host, beside, told[name]) + attack.second
+                        said = await _said(kernel, _apart(f"{second}\nprint('honest', 6 * 7)"))
+                        found[name].extend(
+                            f"{where}: {line}" for line in said.splitlines() if "BETRAYED" in line
+                        )
+                        if "honest 42" not in said:
+                            found[name].append(f"{where}: the second did not come to its end: {said[-500:]}")
         if how == "warm" and (None in templates or len(set(templates)) > 1):
-            found.append("the template died")
+            for name in found:
+                found[name].append("the template died")
 
     asyncio.run(session())
-    if any(mark.encode() in line for line in _command_lines()):
-        found.append("a process was left behind")
+    lines = _command_lines()
+    for name, mark in marks.items():
+        if any(mark.encode() in line for line in lines):
+            found[name].append("a process was left behind")
     return found
 
 
-def betrayed_alone(attack: Across) -> bool:
-    """Tell whether an attack betrays itself where nothing stands between the two: in one process without walls."""
-    mark = f"MARK-alone-{attack.name}-{os.getpid()}"
+def companies() -> list[tuple[Across, ...]]:
+    """The attacks by the kernels that they share: one company, and everyone else alone."""
+    return [tuple(a for a in ATTACKS if a.company), *((a,) for a in ATTACKS if not a.company)]
+
+
+def betrayed_alone(attacks: Sequence[Across]) -> set[str]:
+    """Tell which attacks betray themselves where nothing stands between first and second: in one process without walls."""
+    marks = {attack.name: f"MARK-alone-{attack.name}-{os.getpid()}" for attack in attacks}
+    firsts = {attack.name: begin(marks[attack.name]) + attack.first for attack in attacks}
+    seconds = {attack.name: (begin(marks[attack.name]), attack.second) for attack in attacks}
     source = f"""
 import contextlib, io
-shown = io.StringIO()
-with contextlib.redirect_stdout(shown):
-    exec({begin(mark) + attack.first!r}, first := {{}})
-exec({begin(mark)!r} + "told = " + repr(shown.getvalue()) + {attack.second!r}, {{}})
+kept, told = [], {{}}
+for name, first in {firsts!r}.items():
+    with contextlib.redirect_stdout(shown := io.StringIO()):
+        exec(first, names := {{}})
+    kept.append(names)
+    told[name] = shown.getvalue()
+for name, (begin, second) in {seconds!r}.items():
+    with contextlib.redirect_stdout(shown := io.StringIO()):
+        exec(begin + "told = " + repr(told[name]) + second, {{}})
+    if "BETRAYED" in shown.getvalue():
+        print("this one:", name)
 """
     with tempfile.TemporaryDirectory() as folder:
         run = subprocess.run(
@@ -608,7 +651,7 @@ exec({begin(mark)!r} + "told = " + repr(shown.getvalue()) + {attack.second!r}, {
             text=True,
             timeout=120,
         )
-    return "BETRAYED" in run.stdout
+    return {attack.name for attack in attacks if f"this one: {attack.name}\n" in run.stdout}
 
 
 def begin(mark: str, walls: str = "", host: int = 0, beside: bool = True, told: str = "") -> str:
@@ -622,6 +665,11 @@ def begin(mark: str, walls: str = "", host: int = 0, beside: bool = True, told: 
         "told": told,
     }
     return BEGIN + "".join(f"{name} = {value!r}\n" for name, value in known.items())
+
+
+def _apart(source: str) -> str:
+    """A cell that runs a source among names of its own, which stay: two attacks may call something alike."""
+    return f"kept = [*globals().get('kept', ()), {{}}]\nexec({source!r}, kept[-1])"
 
 
 async def _said(kernel: StudentKernel, source: str) -> str:
