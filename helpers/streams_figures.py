@@ -134,7 +134,9 @@ def trajectory(layers: int = 16, scale: str = "1/L", start: Sequence[float] = (1
         f"A stream of two units drawn layer by layer beside the spiral of the exact flow. {title}; "
         f"the stream ends at ({states[-1][0]:.2g}, {states[-1][1]:.2g}), the flow at ({exact[-1][0]:.2g}, {exact[-1][1]:.2g})."
     )
-    return panels.Shot(title, {"flow": (exact[:, 0], exact[:, 1]), "stream": (states[:, 0], states[:, 1])}, alt)
+    return panels.Shot(
+        title, {"flow": (exact[:, 0], exact[:, 1]), "stream": (states[:, 0], states[:, 1])}, alt
+    )
 
 
 def trajectory_stage() -> panels.Stage:
