@@ -170,7 +170,7 @@ def _exercise_problems(notebook: NotebookNode) -> Iterator[str]:
             if not heading or float(heading[1]) != cell.metadata.nbgrader.get("points"):
                 points = cell.metadata.nbgrader.get("points")
                 yield f"exercise {name!r}: its heading should end in ({points} points, easy or medium or hard, about N minutes)"
-            if tuple(re.findall(r"<details><summary>(.*?)</summary>", task)) != LADDER:
+            if tuple(re.findall(r"<details><summary>(Hint.*?)</summary>", task)) != LADDER:
                 yield f"exercise {name!r}: its text should end in three folded hints, {', '.join(LADDER)}"
             if "TODO" in task:
                 yield f"exercise {name!r}: its text still says TODO"

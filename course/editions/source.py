@@ -10,6 +10,7 @@ import ast
 import builtins
 import re
 import symtable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,15 @@ except ModuleNotFoundError:
         why = next(why for word, why in causes.items() if word in run.stderr)
         raise RuntimeError(f"helpers could not be installed: {{why}}") from None
     import helpers"""
+
+# What stands below the hints of every exercise.
+WAY_ON = """
+<details><summary>Still stuck? A way on</summary>
+
+Write `{name} = give_up("{name}")` as your answer. A stand-in then does the work, for no points, and the rest of the
+lesson runs. Come back any time.
+
+</details>"""
 
 # What follows the visible call of every check, unless its text brings hidden tests of its own.
 HIDDEN = """
@@ -294,17 +304,23 @@ def _tag_cells_that_need_an_answer(notebook: NotebookNode) -> None:
 
 
 def _head_answers(notebook: NotebookNode) -> None:
-    """Begin each answer cell with a line that says what it is, so that a learner finds it among the others."""
+    """Begin each answer cell with a line that says what it is, and end its task with the way on for who is stuck."""
     worth = {
         cell.metadata.nbgrader.grade_id.removesuffix("_check"): cell.metadata.nbgrader.get("points")
         for cell in notebook.cells
         if cell.cell_type == "code" and is_role(cell, "check")
     }
-    answers = [cell for cell in notebook.cells if cell.cell_type == "code" and is_role(cell, "answer")]
-    for number, cell in enumerate(answers, 1):
-        points = worth.get(cell.metadata.nbgrader.grade_id)
-        if points is not None:
+    setup = [cell.source for cell in notebook.cells if is_role(cell, "setup")]
+    way_on = any("give_up" in names_defined(source) for source in setup)
+    number = 0
+    for before, cell in pairwise(notebook.cells):
+        if cell.cell_type != "code" or not is_role(cell, "answer"):
+            continue
+        number += 1
+        name = cell.metadata.nbgrader.grade_id
+        if way_on and before.cell_type == "markdown" and "### Exercise " in before.source:
+            before.source += WAY_ON.format(name=name)
+        if points := worth.get(name):
             plural = "" if points == 1 else "s"
-            cell.source = (
-                f"# ===== Your answer to Exercise {number} ({points} point{plural}) =====\n{cell.source}"
-            )
+            head = f"# ===== Your answer to Exercise {number} ({points} point{plural}) ====="
+            cell.source = f"{head}\n{cell.source}"

@@ -86,7 +86,7 @@ class Exercise:
         """What is said of an answer that passes: its points, the idea, what comes next."""
         worth = f" ({self.points:g} point{'s' if self.points != 1 else ''})" if self.points else ""
         lines = [f"✓ {self.name}: every visible check passes{worth}.", self.idea]
-        lines.append(f"Next: {self.next}." if self.next else "")
+        lines.append(f"Next: {self.next}" if self.next else "")
         return "\n".join(line for text in lines for line in lines_of(text))
 
     def hint(self, answer: Any) -> str:

@@ -27,7 +27,7 @@ def outdated(name: str, answer: Any) -> str:
     if shell is None:
         return ""
     history = shell.history_manager
-    binds = re.compile(rf"^(?:async\s+)?(?:def|class)\s+{name}\b", re.MULTILINE)
+    binds = re.compile(rf"^(?:(?:async\s+)?(?:def|class)\s+{name}\b|{name}\s*(?::.+)?=[^=])", re.MULTILINE)
     for number in range(len(history.input_hist_raw) - 1, 0, -1):
         raw = history.input_hist_raw[number]
         if not binds.search(raw):
