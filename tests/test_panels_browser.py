@@ -115,6 +115,7 @@ def dragged(page, handle, steps):
 def test_a_panel_follows_the_mouse_and_sleeps_in_a_saved_notebook(chromium, lab):  # noqa: F811
     expect.set_options(timeout=PATIENCE)
     page = lab.open(chromium)
+    expect(page.locator("#jp-bottom-panel")).to_contain_text("| Idle")  # before that, nothing is run
     page.click("#jp-MainMenu >> text=Run")
     page.click(".lm-Menu >> text=Run All Cells")
     picture, asleep = page.locator("img.course-picture"), page.locator("figure[class^=course-asleep]")
