@@ -247,7 +247,7 @@ class Live:
         self.picture.add_traits(description=type(widgets.HTML.description)("").tag(sync=True))
         self.last: Shot | None = None
         self.pinned: Shot | None = None
-        self.pinned_as = ""
+        self.pinned_at: dict[str, Any] = {}
         self.shot = panel.compute(**self.setting())
         self.moved = clock()
         self._draw()
@@ -269,19 +269,17 @@ class Live:
         """Give the values of all controls."""
         return {name: knob.value for name, knob in self.knobs.items()}
 
-    def said(self) -> str:
-        """Say the setting in words."""
+    def said(self, setting: Mapping[str, Any]) -> str:
+        """Say the values of some controls in words."""
         controls = self.panel.controls
-        return ", ".join(f"{controls[n].label}: {controls[n].shown(v)}" for n, v in self.setting().items())
+        return ", ".join(f"{controls[name].label}: {controls[name].shown(v)}" for name, v in setting.items())
 
     def _follow(self, _change: Any) -> None:
         """Draw the new setting; one that cannot be computed is named, and what is drawn stays."""
         try:
             shot = self.panel.compute(**self.setting())
         except Exception as error:
-            self.note.value = (
-                f"<p><b>{html.escape(f'{self.said()}: {type(error).__name__}: {error}')}</b></p>"
-            )
+            self.note.value = f"<p><b>{html.escape(f'{self.said(self.setting())}: {type(error).__name__}: {error}')}</b></p>"
             return
         now = self.clock()
         if now - self.moved > REST:
@@ -290,11 +288,11 @@ class Live:
         self._draw()
 
     def _pin(self, _button: Any) -> None:
-        self.pinned, self.pinned_as = self.shot, self.said()
+        self.pinned, self.pinned_at = self.shot, self.setting()
         self._draw()
 
     def _unpin(self, _button: Any) -> None:
-        self.pinned, self.pinned_as = None, ""
+        self.pinned, self.pinned_at = None, {}
         self._draw()
 
     def _draw(self) -> None:
@@ -303,7 +301,8 @@ class Live:
         self.picture.value, self.picture.tooltip = figures.png(figure), self.shot.alt
         self.words.value = f'<p role="status">{html.escape(self.shot.alt)}</p>'
         self.unpin.disabled = self.pinned is None
-        kept = f"Dotted, pinned: {html.escape(self.pinned_as)}." if self.pinned else ""
+        other = {name: v for name, v in self.pinned_at.items() if v != self.knobs[name].value}
+        kept = f"Dotted, pinned: {html.escape(self.said(other) or 'this setting')}." if self.pinned else ""
         self.note.value = f"<p>{'Pale: the setting before. ' if self.last else ''}{kept}</p>"
 
 

@@ -161,9 +161,10 @@ def test_a_drag_leaves_the_setting_it_began_at():
 def test_a_pin_stays_until_it_is_removed():
     live = Live(small())
     live.pin.click()
+    assert "Dotted, pinned: this setting." in live.note.value
     live.knobs["slope"].value = 5
     assert drawn(live.stage.pinned) == [1] and drawn(live.stage.now) == [5]
-    assert "Slope (units): 1, Direction: up" in live.note.value and not live.unpin.disabled
+    assert "Dotted, pinned: Slope (units): 1." in live.note.value and not live.unpin.disabled
     live.unpin.click()
     assert drawn(live.stage.pinned) == [] and live.unpin.disabled
 

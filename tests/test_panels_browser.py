@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import secrets
 import socket
 import subprocess
@@ -114,6 +115,7 @@ def dragged(page, handle, steps):
 def test_a_panel_follows_the_mouse_and_sleeps_in_a_saved_notebook(chromium, lab):  # noqa: F811
     expect.set_options(timeout=PATIENCE)
     page = lab.open(chromium)
+    expect(page.locator("#jp-bottom-panel")).to_contain_text("| Idle")  # before that, nothing is run
     page.click("#jp-MainMenu >> text=Run")
     page.click(".lm-Menu >> text=Run All Cells")
     picture, asleep = page.locator("img.course-picture"), page.locator("figure[class^=course-asleep]")
@@ -124,10 +126,13 @@ def test_a_panel_follows_the_mouse_and_sleeps_in_a_saved_notebook(chromium, lab)
     assert picture.get_attribute("title") == page.locator(".course-words [role=status]").inner_text()
     first = picture.get_attribute("title")
     page.get_by_role("button", name="Pin this").click()
-    expect(page.locator(".course-controls")).to_contain_text("Dotted, pinned: Input x: 10")
+    expect(page.locator(".course-controls")).to_contain_text("Dotted, pinned: this setting.")
     assert dragged(page, page.locator(".course-controls .noUi-handle").nth(2), 6) >= 2
-    expect(page.locator(".course-controls")).to_contain_text("Pale: the setting before.")
-    assert picture.get_attribute("title") != first
+    note, layers = page.locator(".course-controls"), page.locator(".course-controls .widget-readout").nth(2)
+    expect(note).to_contain_text("Pale: the setting before. Dotted, pinned: Layers: 4.")
+    count = layers.inner_text()  # the last place of the mouse is drawn, however many were passed over
+    expect(picture).to_have_attribute("title", re.compile(rf"of {count} gradients are exactly 0"))
+    assert picture.get_attribute("title") != first and int(count) > 4
 
     page.keyboard.press("Control+s")
     file = lab.root / NAME
