@@ -61,7 +61,7 @@ site: .venv/instructor
 	$(BIN)/course site $(SITE)
 
 pdf: .venv/instructor
-	$(BIN)/course site --pdf $(SITE)
+	$(BIN)/course site --pdf
 
 pictures: .venv/instructor
 	$(BIN)/python -m docs.pictures.make

@@ -73,3 +73,24 @@ def test_a_lessons_page_opens_it_in_all_places():
     ):
         assert address in line
     assert COURSE.release(lesson).is_file()
+
+
+def test_the_site_is_published_as_it_was_built():
+    jobs = yaml.safe_load((ROOT / ".github/workflows/site.yml").read_text(encoding="utf-8"))["jobs"]
+    steps = jobs["build"]["steps"]
+    assert {"run": "make pdf"} in steps and jobs["publish"]["needs"] == "build"
+    assert (
+        next(step["with"]["path"] for step in steps if "upload-pages" in step.get("uses", "")) == "build/site"
+    )
+
+
+def test_what_the_readme_shows_and_links_is_there_and_small():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    pictures = set(re.findall(r'(?:src|srcset)="([^"]+)"', text))
+    assert pictures == {f"docs/pictures/{path.name}" for path in (ROOT / "docs/pictures").glob("*.png")}
+    assert all((ROOT / name).stat().st_size < 100_000 for name in pictures)
+    links = [link.partition("#")[0] for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
+    assert len(links) > 15 and [link for link in links if not (ROOT / link).exists()] == []
+    # The first command stands on the first screen: what is before it is a title, a picture and two paragraphs.
+    before = text.partition("```sh")[0].splitlines()
+    assert len(before) < 25

@@ -13,7 +13,7 @@ from course.commands.options import (
     console,
     say,
 )
-from course.model import Course
+from course.model import Course, CourseError
 from course.store import write_text
 
 app = typer.Typer()
@@ -146,6 +146,8 @@ def site_command(
     from course.site.build import build
 
     course: Course = ctx.obj
+    if pdf and with_solutions:
+        raise CourseError("the book is for learners: give --pdf or --with-solutions, not both")
     target = folder or course.root / "build" / "site"
     with console.status("reading the lessons' pages"):
         pages = build(course, target, with_solutions)

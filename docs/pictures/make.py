@@ -135,7 +135,7 @@ def report(tab: Page, folder: Path) -> None:
     path.write_text(class_page(facts, datetime(2026, 11, 24, 10, 0, tzinfo=UTC)), encoding="utf-8")
     for scheme in SCHEMES:
         tab.emulate_media(color_scheme=scheme)
-        tab.set_viewport_size({"width": 1000, "height": 720})
+        tab.set_viewport_size({"width": 1000, "height": 505})
         tab.goto(path.as_uri())
         tab.evaluate("document.querySelectorAll('h2')[1].scrollIntoView()")
         tab.screenshot(path=HERE / f"report-{scheme}.png")
