@@ -21,6 +21,7 @@ SETTINGS = (
     "/etc/localtime",
     "/etc/fonts",
     "/etc/alternatives",
+    "/etc/matplotlibrc",  # where Debian keeps it
     "/sys/devices/system/cpu",
 )
 # What lessons import; torch itself imports the last one, at the first optimizer.
