@@ -13,7 +13,7 @@ from nbgrader.utils import determine_grade
 
 from course.config import grader_config, load_course
 from course.editions.source import is_role
-from course.grading.execute import is_check
+from course.grading.execute import UNBEGUN, is_check
 from course.grading.grade import grade
 from course.grading.gradebook import scores
 from course.grading.job import key_and_files
@@ -78,12 +78,6 @@ def in_a_stock_kernel(notebook):
     return stock.preprocess(notebook, {"metadata": {"path": str(COURSE.root)}})[0]
 
 
-def ours(notebook, lesson):
-    content, files = key_and_files(COURSE.solution(lesson).parent, COURSE.release(lesson).parent)
-    key = nbformat.reads(content.decode(), as_version=4)
-    return by_cell(graded_alone(notebook, key, Limits(), files).notebook), key
-
-
 def full_marks(key):
     return {c.metadata.nbgrader.grade_id: float(c.metadata.nbgrader.points) for c in key.cells if is_check(c)}
 
@@ -124,8 +118,12 @@ def test_honest_work_scores_full_marks_as_under_stock_nbgrader(lesson, monkeypat
 
 @pytest.mark.parametrize("lesson", COURSE.written, ids=lambda lesson: lesson.name)
 def test_a_blank_notebook_scores_zero(lesson):
-    scored, key = ours(nbformat.read(COURSE.release(lesson), as_version=4), lesson)
-    assert scored == dict.fromkeys(full_marks(key), 0)
+    content, files = key_and_files(COURSE.solution(lesson).parent, COURSE.release(lesson).parent)
+    key = nbformat.reads(content.decode(), as_version=4)
+    alone = graded_alone(nbformat.read(COURSE.release(lesson), as_version=4), key, Limits(), files)
+    assert by_cell(alone.notebook) == dict.fromkeys(full_marks(key), 0)
+    assert all(hint.startswith(UNBEGUN) for hint in alone.told.values())
+    assert alone.outcome.kernels == 1 and alone.outcome.spared  # it is not run in whole for what nobody began
 
 
 class_of_students = pytest.mark.xdist_group("class")
