@@ -4,9 +4,12 @@
 """
 
 import functools
+import os
 import sys
+from collections.abc import Iterator
 
 import pytest
+from jupyter_client.manager import KernelManager
 from jupyter_client.provisioning import LocalProvisioner
 
 from course.config import load_course
@@ -50,6 +53,18 @@ def no_kernel_unless_marked(request: pytest.FixtureRequest, monkeypatch: pytest.
 
     for provisioner in (LocalProvisioner, SandboxProvisioner):
         monkeypatch.setattr(provisioner, "launch_kernel", refuse)
+
+
+@pytest.fixture(scope="session")
+def plain_kernel() -> Iterator[KernelManager]:
+    """A kernel as Jupyter starts one, for one notebook after the other, since imports are dear: each begins with `jobs.EMPTIED`."""
+    manager = KernelManager(kernel_name="python3")
+    words = ["--HistoryManager.hist_file=:memory:", "--log-level=ERROR"]
+    manager.start_kernel(
+        extra_arguments=words, env={**os.environ, "OMP_NUM_THREADS": "1"}, cwd=str(load_course().root)
+    )
+    yield manager
+    manager.shutdown_kernel(now=True)
 
 
 @pytest.fixture(scope="session")
