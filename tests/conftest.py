@@ -17,6 +17,8 @@ from course.grading.provisioner import SandboxProvisioner
 from course.grading.template import TEMPLATES
 from course.model import Course
 
+# A blocking client would wait for the next output of an endless loop, and never interrupt it.
+CLIENT = "jupyter_client.asynchronous.AsyncKernelClient"
 # Modules whose tests start kernels: all of them, or those that use one of these fixtures. Single tests are marked where they stand.
 ALL = {"request"}  # which the fixture below gives to every test
 KERNELS = {
@@ -58,7 +60,7 @@ def no_kernel_unless_marked(request: pytest.FixtureRequest, monkeypatch: pytest.
 @pytest.fixture(scope="session")
 def plain_kernel() -> Iterator[KernelManager]:
     """A kernel as Jupyter starts one, for one notebook after the other, since imports are dear: each begins with `jobs.EMPTIED`."""
-    manager = KernelManager(kernel_name="python3")
+    manager = KernelManager(kernel_name="python3", client_class=CLIENT)
     words = ["--HistoryManager.hist_file=:memory:", "--log-level=ERROR"]
     manager.start_kernel(
         extra_arguments=words, env={**os.environ, "OMP_NUM_THREADS": "1"}, cwd=str(load_course().root)
