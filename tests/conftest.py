@@ -4,12 +4,14 @@
 """
 
 import functools
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from jupyter_client.manager import KernelManager
 from jupyter_client.provisioning import LocalProvisioner
 from playwright.sync_api import Browser, Page
 
@@ -19,6 +21,8 @@ from course.grading.template import TEMPLATES
 from course.model import Course
 from tests import browser
 
+# A blocking client would wait for the next output of an endless loop, and never interrupt it.
+CLIENT = "jupyter_client.asynchronous.AsyncKernelClient"
 # Modules whose tests start kernels: all of them, or those that use one of these fixtures. Single tests are marked where they stand.
 ALL = {"request"}  # which the fixture below gives to every test
 KERNELS = {
@@ -55,6 +59,18 @@ def no_kernel_unless_marked(request: pytest.FixtureRequest, monkeypatch: pytest.
 
     for provisioner in (LocalProvisioner, SandboxProvisioner):
         monkeypatch.setattr(provisioner, "launch_kernel", refuse)
+
+
+@pytest.fixture(scope="session")
+def plain_kernel() -> Iterator[KernelManager]:
+    """A kernel as Jupyter starts one, for one notebook after the other, since imports are dear: each begins with `jobs.EMPTIED`."""
+    manager = KernelManager(kernel_name="python3", client_class=CLIENT)
+    words = ["--HistoryManager.hist_file=:memory:", "--log-level=ERROR"]
+    manager.start_kernel(
+        extra_arguments=words, env={**os.environ, "OMP_NUM_THREADS": "1"}, cwd=str(load_course().root)
+    )
+    yield manager
+    manager.shutdown_kernel(now=True)
 
 
 @pytest.fixture(scope="session")

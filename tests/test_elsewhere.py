@@ -178,6 +178,7 @@ def course_command(*words, classroom):
     return run.returncode, run.stdout + run.stderr
 
 
+@pytest.mark.kernel  # `course doctor` tries what lessons import in each sandbox
 def test_brackets_are_printed_as_they_are(tmp_path):
     classroom = tmp_path / "marks [bold] of[" / "old]"
     code, said = course_command("doctor", classroom=classroom)

@@ -50,6 +50,7 @@ def solved_lesson(lesson):
 # What is recorded ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.kernel  # seconds a lesson: what `course build` and `course mutate` do in whole
 @ALL
 def test_what_is_recorded_is_what_the_declarations_give_here(lesson):
     solved = solved_lesson(lesson)
@@ -62,6 +63,7 @@ def test_what_is_recorded_is_what_the_declarations_give_here(lesson):
     assert recording._nearly(kept, json.loads(json.dumps(fresh)))
 
 
+@pytest.mark.kernel  # seconds a lesson: what `course build` and `course mutate` do in whole
 @ALL
 def test_the_checks_notice_what_is_wrong(lesson):
     solved = solved_lesson(lesson)
@@ -99,6 +101,7 @@ def importable():
     return things
 
 
+@pytest.mark.kernel  # seconds a lesson
 @ALL
 def test_nothing_that_a_learner_can_import_is_an_answer(lesson):
     """Each is asked until it shows something else than expected; which mistake that looks like is of no interest here."""

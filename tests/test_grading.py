@@ -1,19 +1,18 @@
 """The whole way of a class, and that honest work scores what stock nbgrader gives, cell by cell."""
 
 import copy
-import os
 from dataclasses import replace
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook
+from nbformat.v4 import new_code_cell
 from nbgrader.api import Gradebook
 from nbgrader.preprocessors import Execute
 from nbgrader.utils import determine_grade
 
 from course.config import grader_config, load_course
 from course.editions.source import is_role
-from course.grading.execute import is_check
+from course.grading.execute import UNBEGUN, is_check
 from course.grading.grade import grade
 from course.grading.gradebook import scores
 from course.grading.job import key_and_files
@@ -28,6 +27,7 @@ from tests import golden
 from tests.bank import bank, exercises
 from tests.damage.paper import paper_of
 from tests.damage.recipes import damages
+from tests.jobs import EMPTIED
 from tests.jobs import graded as graded_alone
 from tests.sample_class import (
     ENDLESS,
@@ -49,13 +49,11 @@ def by_cell(notebook):
     return {c.metadata.nbgrader.grade_id: determine_grade(c)[0] for c in notebook.cells if is_check(c)}
 
 
-def by_stock(notebook, key):
-    """Scores that stock nbgrader gives: everything in the student's kernel, hidden tests included."""
-    return by_cell(in_a_stock_kernel(for_stock(notebook, key)))
+def by_stock(kernel, notebook, key):
+    """Scores that stock nbgrader gives: everything in the student's kernel, hidden tests included.
 
-
-def for_stock(notebook, key):
-    """A submission with the key's locked cells, and without cells that no grade depends on: nbval runs those, in the solutions."""
+    Cells that no grade depends on are left out: nbval runs them, in the solutions. Of what never ends the end is not waited for long.
+    """
     locked = {
         c.metadata.nbgrader.grade_id: c.source
         for c in key.cells
@@ -65,23 +63,11 @@ def for_stock(notebook, key):
     made = copy.deepcopy(notebook)
     for cell in made.cells:
         cell.source = locked.get(cell.metadata.get("nbgrader", {}).get("grade_id"), cell.source)
-    made.cells = [cell for at, cell in enumerate(made.cells) if at not in left_out]
-    return made
-
-
-def in_a_stock_kernel(notebook):
-    """Execute as nbgrader comes; of what never ends it waits for the end no longer than it has to."""
-    stock = Execute(
-        timeout_func=lambda cell: 3 if ENDLESS in cell.source else 60,
-        extra_arguments=["--HistoryManager.hist_file=:memory:", "--log-level=ERROR"],
-    )
-    return stock.preprocess(notebook, {"metadata": {"path": str(COURSE.root)}})[0]
-
-
-def ours(notebook, lesson):
-    content, files = key_and_files(COURSE.solution(lesson).parent, COURSE.release(lesson).parent)
-    key = nbformat.reads(content.decode(), as_version=4)
-    return by_cell(graded_alone(notebook, key, Limits(), files).notebook), key
+    made.cells = [new_code_cell(EMPTIED), *(cell for at, cell in enumerate(made.cells) if at not in left_out)]
+    stock = Execute(timeout_func=lambda cell: 3 if ENDLESS in cell.source else 60)
+    executed, _ = stock.preprocess(made, {"metadata": {"path": str(COURSE.root)}}, km=kernel)
+    assert executed.cells[0].outputs == []
+    return by_cell(executed)
 
 
 def full_marks(key):
@@ -111,21 +97,24 @@ def honest(lesson):
 
 
 @pytest.mark.parametrize("lesson", COURSE.written, ids=lambda lesson: lesson.name)
-def test_honest_work_scores_full_marks_as_under_stock_nbgrader(lesson, monkeypatch):
-    monkeypatch.setitem(os.environ, "OMP_NUM_THREADS", "1")
+def test_honest_work_scores_full_marks_as_under_stock_nbgrader(lesson, plain_kernel):
     notebook, key = honest(lesson)
     alone = graded_alone(notebook, key)
     assert alone.outcome.kernels == 1  # no second run in whole, as before a point is lost
     scored = by_cell(alone.notebook)
     assert len(scored) == 3 * len(exercises(lesson))
     assert scored == full_marks(key)
-    assert scored == by_stock(notebook, key)
+    assert scored == by_stock(plain_kernel, notebook, key)
 
 
 @pytest.mark.parametrize("lesson", COURSE.written, ids=lambda lesson: lesson.name)
 def test_a_blank_notebook_scores_zero(lesson):
-    scored, key = ours(nbformat.read(COURSE.release(lesson), as_version=4), lesson)
-    assert scored == dict.fromkeys(full_marks(key), 0)
+    content, files = key_and_files(COURSE.solution(lesson).parent, COURSE.release(lesson).parent)
+    key = nbformat.reads(content.decode(), as_version=4)
+    alone = graded_alone(nbformat.read(COURSE.release(lesson), as_version=4), key, Limits(), files)
+    assert by_cell(alone.notebook) == dict.fromkeys(full_marks(key), 0)
+    assert all(hint.startswith(UNBEGUN) for hint in alone.told.values())
+    assert alone.outcome.kernels == 1 and alone.outcome.spared  # it is not run in whole for what nobody began
 
 
 class_of_students = pytest.mark.xdist_group("class")
@@ -195,44 +184,18 @@ def test_open_answers_wait_for_a_person_and_blank_ones_do_not(graded):
     assert waiting == set(RECIPES) - {"dora"}
 
 
-STOCK = ("ada", "blaise", "carl", "dora", "emmy", "felix", "grace", "henri", "kim", "lea")
-# Nothing of one student may be left to the next one; what is imported stays imported.
-RESET = """%reset -f
-assert not {names!r} & set(globals())
-"""
-
-
-@pytest.fixture(scope="module")
-def stock_scores():
-    """What stock nbgrader gives to each student and lesson: one kernel a lesson, emptied between two students."""
-    found = {}
-    for lesson in LESSONS:
-        key = nbformat.read(COURSE.solution(lesson), as_version=4)
-        whole = new_notebook(metadata=key.metadata)
-        for student in STOCK:
-            names = {*exercises(lesson), *(f"my_{name}" for name in exercises(lesson)), "check"}
-            whole.cells.append(new_code_cell(RESET.format(names=names), id=f"reset-{student}"))
-            for cell in for_stock(nbformat.reads(submission(student, lesson), as_version=4), key).cells:
-                cell.id = f"{student}-{cell.id}"[:64]
-                cell.metadata.student = student
-                whole.cells.append(cell)
-        executed = in_a_stock_kernel(whole)
-        for student in STOCK:
-            (reset,) = [c for c in executed.cells if c.id == f"reset-{student}"]
-            assert reset.outputs == []
-            own = new_notebook(cells=[c for c in executed.cells if c.metadata.get("student") == student])
-            found[student, lesson] = by_cell(own)
-    return found
-
-
 @class_of_students
-@pytest.mark.parametrize("student", STOCK)
-def test_the_class_scores_what_stock_nbgrader_gives_cell_by_cell(graded, stock_scores, student):
+@pytest.mark.parametrize(
+    "student", ["ada", "blaise", "carl", "dora", "emmy", "felix", "grace", "henri", "kim", "lea"]
+)
+def test_the_class_scores_what_stock_nbgrader_gives_cell_by_cell(graded, plain_kernel, student):
     """Demonstrations are left out there, and not here: before a point is lost everything runs."""
     course, _, _ = graded
     for lesson in LESSONS:
+        key = nbformat.read(course.solution(lesson), as_version=4)
         path = course.classroom / "autograded" / student / lesson.name / f"{lesson.name}.ipynb"
-        assert by_cell(nbformat.read(path, as_version=4)) == stock_scores[student, lesson]
+        sent = nbformat.reads(submission(student, lesson), as_version=4)
+        assert by_cell(nbformat.read(path, as_version=4)) == by_stock(plain_kernel, sent, key)
 
 
 @class_of_students

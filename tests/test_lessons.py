@@ -2,7 +2,6 @@
 
 import importlib
 import inspect
-import os
 import pkgutil
 import re
 
@@ -10,18 +9,19 @@ import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
 import pytest
-from jupyter_client.manager import KernelManager
 from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell
 
 import helpers.checks
 from course.config import load_course
 from course.editions.source import is_role, minutes, points, read_lesson
+from course.grading.execute import UNBEGUN
 from course.grading.slice import spared
 from helpers.checks import core
 from helpers.checks.standing import Progress, Row
 from helpers.figures import png
 from tests.bank import cells, exercises, judge
+from tests.jobs import EMPTIED
 
 COURSE = load_course()
 ALL = pytest.mark.parametrize("lesson", COURSE.written, ids=lambda lesson: lesson.name)
@@ -49,26 +49,12 @@ def without_idle(lesson):
     return blank
 
 
-@pytest.fixture(scope="module")
-def kernel():
-    """A kernel as learners have one, kept for all lessons: each starts among no names."""
-    manager = KernelManager(kernel_name="python3")
-    manager.start_kernel(
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        extra_arguments=["--log-level=ERROR"],
-        cwd=str(COURSE.root),
-    )
-    yield manager
-    manager.shutdown_kernel(now=True)
-
-
 @pytest.mark.kernel
-@pytest.mark.xdist_group("blank")  # one kernel
 @ALL
-def test_run_all_on_the_blank_notebook_reaches_the_end(lesson, kernel):
+def test_run_all_on_the_blank_notebook_reaches_the_end(lesson, plain_kernel):
     notebook = without_idle(lesson)
-    notebook.cells.insert(0, new_code_cell("%reset -f"))
-    client = NotebookClient(notebook, km=kernel, timeout=120)
+    notebook.cells.insert(0, new_code_cell(EMPTIED))
+    client = NotebookClient(notebook, km=plain_kernel, timeout=120)
     with client.setup_kernel():
         for index, cell in enumerate(notebook.cells):
             client.execute_cell(cell, index)
@@ -101,7 +87,7 @@ def test_the_stub_is_told_where_to_begin(lesson):
     release = nbformat.read(COURSE.release(lesson), as_version=4)
     stubs = {c.metadata.nbgrader.grade_id: c.source for c in release.cells if is_role(c, "answer")}
     for exercise in exercises(lesson):
-        assert "There is no answer here yet" in judge(lesson, exercise, stubs[exercise])
+        assert judge(lesson, exercise, stubs[exercise]).startswith(UNBEGUN)
 
 
 @pytest.mark.kernel

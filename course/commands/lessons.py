@@ -72,7 +72,7 @@ def publish_command(
         typer.Option(
             "--as",
             metavar="OWNER/NAME[@REF]",
-            help="where learners will find it; what pyproject.toml states if left out",
+            help="if learners find it under another address than pyproject.toml states; `course collect` then notes their first cells as edited",
         ),
     ] = "",
     stand_ins: Annotated[
@@ -81,7 +81,7 @@ def publish_command(
 ) -> None:
     """Write the student edition as a repository of its own, after a look at whether it gives any solution away.
 
-    Example: course publish ../skips-students --as ada/skips-students
+    Example: course retarget ada/skips-students, course publish ../skips-students
     """
     from course.editions.publish import publish
 
