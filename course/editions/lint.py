@@ -29,9 +29,6 @@ LOOKS_LIKE_A_MARKER = re.compile(
 
 # Lessons that are not written for the learner's desk yet: no cells for predictions, no self-check, longer cells.
 UNCONVERTED = (
-    "02_rescue_or_illusion",
-    "03_tanh_chain",
-    "05_skip_connection",
     "06_shortcut_layer",
     "07_residual_networks",
     "08_densenet",

@@ -62,7 +62,7 @@ from scipy.linalg import expm
 from scipy.signal import convolve2d
 
 from helpers import convolution, convolution_figures, figures, four_systems, panels
-from helpers.checks import progress
+from helpers.checks import give_up, predict, progress, reveal
 from helpers.checks import rescue_or_illusion as check
 
 torch.set_num_threads(1)
@@ -83,10 +83,28 @@ NETWORKS = 3  # trained networks per system
 #
 # $$x \leftarrow \operatorname{softmax}(x + A x),$$
 #
-# where the softmax runs over all 64 pixels. Its printed result is below, and its loop after it.
+# where the softmax runs over all 64 pixels. The cell after the next is its loop.
 #
 # **Predict.** Without running anything: what is the mean pixel of the result? (What does a softmax add up
 # to?)
+
+# %% predict="mean"
+predict("mean", ...)
+
+# %% varies=true
+kernel = KERNEL.astype(np.float32)
+image = np.ones((8, 8), dtype=np.float32)
+for _ in range(1000):
+    residual = image.copy()
+    image = convolve2d(image, kernel, mode="same", boundary="fill", fillvalue=0)
+    image = convolution.softmax2d(residual + image)
+
+with np.printoptions(precision=8):
+    print(image)
+reveal("mean", image.mean(), factor=1.05)
+
+# %% [markdown]
+# Here is what the original prints. Is it the same?
 
 # %%
 PRINTED = [
@@ -101,16 +119,7 @@ PRINTED = [
 ]
 
 # %% claim="printed_digits" varies=true
-kernel = KERNEL.astype(np.float32)
-image = np.ones((8, 8), dtype=np.float32)
-for _ in range(1000):
-    residual = image.copy()
-    image = convolve2d(image, kernel, mode="same", boundary="fill", fillvalue=0)
-    image = convolution.softmax2d(residual + image)
-
-with np.printoptions(precision=8):
-    print(image)
-print(f"mean {image.mean():.6f} = 1/64")
+print(f"largest difference {abs(image - PRINTED).max():.0e}, mean {image.mean():.6f} = 1/64")
 assert np.allclose(image, PRINTED, rtol=0, atol=1e-8)
 
 # %% [markdown]
@@ -122,8 +131,11 @@ assert np.allclose(image, PRINTED, rtol=0, atol=1e-8)
 #
 # The repair has two pieces, a skip and a softmax. The way to find out is to take out one at a time.
 #
-# **Predict.** Three lines are still to come: skip without softmax, softmax without skip, and neither. Which
-# of them are alive after 1000 iterations?
+# **Predict.** Three loops are still to come: skip without softmax, softmax without skip, and neither. Which
+# of them are alive after 1000 iterations, that is neither all zero nor infinite?
+
+# %% predict="alive"
+predict("alive", ..., ["none", "skip only", "softmax only", "skip only and softmax only"])
 
 
 # %%
@@ -147,6 +159,8 @@ for name, step in systems.items():
             x = step(x)
     final[name] = x
     print(f"{name:17s} corner {x[0, 0]:.6f}   centre {x[3, 3]:.6f}")
+alive = [name for name in list(systems)[:3] if final[name].any() and np.isfinite(final[name]).all()]
+reveal("alive", " and ".join(alive) or "none")
 
 # %% [markdown]
 # The softmax is what keeps the numbers alive. Take out the skip, and the image is nearly the same; take out
@@ -242,8 +256,11 @@ def separation(step: Callable, a: np.ndarray, b: np.ndarray, n: int) -> float:
 check.separation(separation)
 
 # %% [markdown]
-# **Predict.** Two random images, the repaired loop: after how many iterations are they the same to all 16
-# digits of a float64?
+# **Predict.** Two random images in float64, which has 16 digits, and the repaired loop: after how many iterations is
+# their separation below $10^{-14}$?
+
+# %% predict="forgotten"
+predict("forgotten", ...)
 
 # %% claim="repair_forgets" effect="kept"
 a, b = np.random.default_rng(SEED).random((2, 8, 8))
@@ -254,19 +271,19 @@ for name, values in measured.items():
     print(f"{name:19s}", "  ".join(shown))
 kept = measured["dense sum"][-1]
 assert measured["residual + softmax"][-1] < 1e-14 and kept > 0.5
+below = (n for n in range(1, 1000) if separation(STEPS["residual + softmax"], a, b, n) < 1e-14)
+reveal("forgotten", next(below), within=2)
 
 # %%
-fig, axis = figures.canvas(
-    f"The repaired loop has forgotten its input after {depths[-1]} steps",
-    "steps n",
-    r"$\log_{10}$ of the separation",
-)
+title = f"The repaired loop has forgotten its input after {depths[-1]} steps"
+fig, axis = figures.canvas(title, "steps n", r"$\log_{10}$ of the separation")
 for i, (name, values) in enumerate(measured.items()):
     axis.plot(depths, np.log10(np.maximum(values, 1e-16)), label=name, **figures.series(i, marker=True))
 axis.legend(fontsize=9)
 figures.show(
     fig,
-    alt=f"Separation of two random images: with residual and softmax it falls to rounding level within {depths[-1]} steps, in the dense sum it is {kept:.2f} after {depths[-1]} steps.",
+    alt="Separation of two random images: with residual and softmax it falls to rounding level within "
+    f"{depths[-1]} steps, in the dense sum it is {kept:.2f} after {depths[-1]} steps.",
 )
 
 # %% [markdown]
@@ -351,24 +368,33 @@ check.input_gradient(input_gradient)
 # exactly zero in float32? For comparison: with a factor of $\rho = 0.7525$ per step, as in the unrepaired loop, we
 # should have to wait for about 350 steps.
 
+# %% predict="gradient_death"
+predict("gradient_death", ...)
+
 # %%
 ones = torch.ones(8, 8)
 seeds = range(SEED, SEED + COTANGENTS)
 noise = [torch.randn(8, 8, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
 
 
-def gradient_death(step, cotangent, start):
-    """Give the first depth, from `start` on, at which the whole input gradient is zero."""
-    depth = start
-    while input_gradient(step, ones, depth, cotangent).any():
-        depth += 1
-    return depth
+# %%
+def gradient_death(step, cotangent):
+    """Halve an interval down to the first depth at which the whole input gradient is zero."""
+    alive, dead = 0, 64
+    while dead - alive > 1:
+        middle = (alive + dead) // 2
+        if input_gradient(step, ones, middle, cotangent).any():
+            alive = middle
+        else:
+            dead = middle
+    return dead
 
 
-starts = {"softmax": 21, "residual + softmax": 26}  # 1 works as well, and takes longer
-deaths = {name: [gradient_death(STEPS[name], v, start) for v in noise] for name, start in starts.items()}
+# %%
+deaths = {name: [gradient_death(STEPS[name], v) for v in noise] for name in ("softmax", "residual + softmax")}
 for name, values in deaths.items():
     print(f"{name:19s} gradients die at depth {values}")
+reveal("gradient_death", np.median(deaths["residual + softmax"]), factor=1.3)
 
 # %% [markdown]
 # For the plain convolution we need no autograd: $A^\top = A$, so pulling a cotangent back *is* convolving it.
@@ -391,17 +417,21 @@ assert sooner.min() > 11 and sooner.max() < 13
 # The repair makes gradients vanish **twelve times sooner**: healthy activations, dead gradients. If we want a
 # network to learn, this is the worse of the two diseases, and no look at the activations will ever show it.
 #
-# ### Why 28 or 29?
+# ### Why so soon?
 #
-# The Jacobian of a softmax with output $p$ is $D = \operatorname{diag}(p) - p p^\top$. All 64 entries of $p$
-# are close to 1/64, so $D$ takes the mean out of an image and divides the rest by about 64. The Jacobian of a step is
+# Why 28 or 29 steps? The Jacobian of a softmax with output $p$ is $D = \operatorname{diag}(p) - p p^\top$. All 64
+# entries of $p$ are close to 1/64, so $D$ takes the mean out of an image and divides the rest by about 64. The Jacobian
+# of a step is
 #
 # $$J = D \, (I + A), \qquad \rho(J) \lesssim \tfrac{1}{64} (1 + \rho(A)) .$$
 #
 # ($\lesssim$: at most, or about that.)
 #
-# **Predict.** Compute that bound ($\rho(A) = 0.7525$), and from it the depth at which a gradient of size 1
-# falls below $2^{-150}$.
+# **Predict.** With $\rho(A) = 0.7525$: by which factor is a gradient multiplied per step? And does it fall below
+# $2^{-150}$ where we saw it die?
+
+# %% predict="radius"
+predict("radius", ...)
 
 # %% claim="jacobian_of_the_repair"
 x = torch.ones(8, 8, dtype=torch.float64)
@@ -412,6 +442,7 @@ radius = np.abs(np.linalg.eigvals(J)).max()
 depth = -150 * math.log(2) / math.log(radius)
 print(f"spectral radius of the Jacobian at the fixed point: {radius:.5f}; below 2^-150 at depth {depth:.1f}")
 assert round(radius, 5) == 0.02635 and round(depth, 1) == 28.6
+reveal("radius", radius, factor=1.1)
 
 # %% [markdown]
 # The formula shows where the skip went. With the softmax *after* the addition, $D$ multiplies the identity as
@@ -446,9 +477,8 @@ last = features[-1]
 
 # %% [markdown]
 # Look at the line that makes `concatenated`: it ends in `.sum(axis=0)`. Nothing is concatenated, no channel
-# is ever added; the maps are **summed**. Write $S_k$ for the sum of the first maps $x_0, \dots, x_k$.
-#
-# **Predict.** How does $S_{k+1}$ follow from $S_k$? Which architecture has this form?
+# is ever added; the maps are **summed**. Write $S_k$ for the sum of the first maps $x_0, \dots, x_k$. How does
+# $S_{k+1}$ follow from $S_k$, and which architecture has this form?
 #
 # ### Exercise 3 · The dense sum as a residual stream (3 points, easy, about 10 minutes)
 #
@@ -503,11 +533,20 @@ def dense_sum_as_residual(f: Callable, x: np.ndarray, n: int) -> np.ndarray:
 # %% check="dense_sum_as_residual" points=3
 check.dense_sum_as_residual(dense_sum_as_residual)
 
+# %% [markdown]
+# **Predict.** A list of 1001 maps that is summed at the end, and your one array: both are float32. Do they agree to
+# the last bit, up to rounding (some $10^{-7}$ of a pixel), or not even that?
+
+# %% predict="one_array"
+predict("one_array", ..., ["to the last bit", "up to rounding", "not even that"])
+
 # %% claim="dense_sum_is_a_residual_stream"
 total = dense_sum_as_residual(convolution.softmax_step, np.ones((8, 8), np.float32), 1000)
 difference = abs(total - np.stack(features).sum(axis=0)).max()
 print(f"largest difference between the list of 1001 maps and one running sum: {difference}")
 assert difference == 0.0
+apart = "up to rounding" if difference < 1e-6 * abs(total).max() else "not even that"
+reveal("one_array", "to the last bit" if difference == 0 else apart)
 
 # %% [markdown]
 # Not a small difference: **none**, $S \leftarrow S + \operatorname{softmax}(A S)$ to the last bit. The cell
@@ -523,9 +562,13 @@ assert difference == 0.0
 # Now the picture of this lesson. Forward: the largest pixel at depth $k$. Backward: the largest entry of the
 # gradient at the input of a network of depth $k$.
 #
-# **Predict.** Eight curves. Which two will you want to be in?
+# **Predict.** The identity of the dense sum lets its gradient through. From depth 1 to depth 400: does the gradient
+# shrink, keep its size to within a factor of two, or grow?
 
-# %% claim="only_the_dense_sum_keeps_its_gradient" effect="carried"
+# %% predict="carried"
+predict("carried", ..., ["it shrinks", "it keeps its size", "it grows"])
+
+# %%
 activations = {name: convolution.peak_history(step, ones.numpy(), 400) for name, step in STEPS.items()}
 gradients = {
     name: {
@@ -538,9 +581,14 @@ v = noise[0].numpy()
 gradients["plain"] = dict(
     enumerate(convolution.peak_history(convolution.plain_step, v, deaths["plain"][0] - 1))
 )
+
+# %% claim="only_the_dense_sum_keeps_its_gradient" effect="carried"
 gradients["dense sum"] = dict(enumerate(convolution.dense_sum_gradients(ones.numpy(), v, 400), start=1))
 carried = min(gradients["dense sum"].values())
 assert min(activations["residual + softmax"]) > 0.01 and carried > 1
+grown = gradients["dense sum"][400] / gradients["dense sum"][1]
+print(f"dense sum: from depth 1 to depth 400 the gradient changes by a factor of {grown:.2g}")
+reveal("carried", "it grows" if grown > 2 else "it shrinks" if grown < 1 / 2 else "it keeps its size")
 
 # %%
 first = {name: values[0] for name, values in deaths.items()}
@@ -550,7 +598,9 @@ title = (
 gradients = {name: gradients[name] for name in STEPS}
 figures.show(
     convolution_figures.four_systems(activations, gradients, first, title),
-    alt=f"Activations of three systems stay alive, those of the plain convolution die. Gradients, for one random cotangent: softmax dead at {first['softmax']}, residual and softmax at {first['residual + softmax']}, plain at {first['plain']}; only the dense sum keeps them.",
+    alt="Activations of three systems stay alive, those of the plain convolution die. Gradients, for one "
+    f"random cotangent: softmax dead at {first['softmax']}, residual and softmax at "
+    f"{first['residual + softmax']}, plain at {first['plain']}; only the dense sum keeps them.",
 )
 
 # %% [markdown]
@@ -558,9 +608,9 @@ figures.show(
 #
 # **What it does not show.** The gradient of the dense sum does not vanish. It *grows*, slowly at first and
 # then not so slowly. Does it run away? That depends on the start, as we shall see in a moment. First, the output
-# of the original after 1000 rounds, which has a strange look:
+# of the original after 1000 rounds, which has a strange look. These are the pixels that it prints; all others are 0:
 
-# %% varies=true
+# %%
 one_hot = {
     (2, 2): 1.4251205e-42,
     (2, 3): 9.2476806e-30,
@@ -570,6 +620,8 @@ one_hot = {
 }
 one_hot |= {(3, 4): 1.9949366e-16, (3, 5): 1.4012985e-45}
 one_hot |= {(4, 2): 3.5945632e-38, (4, 3): 2.5879985e-17, (4, 4): 2.9516086e-25}
+
+# %% varies=true
 same = all(np.isclose(last[pixel], value, rtol=1e-6, atol=0) for pixel, value in one_hot.items())
 print(last)
 print(
@@ -585,17 +637,25 @@ print(
 # The start is an image of ones, the kernel is symmetric: whatever comes out must have the symmetry of the
 # square. A square of even side has *four* centre pixels. So why (3, 3), and not (3, 4), (4, 3) or (4, 4)?
 #
-# **Predict.** What would exact arithmetic leave on each of the four? And what happens to the winner if we add
-# up the nine products of the convolution in another order?
+# **Predict.** What part of the weight would exact arithmetic leave on each of the four? And if the computer adds up the
+# nine products of the convolution in four different orders: how many different pixels win?
 
+# %% predict="share"
+predict("share", ...)
 
-# %% claim="each_order_elects_its_pixel"
+# %% predict="elected"
+predict("elected", ...)
+
+# %%
 orders = {
     "as written": lambda x: x,
     "rows reversed": np.flipud,
     "columns reversed": np.fliplr,
     "both reversed": np.flip,
 }
+
+
+# %% claim="each_order_elects_its_pixel"
 winners = {}
 for name, turn in orders.items():
     total = np.ones((8, 8), np.float32)
@@ -605,11 +665,12 @@ for name, turn in orders.items():
     winners[name] = tuple(map(int, np.unravel_index(out.argmax(), out.shape)))
     print(f"{name:17s} the weight {out.max():.1f} is on pixel {winners[name]}")
 assert len(set(winners.values())) == 4 and set(winners.values()) == {(3, 3), (3, 4), (4, 3), (4, 4)}
+reveal("elected", len(set(winners.values())))
 
 # %% [markdown]
 # Turning the image, convolving and turning back is the *same* function on paper: only the order of the nine
 # additions changes. Each order elects its own pixel. And if we restore the symmetry after each round, as
-# exact arithmetic would, there is no winner at all:
+# exact arithmetic would?
 
 # %% claim="exact_arithmetic_keeps_the_tie"
 total = np.ones((8, 8))
@@ -620,9 +681,10 @@ for _ in range(1000):
     total = (total + np.fliplr(total)) / 2
 print(out[3:5, 3:5].round(12), f"and {1 - out[3:5, 3:5].sum():.0e} elsewhere")
 assert np.allclose(out[3:5, 3:5], 1 / 4, rtol=1e-12)
+reveal("share", out[3, 3], within=0.01)
 
 # %% [markdown]
-# So the truth is 1/4 on each centre pixel, and the one-hot image is rounding noise that was **amplified**. By
+# No winner at all. So the truth is 1/4 on each centre pixel, and the one-hot image is rounding noise that was **amplified**. By
 # how much per round? Here is the tied state: softmax output 1/4 on a 2 × 2 block, nothing elsewhere. Push the
 # sum by a small $\xi$ on the block. One round later it is
 #
@@ -703,16 +765,16 @@ assert round(growth, 5) == 1.0375 and abs(tie_growth(KERNEL) - growth) < 1e-6
 # %%
 rounds = np.arange(1000)
 line = np.log10(spread[900]) + (rounds - 900) * math.log10(growth)
+heights = np.log10(np.maximum(spread, 1e-18))
 title = f"Rounding noise, amplified by {growth:.4f} per round"
 fig, axis = figures.canvas(title, "round", r"$\log_{10}$ of the asymmetry")
-axis.plot(
-    rounds, np.log10(np.maximum(spread, 1e-18)), label="largest - smallest centre pixel", **figures.series(0)
-)
+axis.plot(rounds, heights, label="largest - smallest centre pixel", **figures.series(0))
 axis.plot(rounds[150:], line[150:], label="straight line", **figures.series(1))
 axis.legend()
 figures.show(
     fig,
-    alt=f"In float64 the asymmetry of the four centre pixels starts at 1e-17, rounding noise, and grows by a factor {growth:.4f} per round.",
+    alt="In float64 the asymmetry of the four centre pixels starts at 1e-17, rounding noise, and grows by "
+    f"a factor {growth:.4f} per round.",
 )
 
 # %% [markdown]
@@ -725,7 +787,11 @@ figures.show(
 # ten steps: for a thousand?
 #
 # **Predict.** A random image has no tie to break. Once one pixel has won, the softmax gives 1 there and 0
-# elsewhere: what is its Jacobian $D$ then, and what does $J = I + D A$ become?
+# elsewhere. What is its Jacobian $D$ then, what does $J = I + D A$ become, and so: by what factor does the gradient of
+# a random image change from depth 500 to depth 1000?
+
+# %% predict="levels"
+predict("levels", ...)
 
 # %% claim="gradients_level_off" effect="level" varies=true
 crowd = np.random.default_rng(SEED + 2).random((CROWD, 8, 8)).astype(np.float32)
@@ -736,6 +802,7 @@ print(f"tied start:    largest gradient {tied[499]:.0e} at depth 500, {tied[999]
 print(f"random images: {at_500.round().astype(int)} at depth 500, {level.round().astype(int)} at depth 1000")
 assert tied[-1] > 1e7 and level.max() < 1e5
 assert np.median(level / at_500) < 1.01
+reveal("levels", np.median(level / at_500), factor=1.05)
 
 # %% [markdown]
 # The runaway gradient belongs to the tied start: there the softmax stays undecided for nearly a thousand rounds,
@@ -750,9 +817,8 @@ gaps = np.array([abs(shapes[i] - shapes[j]).max() for i, j in pairs])
 same_winner = np.array([winners[i] == winners[j] for i, j in pairs])
 contrast = gaps[~same_winner].min() - gaps[same_winner].max()
 print(f"{len(pairs)} pairs of images at depth 1000; in {same_winner.sum()} of them the same pixel has won")
-print(
-    f"separation: same winner at most {gaps[same_winner].max():.2f}, other winners at least {gaps[~same_winner].min():.2f}"
-)
+print(f"separation: same winner at most {gaps[same_winner].max():.2f}")
+print(f"            other winners at least {gaps[~same_winner].min():.2f}")
 assert contrast > 0.7
 
 # %% [markdown]
@@ -767,7 +833,11 @@ assert contrast > 0.7
 # - **divide** by the growth, $x \leftarrow (x + A x) / (1 + \rho)$;
 # - take **small steps**, $x \leftarrow x + \frac1n A x$ in a network of depth $n$.
 #
-# **Predict.** Neither vanishes nor explodes. Do both keep two images apart?
+# **Predict.** Neither vanishes nor explodes. Which of them keeps two images apart at depth 300, by a separation of 0.1 or
+# more?
+
+# %% predict="apart"
+predict("apart", ..., ["none", "divide", "small steps", "divide and small steps"])
 
 # %% claim="small_steps_remember" effect="remembered"
 *_, second, rho = np.unique(np.linalg.eigvalsh(convolution.operator_matrix(KERNEL, 8)).round(12))
@@ -781,6 +851,8 @@ for n, *values in zip(depths, divided, small, strict=True):
 print(f"the second slowest mode fades by {fade:.4f} per step, by {fade**300:.0e} in 300")
 remembered = small[-1]
 assert divided[-1] < fade**300 and remembered > 0.4
+apart = [name for name, values in {"divide": divided, "small steps": small}.items() if values[-1] > 0.1]
+reveal("apart", " and ".join(apart) or "none")
 
 # %% [markdown]
 # Dividing makes the largest factor exactly 1, and all the others less: the image converges to the slowest
@@ -791,7 +863,11 @@ assert divided[-1] < fade**300 and remembered > 0.4
 # $e^{A} = I + A + \tfrac12 A^2 + \tfrac16 A^3 + \dots$, just as $(1 + a/n)^n$ tends to $e^a$ for a number: a fixed map
 # that can be undone.
 #
-# **Predict.** How different are the outputs of such a network with 10 layers and with 300?
+# **Predict.** How far is a network of only 10 layers from that limit, in per cent of its largest pixel? A factor of two
+# is near enough.
+
+# %% predict="ten_layers"
+predict("ten_layers", ...)
 
 # %% claim="depth_buys_nothing" effect="differences"
 limit = (expm(convolution.operator_matrix(KERNEL, 8)) @ a.ravel()).reshape(8, 8)
@@ -803,6 +879,7 @@ for n in depths:
     differences.append(abs(x - limit).max() / limit.max())
     print(f"depth {n:3d}: {differences[-1]:.1%} from exp(A) x")
 assert differences[0] > 0.1 and differences[1] < 0.04 and differences[-1] < 0.002
+reveal("ten_layers", 100 * differences[depths.index(10)], factor=2)
 
 # %% [markdown]
 # Ten layers compute the map of three hundred to a few per cent: here **depth buys nothing**. It does no harm
@@ -811,18 +888,15 @@ assert differences[0] > 0.1 and differences[1] < 0.04 and differences[-1] < 0.00
 # differential equations.
 
 # %%
-fig, axis = figures.canvas(
-    "Divide and forget, or take small steps and remember",
-    "depth n",
-    r"$\log_{10}$ of the separation",
-    xscale="log",
-)
+title = "Divide and forget, or take small steps and remember"
+fig, axis = figures.canvas(title, "depth n", r"$\log_{10}$ of the separation", xscale="log")
 for i, (name, values) in enumerate({"(x + Ax) / (1 + ρ)": divided, "x + Ax / n": small}.items()):
     axis.plot(depths, np.log10(values), label=name, **figures.series(i, marker=True))
 axis.legend()
 figures.show(
     fig,
-    alt=f"Separation against depth: divided by 1 + rho it falls to {divided[-1]:.0e} at depth {depths[-1]}, with steps of 1/n it stays at {small[-1]:.2f}.",
+    alt=f"Separation against depth: divided by 1 + rho it falls to {divided[-1]:.0e} at depth {depths[-1]}, "
+    f"with steps of 1/n it stays at {small[-1]:.2f}.",
 )
 
 # %% [markdown] question="train"
@@ -870,15 +944,24 @@ figures.show(
 # linear **read-out**: ten weighted sums of the last image, one per class. The task is small: learn twenty random
 # images with random labels by heart. Three networks per system; a loss of $\ln 10 \approx 2.30$ is guessing.
 #
-# **Predict.** Which losses fall?
+# **Predict.** In how many of the four systems does the loss fall below 1? And in a system where it does, we freeze all
+# hundred kernels, so that only the read-out learns: where does the loss end then?
 
-# %% claim="only_the_dense_sum_trains" effect="lead" varies=true
+# %% predict="trains"
+predict("trains", ...)
+
+# %% predict="frozen"
+predict("frozen", ..., ["near guessing", "about halfway", "as low as before"])
+
+# %%
 draw = np.random.default_rng(SEED + 7)
 images = torch.tensor(draw.normal(size=(20, 8, 8)), dtype=torch.float32)
 labels = torch.tensor(draw.integers(0, 10, 20))
 seeds = range(SEED, SEED + NETWORKS)
 runs = {name: four_systems.train(name, images, labels, seeds) for name in STEPS}
 runs["dense sum, kernels frozen"] = four_systems.train("dense sum", images, labels, seeds, freeze=True)
+
+# %% claim="only_the_dense_sum_trains" effect="lead" varies=true
 for name, run in runs.items():
     start, end = run.losses[:, [0, -1]].mean(axis=0)
     print(f"{name:26s} loss {start:.2f} -> {end:.2f}, first kernel moved by {run.moved.mean():.1%}")
@@ -887,6 +970,10 @@ lead = stuck - runs["dense sum"].losses[:, -1]
 assert lead.min() > 1.5 and stuck.min() > 2
 assert runs["dense sum, kernels frozen"].losses[:, -1].max() < 0.2
 assert runs["dense sum"].moved.min() > 0.01 and max(runs[name].moved.max() for name in list(STEPS)[:3]) == 0
+ends = {name: run.losses[:, -1].mean() for name, run in runs.items()}
+reveal("trains", sum(ends[name] < 1 for name in STEPS))
+frozen = ends["dense sum, kernels frozen"] / math.log(10)  # guessing is 1
+reveal("frozen", "as low as before" if frozen < 0.2 else "about halfway" if frozen < 0.8 else "near guessing")
 
 # %% [markdown]
 # Only the dense sum learns, as its Jacobian promised. In the other three the first kernel does not move by one bit.
@@ -936,6 +1023,44 @@ panel.live()
 #   has one, under the name of a DenseNet, and of the four it is the only one that trains.
 # - A gradient that survives is not yet a memory: after a thousand rounds the dense sum knows one pixel.
 # - A reproducible digit is not yet a result.
+
+# %% [markdown]
+# ## Check yourself
+#
+# Answer each in a sentence before you unfold ours.
+#
+# **1.** The repaired loop runs on an image of 16 × 16. Do its gradients die sooner or later than with 8 × 8, and at which
+# depth, roughly?
+#
+# <details><summary>An answer</summary>
+#
+# Sooner. The softmax now shares its 1 among 256 pixels, so that $D$ divides by 256 instead of 64, while $\rho(A)$ grows
+# only from 0.75 to 0.79. A step shrinks a gradient by $1.79 / 256 = 0.007$, and
+# $150 \ln 2 / \ln(1 / 0.007) \approx 21$: five random cotangents all die at depth 21.
+#
+# </details>
+#
+# **2.** We run the dense sum for a thousand rounds from a random image, not from ones, and add up the nine products in
+# all four orders. How many different pixels win?
+#
+# <details><summary>An answer</summary>
+#
+# One: with each of the sixteen random images of section 7 it is the same pixel in every order. Rounding is as noisy
+# there as it is with ones, but exact arithmetic leaves nothing for it to decide: the pixels differ by far more than the
+# noise. Noise elects a winner only where there is a tie.
+#
+# </details>
+#
+# **3.** A deep network's activations are neither tiny nor huge, in any layer. What do you know now, and what would you
+# measure next?
+#
+# <details><summary>An answer</summary>
+#
+# That the numbers are alive, and no more: a normalisation sees to that whatever comes in. Two measurements say more.
+# Put in two different inputs: do the outputs differ? And send a *random* cotangent back: what reaches the first layer?
+# (Not a cotangent of ones: if the outputs sum to 1, their sum has no gradient at all.)
+#
+# </details>
 
 # %%
 progress(check, globals())

@@ -61,7 +61,7 @@ import numpy as np
 import torch
 
 from helpers import chain, drawings, figures
-from helpers.checks import progress
+from helpers.checks import give_up, predict, progress, reveal
 from helpers.checks import tanh_chain as check
 
 torch.set_num_threads(1)
@@ -82,8 +82,14 @@ torch.set_num_threads(1)
 # imports of torchvision and its `np.random.seed` do nothing in it. It also stores `zprime_i` under the name
 # `z_list`; remember that for Exercise 1.)
 #
-# **Predict.** Which of the four gradients is the smallest, and by what factor smaller than the largest: 3,
-# 100, 10 million?
+# **Predict.** Which of the four weights, 1 to 4, gets the smallest gradient? And by what factor is the largest larger:
+# 3, 100, 10 million? (`math.inf` says that the smallest is exactly 0.)
+
+# %% predict="smallest"
+predict("smallest", ...)
+
+# %% predict="largest_over_smallest"
+predict("largest_over_smallest", ...)
 
 
 # %%
@@ -97,8 +103,7 @@ def run_chain(x, w=1.0, n=4, skip=False, dtype=torch.float32):
         z_i = zprime_i + z_prev if skip else zprime_i
         w_list.append(w_i)
         z_prev = z_i
-    L = 0.5 * (z_i - 1.0) ** 2
-    L.backward()
+    (0.5 * (z_i - 1.0) ** 2).backward()
     return np.array([w_i.grad.item() for w_i in w_list]), x.grad.item(), z_i.item()
 
 
@@ -107,6 +112,9 @@ plain, _, _ = run_chain(10.0)
 print([f"{g:.4f}" for g in plain])
 assert [f"{g:.4f}" for g in plain] == ["-0.0000", "-0.0727", "-0.1319", "-0.1892"]
 assert plain[0] == 0.0
+sizes = np.abs(plain)
+reveal("smallest", sizes.argmin() + 1)
+reveal("largest_over_smallest", sizes.max() / sizes.min() if sizes.min() else math.inf, factor=3)
 
 # %% [markdown]
 # These are the numbers of the source: $-0$, $-0.0727$, $-0.1319$, $-0.1892$. The first one is not small, it
@@ -116,13 +124,17 @@ assert plain[0] == 0.0
 #
 # Let us change nothing but the precision.
 #
-# **Predict.** Computed in float64, the gradient of $w_1$ is... still 0? Or of what order?
+# **Predict.** How large is the gradient of $w_1$, without its sign, in float64? Still 0? A factor of ten is near enough.
+
+# %% predict="in_float64"
+predict("in_float64", ...)
 
 # %% claim="lost_to_rounding"
 double, _, _ = run_chain(10.0, dtype=torch.float64)
 print(f"float32: {plain[0]}    float64: {double[0]:.4g}")
 assert math.isclose(double[0], -5.997e-9, rel_tol=1e-3)
 assert np.allclose(plain[1:], double[1:], rtol=1e-5)
+reveal("in_float64", abs(double[0]), factor=10)
 
 # %% [markdown]
 # Not zero but $-6 \cdot 10^{-9}$, while the other three do not change. The number was lost in *one* place,
@@ -166,8 +178,9 @@ for values in first.values():
     assert not values[x > edge["float32"] + 0.05].any() and values[x < edge["float32"] - 0.05].all()
 figures.show(
     chain.draw_saturation(x, first, edge["float32"]),
-    alt=f"The gradient with respect to the first weight against the input, for {', '.join(first)}. All {len(first)} curves "
-    f"fall steeply and end at x = {edge['float32']:.1f}, beyond which the gradient is exactly zero.",
+    alt=f"The gradient with respect to the first weight against the input, for {', '.join(first)}. All "
+    f"{len(first)} curves fall steeply and end at x = {edge['float32']:.1f}, beyond which the gradient is "
+    "exactly zero.",
 )
 
 # %% [markdown]
@@ -180,13 +193,21 @@ figures.show(
 #
 # Now the line of the source that was commented out, `z_i = zprime_i + z_prev`.
 #
-# **Predict.** The first gradient was 0 without the skip. With the skip, how many of the four are 0? And the
-# gradient of the *input*?
+# **Predict.** The first gradient was 0 without the skip. With the skip, how many of the four are 0? And how large is the
+# gradient of the *input*, $\partial L / \partial x$?
+
+# %% predict="zeros"
+predict("zeros", ...)
+
+# %% predict="at_the_input"
+predict("at_the_input", ...)
 
 # %% claim="skip_revives_nothing"
 with_skip, input_gradient, _ = run_chain(10.0, skip=True)
 print("dL/dw:", with_skip.tolist(), "   dL/dx:", input_gradient)
 assert with_skip.tolist() == [0.0, 0.0, 0.0, 0.0] and input_gradient == 13.0
+reveal("zeros", (with_skip == 0).sum())
+reveal("at_the_input", input_gradient, within=1)
 
 # %% [markdown]
 # The "fix" makes it worse: one zero has become four. The skip adds the input to every state, so
@@ -217,7 +238,13 @@ assert weights.tolist() == [1.0] * 4 and z.item() == 14.0
 # %% [markdown]
 # Was it an unfair test? With a smaller input there is something to see.
 #
-# **Predict.** At $x = 1$, in which layer is the gradient largest, without and with the skip?
+# **Predict.** At $x = 1$, in which layer, 1 to 4, is the gradient largest, without the skip and with it?
+
+# %% predict="largest_plain"
+predict("largest_plain", ...)
+
+# %% predict="largest_with_skip"
+predict("largest_with_skip", ...)
 
 # %% claim="skip_at_one"
 rows = {skip: run_chain(1.0, skip=skip) for skip in (False, True)}
@@ -226,6 +253,8 @@ for skip, (row, _, _) in rows.items():
 assert np.allclose(rows[False][0], [-0.060, -0.109, -0.157, -0.203], atol=6e-4)
 assert np.allclose(rows[True][0], [1.759, 0.739, 0.178, 0.034], atol=6e-4)
 print(f"first gradient: {abs(rows[True][0][0] / rows[False][0][0]):.1f} times larger with the skip")
+reveal("largest_plain", abs(rows[False][0]).argmax() + 1)
+reveal("largest_with_skip", abs(rows[True][0]).argmax() + 1)
 
 # %% [markdown]
 # So the skip makes the first gradient about thirty times larger. Is that its merit as a *path*? A gradient is
@@ -233,7 +262,13 @@ print(f"first gradient: {abs(rows[True][0][0] / rows[False][0][0]):.1f} times la
 #
 # $$\frac{\partial L}{\partial w_i} = (z_n - z_\text{obs}) \cdot \frac{\partial z_n}{\partial w_i} ,$$
 #
-# and the two chains do not end at the same $z_n$. **Predict** how the factor thirty splits between the two.
+# and the two chains do not end at the same $z_n$.
+#
+# **Predict.** The factor of thirty is one of the error times one of the path. How large is that of the path,
+# $\partial z_n / \partial w_1$?
+
+# %% predict="path"
+predict("path", ...)
 
 # %% claim="error_and_transport"
 error = {skip: z_n - 1 for skip, (_, _, z_n) in rows.items()}
@@ -243,6 +278,7 @@ for skip in rows:
 ratio = transport[True] / transport[False]
 print(f"skip : plain  error {abs(error[True] / error[False]):.2f},  dz_n/dw ", ratio.round(2))
 assert ratio[0] > 3 and (ratio[1:] < 1).all() and abs(error[True] / error[False]) > 7
+reveal("path", ratio[0], factor=1.5)
 
 # %% [markdown]
 # Most of the thirty is a larger *error*: with the skip the chain misses its target by more. As a path the skip
@@ -370,7 +406,11 @@ for skip in (False, True):
 # with many units it is a matrix, $I + J_F$, where $J_F$ holds the derivatives of the branch, its *Jacobian*.)
 # That is one only if the branch is flat.
 #
-# **Predict.** Is there a weight for which a layer *with* a skip lets no gradient through at all?
+# **Predict.** For which weight does a layer *with* a skip let no gradient through at all, at $z = 0$? (`math.inf` says: for
+# none.)
+
+# %% predict="blocked"
+predict("blocked", ...)
 
 # %% claim="not_one"
 factors = {
@@ -379,6 +419,7 @@ factors = {
 for w, factor in factors.items():
     print(f"w = {w:4.1f}: a layer with skip multiplies the gradient at z = 0 by {factor:.2f}")
 assert factors[-1.0] < 1e-15 and factors[1.0] == 2.0 and factors[0.0] == 1.0
+reveal("blocked", next((w for w, factor in factors.items() if factor < 1e-15), math.inf))
 
 # %% [markdown]
 # At $w = -1$ and $z = 0$ the branch cancels the skip and the factor is 0; at $w = 1$ and $z = 0$ it is 2,
@@ -460,13 +501,17 @@ def layer_factor(w: float) -> float:
 check.layer_factor(layer_factor)
 
 # %% [markdown]
-# **Predict** before you run: for $w = 1.1$, a weight *above* one, does the gradient shrink, stay or grow with
-# depth?
+# **Predict.** For $w = 1.1$, a weight *above* one, does the gradient shrink, stay or grow with depth?
+
+# %% predict="above_one"
+predict("above_one", ..., ["it shrinks", "it stays", "it grows"])
 
 # %% claim="larger_weight_dies_faster"
 for w in (0.9, 1.0, 1.1):
     print(f"w = {w}: factor {layer_factor(w):.4f} per layer, {layer_factor(w) ** 100:.1e} after 100")
 assert round(layer_factor(1.1), 4) == 0.8218 and layer_factor(0.9) == 0.9 and layer_factor(1.0) == 1.0
+above = layer_factor(1.1)
+reveal("above_one", "it shrinks" if above < 0.999 else "it grows" if above > 1.001 else "it stays")
 
 # %% [markdown]
 # A surprise: the *larger* weight loses gradient *faster*. With $w = 1.1$ the state settles at
@@ -484,7 +529,15 @@ assert round(layer_factor(1.1), 4) == 0.8218 and layer_factor(0.9) == 0.9 and la
 # Not exponential at all! The gradient of the source's own chain (its weights are 1) decays like a **power**
 # of the depth.
 #
-# **Predict.** In the figure, both axes are logarithmic. Which of the four curves will be straight lines?
+# **Predict.** In the figure both axes are logarithmic. Which of the three plain chains falls along a straight line? And
+# the chain with skips ($w = 1$): each of its factors, $1 + (1 - t^2)$, lies between 1 and 2. By what factor has its
+# gradient grown after 1000 layers?
+
+# %% predict="straight"
+predict("straight", ..., ["w = 0.9", "w = 1.0", "w = 1.1", "none"])
+
+# %% predict="with_skips"
+predict("with_skips", ...)
 
 # %% claim="power_law_figure"
 depth = 1000
@@ -492,14 +545,23 @@ curves = {f"plain, w = {w}": chain.sensitivity(1.0, np.full(depth, w)) for w in 
 curves["skip, w = 1.0"] = chain.sensitivity(1.0, np.ones(depth), skip=True)
 exponent = chain.decay_exponent(curves["plain, w = 1.0"], 100, 1000)
 gone = max(int(np.argmax(curves[f"plain, w = {w}"] < 1e-10)) for w in (0.9, 1.1))
-figures.show(
-    chain.draw_decay(
-        curves, f"Of the three plain chains only w = 1 escapes exponential death: $n^{{{exponent:.2f}}}$"
-    ),
-    alt="Sensitivity of the output to the input against depth, logarithmic axes. For w = 0.9 and 1.1 the curves are below 1e-10 from "
-    f"depth {gone} on; for w = 1 the curve becomes a straight line of slope {exponent:.2f}; with skips it levels off near {curves['skip, w = 1.0'][-1]:.1f}.",
-)
 assert 0 < gone < 300 and abs(exponent + 1.5) < 0.03
+bend = {  # how much steeper the second part is than the first
+    name: abs(chain.decay_exponent(curve, 300, 1000) - chain.decay_exponent(curve, 100, 300))
+    for name, curve in curves.items()
+}
+straight = [f"w = {w}" for w in (0.9, 1.0, 1.1) if bend[f"plain, w = {w}"] < 0.1]
+reveal("straight", " and ".join(straight) or "none")
+reveal("with_skips", curves["skip, w = 1.0"][-1], factor=1.25)
+
+# %%
+title = f"Of the three plain chains only w = 1 escapes exponential death: $n^{{{exponent:.2f}}}$"
+figures.show(
+    chain.draw_decay(curves, title),
+    alt="Sensitivity of the output to the input against depth, logarithmic axes. For w = 0.9 and 1.1 the "
+    f"curves are below 1e-10 from depth {gone} on; for w = 1 the curve becomes a straight line of slope "
+    f"{exponent:.2f}; with skips it levels off near {curves['skip, w = 1.0'][-1]:.1f}.",
+)
 
 # %% [markdown]
 # **What we should see.** Two curves plunge, one becomes straight, and the chain with skips levels off: its
@@ -564,7 +626,10 @@ chain.PANEL.live()
 # $10^{-19}$ is added to.
 #
 # **Predict.** In float32, how small must a weight be so that an update of $10^{-19}$ still changes it: 1,
-# $10^{-4}$, $10^{-8}$, $10^{-12}$, $10^{-16}$? Or can no weight but 0 be changed?
+# $10^{-4}$, $10^{-8}$, $10^{-12}$, $10^{-16}$? Or can no weight but 0 be changed? A factor of ten is near enough.
+
+# %% predict="small_enough"
+predict("small_enough", ...)
 
 # %% [markdown]
 # ### Exercise 3 · Does the update survive? (3 points, easy, about 8 minutes)
@@ -622,29 +687,39 @@ check.update_survives(update_survives)
 # Now the numbers of the chapter: first at $w = 1$, then at smaller weights.
 
 # %% claim="weight_remembers"
-for w in (1.0, 1e-6, 2e-12, 1.8e-12, 0.0):
-    print(f"w = {w:7g}: an update of -1e-19 is", "seen" if update_survives(w, -1e-19, "float32") else "lost")
+seen = {w: update_survives(w, -1e-19, "float32") for w in (1.0, 1e-4, 1e-8, 1e-12, 1e-16, 0.0)}
+for w, survives in seen.items():
+    print(f"w = {w:6g}: an update of -1e-19 is", "seen" if survives else "lost")
 assert not update_survives(1.0, -1e-19, "float32") and not update_survives(1.0, -1e-19, "float64")
 assert update_survives(0.0, -1e-19, "float32") and update_survives(1.8e-12, -1e-19, "float32")
 assert not update_survives(2e-12, -1e-19, "float32")
+reveal("small_enough", max(w for w, survives in seen.items() if survives), factor=10)
 
 # %% [markdown]
 # The edge lies at $2^{-39} \approx 1.8 \cdot 10^{-12}$. So the chapter is right for ordinary weights. At a
 # weight or bias that starts at 0 it is wrong about the *weight*: that takes the same update and remembers it.
 #
-# And the model? **Predict.** A unit computes $\tanh(0.3 + b)$. Its bias $b$ goes from 0 to $10^{-19}$. Does
-# the unit's output change? And after a million such updates, in float64?
+# And the model?
+#
+# **Predict.** A unit computes $\tanh(0.3 + b)$ in float64. Its bias $b$ goes from 0 to $10^{-19}$. Is the unit's output
+# the same afterwards? And after a million such updates?
+
+# %% predict="one_update"
+predict("one_update", ..., ["the same", "changed"])
+
+# %% predict="million_updates"
+predict("million_updates", ..., ["the same", "changed"])
 
 # %% claim="output_does_not_see_it"
-b = 1e-19
+b, output = 1e-19, {}
 for times in (1, 1_000_000):
-    seen = math.tanh(0.3 + times * b) != math.tanh(0.3)
-    print(
-        f"updates of the bias: {times:8,}   bias {times * b:.0e}   output {'changed' if seen else 'the same'}"
-    )
+    output[times] = "changed" if math.tanh(0.3 + times * b) != math.tanh(0.3) else "the same"
+    print(f"updates of the bias: {times:8,}   bias {times * b:.0e}   output {output[times]}")
 needed = float(chain.lost_below(np.float32(0.3))) / b
 print(f"a float32 sum 0.3 + b first moves after some {needed:.0e} updates")
 assert math.tanh(0.3 + b) == math.tanh(0.3) != math.tanh(0.3 + 1_000_000 * b)
+reveal("one_update", output[1])
+reveal("million_updates", output[1_000_000])
 
 # %% [markdown]
 # The weight remembers, the output does not notice: there the $10^{-19}$ is added to 0.3 after all. But what is
@@ -662,8 +737,9 @@ assert edge_at_one["float32"] == 2.0**-25 and edge_at_one["float64"] == 2.0**-54
 
 figures.show(
     chain.draw_lost_updates(1e-19),
-    alt="Largest lost update against the size of the weight: rising staircases for float16, float32 and float64. The chapter's update 1e-19 "
-    f"lies below the float32 line for weights above about {2.0**-39:.1e}.",
+    alt="Largest lost update against the size of the weight: rising staircases for float16, float32 and "
+    "float64. The chapter's update 1e-19 lies below the float32 line for weights above about "
+    f"{2.0**-39:.1e}.",
 )
 
 # %% [markdown]
@@ -680,7 +756,10 @@ figures.show(
 # $$m = (1 - \beta_1)\, g, \quad v = (1 - \beta_2)\, g^2, \qquad \hat m = \frac{m}{1 - \beta_1}, \quad \hat v = \frac{v}{1 - \beta_2}, \qquad \Delta w = -\lambda \frac{\hat m}{\sqrt{\hat v} + \epsilon}.$$
 #
 # **Predict.** For $g = 10^{-15}$ and $\lambda = 10^{-4}$ the step of plain gradient descent is $10^{-19}$.
-# Adam's: still about $10^{-19}$, about $10^{-11}$, about $10^{-4}$?
+# How large is Adam's: still about $10^{-19}$, about $10^{-11}$, about $10^{-4}$? Put the number alone, without a sign.
+
+# %% predict="adam"
+predict("adam", ...)
 
 # %% [markdown]
 # ### Exercise 4 · Adam's first step (3 points, easy, about 8 minutes)
@@ -739,6 +818,7 @@ for w in (1.0, 1e-4, 1e-6):
     print(f"at w = {w:g} Adam's step is", "seen" if update_survives(w, step, "float32") else "lost")
 assert math.isclose(step, -1e-11, rel_tol=1e-6)
 assert not update_survives(1.0, step, "float32") and update_survives(1e-4, step, "float32")
+reveal("adam", abs(step), factor=10)
 
 # %% [markdown]
 # Adam lifts the step by a factor of about $1/\epsilon$, eight orders of magnitude, to $10^{-11}$. That is
@@ -750,10 +830,15 @@ assert not update_survives(1.0, step, "float32") and update_survives(1e-4, step,
 #
 # The chapter opens with a scene: the loss has stopped decreasing far from its goal, and the culprit is the
 # vanishing gradient. We have now met enough to be careful. Here are four chains of four layers ($x = 1$),
-# each after 300 steps of training. All four stand still, short of their goal. (No draw is involved: every
-# weight starts at the same number.)
+# each after 300 steps of training. All four stand still, short of their goal. In the first all weights start at 30,
+# where tanh is saturated. The second has a tiny learning rate, $10^{-7}$, the third a huge one, $10^3$. The fourth
+# should reach 1.5. (No draw is involved: every weight starts at the same number.)
 #
-# **Predict.** In which of them is the gradient the culprit?
+# **Predict.** In how many of the four is the gradient exactly 0 at the end? And in how many of these is it the culprit?
+# (Keep your answer to the second question in mind.)
+
+# %% predict="dead"
+predict("dead", ...)
 
 
 # %%
@@ -784,6 +869,7 @@ for name, (first, last, size) in ends.items():
 assert train()[1] < 1e-6  # the same chain, well treated, learns
 assert ends["the start is saturated"][2] == 0.0 and ends["the learning rate is huge"][2] == 0.0
 assert ends["the learning rate is tiny"][2] > 0.1 and ends["the target is out of reach"][1] > 0.5 * 0.5**2
+reveal("dead", sum(size == 0 for _, _, size in ends.values()))
 
 # %% [markdown]
 # Four flat curves, four causes; and the loss curve alone does not tell them apart. With a tiny learning rate
@@ -884,6 +970,44 @@ assert ends["the learning rate is tiny"][2] > 0.1 and ends["the target is out of
 #   does not revive it.
 # - A larger gradient may come from a larger error: look at $\partial z_n / \partial w$ as well.
 # - Before you blame the gradient, measure it.
+
+# %% [markdown]
+# ## Check yourself
+#
+# Answer each in a sentence before you unfold ours.
+#
+# **1.** A chain of four layers with $x = 1$. All weights are 0.5, but the second is 50. Which weights get a gradient with
+# skips, and which without?
+#
+# <details><summary>An answer</summary>
+#
+# With skips all but the second: that unit is saturated, and its slope stands in its own gradient. The others are reached
+# over its skip. Without skips the second *and the first* get none, since the way back to the first leads through the
+# saturated unit; the third and the fourth lie behind it and do not notice.
+#
+# </details>
+#
+# **2.** A plain chain is made four times as deep, from 200 to 800 layers. By what factor does $\partial z_n / \partial x$
+# shrink with $w = 1$? And with $w = 0.9$?
+#
+# <details><summary>An answer</summary>
+#
+# With $w = 1$ by about $4^{3/2} = 8$ (counted: 7.9). With $w = 0.9$ every one of the 600 new layers takes its factor of
+# 0.9: $0.9^{600} \approx 4 \cdot 10^{-28}$. A power law asks by what factor the depth grows, an exponential one by how many
+# layers.
+#
+# </details>
+#
+# **3.** Somebody trains in float16. The weights are about 1, the gradients about 0.1, the learning rate is $10^{-3}$, and
+# nothing moves. Have the gradients vanished?
+#
+# <details><summary>An answer</summary>
+#
+# No, 0.1 is in good health. But the update is $10^{-4}$, and float16 has 11 binary digits: just below 1 its numbers lie
+# $2^{-11}$ apart, so that anything up to $2^{-12} \approx 2.4 \cdot 10^{-4}$ is lost. Keeping the weights in float32, or
+# a larger learning rate, would help; a skip would not.
+#
+# </details>
 
 # %%
 progress(check, globals())

@@ -33,7 +33,7 @@
 #
 # **Prerequisites.** Lessons 3 and 4; `torch.nn.Module` and `nn.Conv2d`.
 #
-# **Time:** about {{minutes}} minutes, {{cpu_seconds}} CPU seconds. **Points:** {{points}}.
+# **Time:** about {{minutes}} minutes without the part marked *optional*, {{cpu_seconds}} CPU seconds. **Points:** {{points}}.
 #
 # > **Source.** *Skip Connections*, a notebook of the workshop
 # > [CUTe-EmbeddedAI/DLCV_Workshop](https://github.com/CUTe-EmbeddedAI/DLCV_Workshop) (2022, MIT licence), file
@@ -61,7 +61,7 @@ import torch
 from torch import nn
 
 from helpers import architectures, blocks, drawings, figures
-from helpers.checks import progress
+from helpers.checks import give_up, predict, progress, reveal
 from helpers.checks import skip_connection as check
 
 torch.set_num_threads(1)
@@ -152,9 +152,15 @@ class SkipConnection(nn.Module):
 check.SkipConnection(SkipConnection)
 
 # %% [markdown]
-# With the chapter's seed, 172, everybody gets the same weights and the same output. **Predict** before you
-# run it: how many parameters does the block have, and can any output pixel be below the 1.0 of an image of
-# ones?
+# With the chapter's seed, 172, everybody gets the same weights and the same output.
+#
+# **Predict.** How many parameters does the block have? And in an image of ones: can an output pixel be below 1.0?
+
+# %% predict="parameters"
+predict("parameters", ...)
+
+# %% predict="below_one"
+predict("below_one", ..., ["yes", "no"])
 
 # %% claim="chapters_block"
 torch.manual_seed(CHAPTER_SEED)
@@ -167,6 +173,8 @@ print("smallest output:", round(output.min().item(), 4))
 print(output[0, 0].numpy().round(4))
 assert architectures.parameter_count(block) == (3 * 6 * 2 * 2 + 6) + (6 * 3 * 2 * 2 + 3) == 153
 assert torch.equal(output - ones, (output - ones).relu())
+reveal("parameters", architectures.parameter_count(block))
+reveal("below_one", "yes" if output.min() < 1 else "no")
 
 # %% [markdown]
 # Look at the matrix again: its first and last row and column are one constant, as if the block had drawn a
@@ -230,8 +238,11 @@ def branch_size(height: int, width: int) -> tuple[int, int]:
 check.branch_size(branch_size)
 
 # %% [markdown]
-# **Predict.** Of the 144 sizes from 1 × 1 to 12 × 12, for how many does the block give an answer at all? Then
-# let torch try.
+# **Predict.** Of the 144 sizes from 1 × 1 to 12 × 12, for how many does the block give an answer at all? We let torch
+# try them.
+
+# %% predict="answers"
+predict("answers", ...)
 
 # %% claim="sizes"
 chapter_branch = blocks.conv_branch(3, 6, 2, 2, 2, seed=CHAPTER_SEED)  # the branch alone, same weights
@@ -246,17 +257,16 @@ print("fits:", *fitting)
 print("broadcasts:", *broadcasting)
 assert fitting == [(3, 3), (3, 4), (4, 3), (4, 4)]
 assert broadcasting == [(1, 1), (1, 3), (1, 4), (3, 1), (4, 1)]
+reveal("answers", len(fitting) + len(broadcasting))
 
 # %% claim="sizes_that_fit"
 outcomes = {n: sizes[n, n] for n in range(1, 13)}
 assert [n for n in outcomes if outcomes[n] == "fits"] == [3, 4]
+title = f"Of {len(sizes)} sizes {len(fitting)} fit, {len(broadcasting)} broadcast in silence"
 figures.show(
-    blocks.draw_sizes(
-        sizes,
-        f"Of {len(sizes)} sizes {len(fitting)} fit, {len(broadcasting)} broadcast in silence",
-    ),
-    alt=f"Map of heights and widths from 1 to 12: the addition fits for {len(fitting)} sizes, with 3 or 4 on each side; "
-    f"it broadcasts for {len(broadcasting)} with a side of 1; all others raise.",
+    blocks.draw_sizes(sizes, title),
+    alt=f"Map of heights and widths from 1 to 12: the addition fits for {len(fitting)} sizes, with 3 or 4 on "
+    f"each side; it broadcasts for {len(broadcasting)} with a side of 1; all others raise.",
 )
 
 # %% [markdown]
@@ -281,10 +291,13 @@ blocks.PANEL.live()
 # The part of the image that an output can see is its **receptive field**. A padding of 2 with a kernel of 2
 # is odd: the first window of every layer lies on the padding alone, and its receptive field is empty.
 #
-# **Predict.** Of the 16 output positions at side 4, how many can change when the image changes?
-#
 # We send two different images through the branch (without its last ReLU, which could hide a change) and look
 # at where the outputs differ.
+#
+# **Predict.** Of the 16 output positions at side 4, how many can change when the image changes?
+
+# %% predict="positions"
+predict("positions", ...)
 
 # %% claim="blind_frame"
 linear_branch = blocks.conv_branch(3, 6, 2, 2, 2, relu_last=False, seed=CHAPTER_SEED)
@@ -295,12 +308,13 @@ difference = (first - second).abs().amax(0).numpy()  # over the channels
 changed = int((difference > 0).sum())
 print(f"{changed} of {difference.size} positions differ")
 assert (changed, difference.size) == (4, 16)
+reveal("positions", changed)
 
 # %%
 figures.show(
     blocks.draw_blind(first, second, f"Only {changed} of {difference.size} branch outputs see the image"),
-    alt=f"Outputs of the branch at side 4 for two different images, and their difference: it is not zero in {changed} positions "
-    "in the middle; the frame around them is the same for both images.",
+    alt="Outputs of the branch at side 4 for two different images, and their difference: it is not zero in "
+    f"{changed} positions in the middle; the frame around them is the same for both images.",
 )
 
 # %% [markdown]
@@ -388,7 +402,10 @@ assert seen[3] == (4, 9) and seen[4] == (4, 16)
 # value $i$, column $j$ to input value $j$.
 #
 # **Predict.** In section 3 only 4 of 16 positions saw the image. For how many of the 48 input values is the
-# gradient multiplied by exactly one?
+# gradient multiplied by exactly one, for most images?
+
+# %% predict="exactly_one"
+predict("exactly_one", ...)
 
 # %% claim="one_nowhere" effect="columns"
 rows, columns, stretch = [], [], []
@@ -400,11 +417,10 @@ for seed in range(SEED + 1, SEED + 1 + NETWORKS):
     rows.append(int((J_B != 0).any(1).sum()))
     columns.append(int((J_B != 0).any(0).sum()))
     stretch += torch.linalg.svdvals(J)[[0, -1]].tolist()
-print(
-    f"rows of J_B that are not zero: {min(rows)} to {max(rows)}, columns: {min(columns)} to {max(columns)}, of 48"
-)
+print(f"not zero, of 48: {min(rows)} to {max(rows)} rows, {min(columns)} to {max(columns)} columns of J_B")
 print(f"gradients are stretched by {min(stretch):.2f} to {max(stretch):.2f}")
 assert max(rows) <= 3 * changed and min(columns) > 24
+reveal("exactly_one", 48 - np.median(columns))
 
 # %% [markdown]
 # The rows say what we knew: most outputs are blind, at most 4 × 3 of 48 are not. But the gradient reads the
@@ -422,16 +438,24 @@ assert max(rows) <= 3 * changed and min(columns) > 24
 # The chapter's branch ends in a ReLU, so what it adds is never negative. He et al. add first and rectify the
 # sum.
 #
-# **Predict.** Stack 20 blocks of either kind. What share of the values gets smaller from one block to the
-# next?
+# **Predict.** Stack 20 blocks of either kind. How many per cent of the values get smaller from one block to the next, in
+# the chapter's form and in that of He et al.? (For the second, ten more or less count.)
+
+# %% predict="chapter_lowers"
+predict("chapter_lowers", ...)
+
+# %% predict="he_lowers"
+predict("he_lowers", ...)
 
 # %%
 FORMS = {
     "chapter: x + relu(F(x))": lambda x, f: x + f.relu(),
     "He et al.: relu(x + F(x))": lambda x, f: (x + f).relu(),
 }
+chapter, he = FORMS
 
 
+# %%
 def stream(form, seed: int, depth: int = 20, channels: int = 8) -> tuple[list, list]:
     """Mean activation after each block, and the share of values that each block lowered."""
     x = torch.rand(8, channels, 8, 8, generator=torch.Generator().manual_seed(seed))
@@ -445,37 +469,36 @@ def stream(form, seed: int, depth: int = 20, channels: int = 8) -> tuple[list, l
     return means, lowered
 
 
-# %% claim="only_grows" effect="ratio"
+# %%
 with torch.no_grad():
     streams = {
         name: [stream(form, seed) for seed in range(SEED, SEED + NETWORKS)] for name, form in FORMS.items()
     }
 growth = {name: [means[-1] / means[0] for means, _ in runs] for name, runs in streams.items()}
 lowered = {name: np.array([shares for _, shares in runs]) for name, runs in streams.items()}
-for name in FORMS:
-    print(
-        f"{name:26} mean × {np.mean(growth[name]):.1f} ± {np.std(growth[name], ddof=1):.1f}, lowered {lowered[name].mean():.0%}"
-    )
-chapter, he = FORMS
+
+# %% claim="only_grows" effect="ratio"
+for name, times in growth.items():
+    spread = np.std(times, ddof=1)
+    print(f"{name:26} mean × {np.mean(times):.1f} ± {spread:.1f}, lowered {lowered[name].mean():.0%}")
 ratio = np.array(growth[chapter]) / np.array(growth[he])
 assert lowered[chapter].max() == 0.0 and lowered[he].mean(axis=1).min() > 0.3
 assert ratio.min() > 2
+reveal("chapter_lowers", 100 * lowered[chapter].mean())
+reveal("he_lowers", 100 * lowered[he].mean(), within=10)
 
 # %%
-fig, ax = figures.canvas(
-    "A ReLU before the addition: the stream only grows",
-    "blocks passed",
-    "mean activation (start = 1)",
-    xticks=range(0, 21, 5),
-)
+title = "A ReLU before the addition: the stream only grows"
+fig, ax = figures.canvas(title, "blocks passed", "mean activation (start = 1)", xticks=range(0, 21, 5))
 for index, (name, runs) in enumerate(streams.items()):
     curves = np.array([np.array(means) / means[0] for means, _ in runs])
     figures.band(ax, range(21), curves.T, index, name)
 ax.legend()
 figures.show(
     fig,
-    alt=f"Mean activation over 20 random blocks, {NETWORKS} seeds with their range. The chapter's form grows by a factor {np.mean(growth[chapter]):.1f} "
-    f"and never lowers a value; He's form ends at a factor {np.mean(growth[he]):.1f}.",
+    alt=f"Mean activation over 20 random blocks, {NETWORKS} seeds with their range. The chapter's form grows "
+    f"by a factor {np.mean(growth[chapter]):.1f} and never lowers a value; He's form ends at a factor "
+    f"{np.mean(growth[he]):.1f}.",
 )
 
 # %% [markdown]
@@ -492,20 +515,25 @@ figures.show(
 
 
 # %%
+def descend(weights, velocity, gradients) -> None:
+    """One step of gradient descent with momentum."""
+    with torch.no_grad():
+        for w, v, g in zip(weights, velocity, gradients, strict=True):
+            w -= 0.3 * v.mul_(0.9).add_(g)
+
+
+# %%
 def train(form, seed: int, low: float = 0.0, steps: int = 80) -> tuple[list, float]:
-    """Fit y = x / 2 by gradient descent with momentum: losses / the identity's loss, the last gradient's norm."""
+    """Fit y = x / 2: losses / the identity's loss, and the norm of the last gradient."""
     x = low + (1 - low) * torch.rand(32, 3, 4, 4, generator=torch.Generator().manual_seed(seed))
     branch = blocks.conv_branch(3, 6, relu_last=False, seed=seed)
-    weights = list(branch.parameters())
+    weights, losses = list(branch.parameters()), []
     velocity = [torch.zeros_like(w) for w in weights]
-    losses = []
     for _ in range(steps):
         loss = (form(x, branch(x)) - x / 2).square().mean()
         gradients = torch.autograd.grad(loss, weights)
         losses.append(loss.item() / (x / 2).square().mean().item())
-        with torch.no_grad():
-            for w, v, g in zip(weights, velocity, gradients, strict=True):
-                w -= 0.3 * v.mul_(0.9).add_(g)
+        descend(weights, velocity, gradients)
     return losses, sum(g.square().sum().item() for g in gradients) ** 0.5
 
 
@@ -520,13 +548,9 @@ assert np.allclose(final[chapter], 1, atol=1e-4) and max(norm for _, norm in run
 assert final[he].mean() < 0.25
 
 # %%
-fig, ax = figures.canvas(
-    f"On y = x/2 the chapter's block stays at {final[chapter].mean():.2f}, He's goes to {final[he].mean():.2f}",
-    "step",
-    "loss / loss of the identity",
-    yscale="log",
-    ylim=(0.08, 2),
-)
+stays, goes = final[chapter].mean(), final[he].mean()
+title = f"On y = x/2 the chapter's block stays at {stays:.2f}, He's goes to {goes:.2f}"
+fig, ax = figures.canvas(title, "step", "loss / loss of the identity", yscale="log", ylim=(0.08, 2))
 ax.set_yticks([0.1, 0.2, 0.5, 1, 2], labels=["0.1", "0.2", "0.5", "1", "2"])
 ax.minorticks_off()
 for index, (name, results) in enumerate(runs.items()):
@@ -534,31 +558,43 @@ for index, (name, results) in enumerate(runs.items()):
 ax.legend()
 figures.show(
     fig,
-    alt=f"Training loss divided by the loss of the identity, {NETWORKS} seeds with their range: the chapter's form stops at {final[chapter].mean():.2f}, "
-    f"He's form goes down to {final[he].mean():.2f}.",
+    alt=f"Training loss divided by the loss of the identity, {NETWORKS} seeds with their range: the "
+    f"chapter's form stops at {stays:.2f}, He's form goes down to {goes:.2f}.",
 )
 
 # %% [markdown]
 # The gradient of the stalled block is exactly zero - a closed ReLU, as in lesson 3, one layer deep. A stalled
 # loss alone says nothing about vanishing with depth.
 #
-# Is He's form simply the better one? **Predict** what happens with the same target, but images with values
-# between -1 and 1.
+# ### Is He's form simply the better one? (optional)
+#
+# The same target, $y = x/2$, but images with values between -1 and 1. Now compare what each form cannot do.
+#
+# **Predict.** Whatever their weights, how low can the two losses come at best, as a share of the identity's? (0: all the
+# way down; 1: no better than adding nothing.)
 
-# %% claim="neither" effect="best"
+# %% predict="best_of_the_chapter"
+predict("best_of_the_chapter", ...)
+
+# %% predict="best_of_he"
+predict("best_of_he", ...)
+
+# %%
 signed = {
     name: np.array([train(form, seed, low=-1.0, steps=40)[0][-1] for seed in seeds])
     for name, form in FORMS.items()
 }
 x = 2 * torch.rand(32, 3, 4, 4, generator=torch.Generator().manual_seed(SEED)) - 1
+
+# %% claim="neither" effect="best"
 best = {
     chapter: (x.clamp(min=0).square().sum() / x.square().sum()).item(),  # it cannot lower what is positive
     he: (x.clamp(max=0).square().sum() / x.square().sum()).item(),  # it cannot give what is negative
 }
-for name in FORMS:
-    print(
-        f"{name:26} last losses from {signed[name].min():.2f} to {signed[name].max():.2f}, best {best[name]:.2f}"
-    )
+for name, ends in signed.items():
+    print(f"{name:26} last losses from {ends.min():.2f} to {ends.max():.2f}, best {best[name]:.2f}")
+reveal("best_of_the_chapter", best[chapter], within=0.1)
+reveal("best_of_he", best[he], within=0.1)
 best = list(best.values())
 assert max(abs(b - 0.5) for b in best) < 0.1 and min(v.min() for v in signed.values()) > 0.4
 
@@ -687,8 +723,23 @@ assert fits and sees
 #
 # The chapter writes `nn.ReLU(inplace=True)`: the result overwrites its input, which saves memory. In its
 # block that is safe: what is overwritten is the output of a convolution, and nobody needs that again, neither
-# the addition nor the backward pass. One step to the side it is not. **Predict** for each of the three:
-# right, an error, or silently wrong?
+# the addition nor the backward pass. One step to the side it is not. Three attempts at $\mathrm{relu}(x) + x$ and its
+# gradient, for an $x$ that we made ourselves (a *leaf*):
+#
+# 1. `torch.relu_(x) + x`
+# 2. `h = 1 * x`, as if an earlier layer had given it (no leaf); then `torch.relu_(h) + h`
+# 3. `y = torch.relu(x)`, then `y += x` and `y.sum().backward()`
+#
+# **Predict.** For each of the three: is it right, an error, or silently wrong?
+
+# %% predict="leaf"
+predict("leaf", ..., ["right", "an error", "silently wrong"])
+
+# %% predict="no_leaf"
+predict("no_leaf", ..., ["right", "an error", "silently wrong"])
+
+# %% predict="in_place_sum"
+predict("in_place_sum", ..., ["right", "an error", "silently wrong"])
 
 
 # %%
@@ -699,20 +750,28 @@ def outcome(action) -> str:
         return "raises: " + str(error).split(".")[0].split(":")[0]
 
 
+def verdict(got, wanted) -> str:
+    return "an error" if str(got).startswith("raises") else "right" if got == wanted else "silently wrong"
+
+
+# %%
 x = torch.tensor([-1.0, 2.0], requires_grad=True)  # a leaf: a tensor that we made ourselves
-print("1. relu_(x) + x, x a leaf:     ", outcome(lambda: torch.relu_(x) + x))
+wanted = (torch.relu(x) + x).tolist()
+got = outcome(lambda: (torch.relu_(x) + x).tolist())
+print("1.", got)
+reveal("leaf", verdict(got, wanted))
 
 h = 1 * x  # not a leaf: the output of some earlier layer
-print(
-    "2. relu_(h) + h, h no leaf:    ",
-    outcome(lambda: (torch.relu_(h) + h).tolist()),
-    "- wanted",
-    (torch.relu(x) + x).tolist(),
-)
+got = outcome(lambda: (torch.relu_(h) + h).tolist())
+print("2.", got, "- wanted", wanted)
+reveal("no_leaf", verdict(got, wanted))
 
+# %%
 y = torch.relu(x)
 y += x
-print("3. y = relu(x); y += x; y.sum().backward()", outcome(lambda: y.sum().backward()), sep="\n   ")
+got = outcome(lambda: y.sum().backward())
+print("3.", got)
+reveal("in_place_sum", verdict(got, None))  # None is what a backward pass returns when all is well
 
 # %% claim="in_place"
 assert outcome(lambda: torch.relu_(x) + x).startswith("raises: a leaf Variable")
@@ -895,6 +954,44 @@ assert projection == 16 * 32 + 32 and count(FixedBlock(16)) == 2 * (9 * 16 * 16 
 # | "as explained in the previous chapter" | that chapter is not in the document, and its images are links to another site: our figures are drawn here, by code |
 #
 # Its update rule was lesson 3's business; that "all layers" are connected in a DenseNet is lesson 8's.
+
+# %% [markdown]
+# ## Check yourself
+#
+# Answer each in a sentence before you unfold ours.
+#
+# **1.** Somebody changes the chapter's stride from 2 to 1 and keeps kernel and padding. For which image sizes does the
+# addition fit now?
+#
+# <details><summary>An answer</summary>
+#
+# For none: each convolution makes $n + 4 - 2 + 1 = n + 3$ of $n$ pixels, the two together $n + 6$. (And a single pixel
+# still broadcasts, to 7 × 7.) To keep the size at stride 1 takes $2p = k - 1$, and no padding that is the same on both
+# sides does that for an even kernel.
+#
+# </details>
+#
+# **2.** A block's output has the shape that we expect, and its loss falls. Which slip of this lesson may still be in
+# it, and how would you find out?
+#
+# <details><summary>An answer</summary>
+#
+# An addition that broadcasts, or an in-place ReLU that has rectified the image before the skip took it. For the first
+# compare the two shapes *before* the addition. For the second keep a copy of an image with negative values, and see
+# after the call whether the image is still what it was.
+#
+# </details>
+#
+# **3.** The projection block halves the image on both ways, by a stride of 2. What part of the image's pixels does the
+# shortcut look at, and what part the branch?
+#
+# <details><summary>An answer</summary>
+#
+# The shortcut looks at a quarter: a 1 × 1 convolution with stride 2 reads every second pixel of every second row, and its
+# gradient reaches only those. The branch reads all of them, since the windows of a 3 × 3 convolution with stride 2
+# overlap.
+#
+# </details>
 
 # %%
 progress(check, globals())
