@@ -32,7 +32,6 @@ UNCONVERTED = (
     "02_rescue_or_illusion",
     "03_tanh_chain",
     "05_skip_connection",
-    "08_densenet",
     "09_why_skips_work",
     "10_what_came_after",
 )
