@@ -27,14 +27,6 @@ LOOKS_LIKE_A_MARKER = re.compile(
     r"\b(begin|end)\b[\s_-]*\b(solutions?|hidden|marks?|marking)\b", re.IGNORECASE
 )
 
-# Lessons that are not written for the learner's desk yet: no cells for predictions, no self-check, longer cells.
-UNCONVERTED = (
-    "06_shortcut_layer",
-    "07_residual_networks",
-    "08_densenet",
-    "09_why_skips_work",
-    "10_what_came_after",
-)
 MOST_LINES, WIDEST = (
     12,
     110,
@@ -57,9 +49,9 @@ def lint(course: Course, lesson: Lesson, notebook: NotebookNode) -> list[str]:
         *_claim_problems(notebook),
         *_nameless_claims(notebook),
         *_exercise_problems(notebook),
+        *_prediction_problems(notebook),
+        *_reading_problems(notebook),
     ]
-    if lesson.name not in UNCONVERTED:
-        problems += [*_prediction_problems(notebook), *_reading_problems(notebook)]
     for cell in notebook.cells:
         problems += [f"cell {cell.id!r}: {problem}" for problem in _cell_problems(cell)]
     return problems

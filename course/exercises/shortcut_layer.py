@@ -54,8 +54,8 @@ STRIDES = "max(height1 // height2, 1), max(height2 // height1, 1)"
 CHANNELS = "min(channels1, channels2)"
 SMALLER = "Channels that only one of the two has do not meet anything: take the smaller number."
 TEXT = (
-    'f"shapes {tuple(shape1)} and {tuple(shape2)} do not fit: batches must be equal, and height and width "\n'
-    '            "of one a whole multiple of the other\'s, by the same ratio"'
+    'f"shapes {tuple(shape1)} and {tuple(shape2)} do not fit: batches must be equal, and height and "\n'
+    '            "width of one a whole multiple of the other\'s, by the same ratio"'
 )
 OVERLAP_WRONG = changed(
     ("strides exchanged", STRIDES, "max(height2 // height1, 1), max(height1 // height2, 1)",

@@ -47,7 +47,8 @@
 #
 # **Prerequisites.** Lessons 4 and 5; slices with a step in NumPy.
 #
-# **Time:** about {{minutes}} minutes, {{cpu_seconds}} CPU seconds. **Points:** {{points}}.
+# **Time:** about {{minutes}} minutes without the parts marked *optional*; section 4 ends at a good place for a
+# break. {{cpu_seconds}} CPU seconds. **Points:** {{points}}.
 #
 # Symbols are listed on the [notation page](../../docs/notation.md), terms in the
 # [glossary](../../docs/glossary.md).
@@ -61,7 +62,7 @@ import numpy as np
 import torch
 
 from helpers import drawings, figures, panels, shortcut
-from helpers.checks import progress
+from helpers.checks import give_up, predict, progress, reveal
 from helpers.checks import shortcut_layer as check
 from helpers.statistics import interval
 
@@ -99,7 +100,11 @@ figures.show(*drawings.meeting((6, 6, 2), (2, 2, 3)))
 #
 # **Predict.** `x1` is (5, 4, 4, 3) and `x2` is (5, 2, 2, 3). How many of the 48 numbers of each image of `x1`
 # meet one of `x2`?
-#
+
+# %% predict="meet"
+predict("meet", ...)
+
+# %% [markdown]
 # ### Exercise 1 · The overlap (4 points, medium, about 14 minutes)
 #
 # Write `overlap(shape1, shape2)`. Shapes fit if the batches are equal and one image is a whole multiple of
@@ -142,8 +147,8 @@ def overlap(shape1: tuple, shape2: tuple) -> tuple[int, int, int]:
         shape1, shape2: (batch, height, width, channels), all at least 1.
 
     Returns:
-        (stride1, stride2, channels): the strides, in pixels, at which x1 and x2 are visited, and the number of
-        channels that both have.
+        (stride1, stride2, channels): the strides, in pixels, at which x1 and x2 are visited, and the number
+        of channels that both have.
 
     Raises:
         ValueError: if the batches differ, or the images do not divide each other by one whole ratio.
@@ -153,8 +158,8 @@ def overlap(shape1: tuple, shape2: tuple) -> tuple[int, int, int]:
     whole = max(height1, height2) % min(height1, height2) == 0
     if batch1 != batch2 or height1 * width2 != height2 * width1 or not whole:
         raise ValueError(
-            f"shapes {tuple(shape1)} and {tuple(shape2)} do not fit: batches must be equal, and height and width "
-            "of one a whole multiple of the other's, by the same ratio"
+            f"shapes {tuple(shape1)} and {tuple(shape2)} do not fit: batches must be equal, and height and "
+            "width of one a whole multiple of the other's, by the same ratio"
         )
     return max(height1 // height2, 1), max(height2 // height1, 1), min(channels1, channels2)
     ### END SOLUTION
@@ -169,13 +174,20 @@ met = np.zeros((4, 4, 3), dtype=bool)
 met[::stride1, ::stride1, :channels] = True
 print(f"{met.sum()} of {met.size} numbers of x1 meet one of x2, at stride {stride1}")
 assert met.sum() == 2 * 2 * 3
+reveal("meet", met.sum())
 
 # %% [markdown]
 # ## 2 · Forward
 #
 # The document's own example is an image of ones, 4 × 4, joined by a 2 × 2 image of ones with
-# $\alpha = \beta = 1$. **Predict** the first two rows of the sum.
+# $\alpha = \beta = 1$.
 #
+# **Predict.** Write down the first two rows of the output. What do the four numbers of the second row add up to?
+
+# %% predict="second_row"
+predict("second_row", ...)
+
+# %% [markdown]
 # Two promises of a good layer are easy to break in NumPy. It **never changes what it is given**
 # (`z = x1; z += ...` would: `z` is then only another name for `x1`), and it **keeps the precision**: float32 in, float32 out.
 #
@@ -259,6 +271,7 @@ check.ShortcutForward(ShortcutForward)
 example = ShortcutForward().forward(np.ones((1, 4, 4, 1)), np.ones((1, 2, 2, 1)))[0, :, :, 0]
 print(example.astype(int))
 assert example.tolist() == [[2, 1, 2, 1], [1, 1, 1, 1], [2, 1, 2, 1], [1, 1, 1, 1]]
+reveal("second_row", example[1].sum())
 
 # %% [markdown]
 # That is the matrix that the document prints: here, at last, its code and its example agree.
@@ -278,8 +291,14 @@ assert example.tolist() == [[2, 1, 2, 1], [1, 1, 1, 1], [2, 1, 2, 1], [1, 1, 1, 
 # (Why the transpose? The number $i$ of $Sx$ is $\sum_j S_{ij} x_j$, so $x_j$ counts $S_{ij}$ times in it; its
 # gradient collects $\sum_i S_{ij} \delta_i$, which is the number $j$ of $S^\top \delta$.)
 #
-# **Predict.** If $S$ inserts zeros, what does $S^\top$ do? We let $S$ act on every unit vector of a 2 × 2
-# image, which gives the columns of its matrix.
+# **Predict.** If $S$ inserts zeros, what does $S^\top$ do to a large image: subsample it, average blocks of pixels,
+# or add up blocks of pixels?
+
+# %% predict="transpose"
+predict("transpose", ..., ["subsamples", "averages", "adds up"])
+
+# %% [markdown]
+# We let $S$ act on every unit vector of a 2 × 2 image, which gives the columns of its matrix.
 
 # %% claim="transpose_subsamples"
 S = np.zeros((16, 4))
@@ -289,16 +308,22 @@ for pixel in range(4):
     S[:, pixel] = image.ravel()
 
 large = np.arange(16.0).reshape(4, 4)
-assert np.array_equal(S.T @ large.ravel(), large[::2, ::2].ravel())  # the transpose subsamples
+picked = (S.T @ large.ravel()).reshape(2, 2)
+assert np.array_equal(picked, large[::2, ::2])  # the transpose subsamples
 assert np.array_equal(S.T @ S, np.eye(4))
+averages = large.reshape(2, 2, 2, 2).mean(axis=(1, 3))
+done = {"subsamples": large[::2, ::2], "averages": averages, "adds up": 4 * averages}
+reveal("transpose", next(word for word, image in done.items() if np.array_equal(image, picked)))
 
 # %%
 small = np.arange(1.0, 5.0).reshape(2, 2)
-spread, picked = (S @ small.ravel()).reshape(4, 4), (S.T @ large.ravel()).reshape(2, 2)
+spread = (S @ small.ravel()).reshape(4, 4)
 figures.show(
     shortcut.draw_transpose(small, spread, large, picked),
-    alt=f"Four images with their numbers. Zero insertion spreads {small.astype(int).tolist()} over every second row and column of a 4 by 4 "
-    f"image, zeros between. Its transpose takes the numbers 0 to 15 of a 4 by 4 image and keeps those places: {picked.astype(int).tolist()}.",
+    alt="Four images with their numbers. Zero insertion spreads "
+    f"{small.astype(int).tolist()} over every second row and column of a 4 by 4 image, zeros between. "
+    "Its transpose takes the numbers 0 to 15 of a 4 by 4 image and keeps those places: "
+    f"{picked.astype(int).tolist()}.",
 )
 
 # %% [markdown]
@@ -508,8 +533,12 @@ assert max(adjoint_gaps.values()) < 1e-12
 #
 # **First: a weight that is missing here and not there.** Forward starts from `self.output = inpt.copy()` and
 # multiplies only the overlap by $\alpha$; backward multiplies everything by $\alpha$. (We also repair, for the
-# moment, an exchange of index sets that would stop backward: `exchanged=False`.) **Predict.** Does the adjoint
-# test find it with $\alpha = 0.5$? And with $\alpha = 1$, the default?
+# moment, an exchange of index sets that would stop backward: `exchanged=False`.)
+#
+# **Predict.** Does the adjoint test find it with $\alpha = 0.5$? And with $\alpha = 1$, the default?
+
+# %% predict="finds"
+predict("finds", ..., ["at 0.5 only", "at 1 only", "at both", "at neither"])
 
 # %% claim="alpha_off_the_overlap" effect="found_at_half"
 published = shortcut.PublishedShortcut
@@ -524,13 +553,21 @@ for alpha in (0.5, 1.0):
 found_at_half = found[0.5]
 assert found[1.0] < 1e-12 and found_at_half > 1e-8
 assert published(0.5).forward(np.ones_like(x1), np.ones_like(x2))[0, 1, 1, 0] == 1.0  # 0.5 is right
+seen = [f"at {alpha:g} only" for alpha, gap in found.items() if gap > 1e-8]
+reveal("finds", seen[0] if len(seen) == 1 else "at both" if seen else "at neither")
 
 # %% [markdown]
 # At its default settings the fault is invisible: a test needs settings at which no term drops out. That is why
 # ours use $\alpha$ and $\beta$ other than 1.
 #
-# **Second: a backward pass that writes into the output.** **Predict.** With a ReLU, are the gradients wrong? What
-# does the adjoint test say?
+# **Second: a backward pass that writes into the output.** It puts the activation's slopes there, then multiplies the
+# cotangent by them.
+#
+# **Predict.** With a ReLU, and one pass forward and one backward: what is wrong afterwards, the gradients that come
+# out, the output that is left, or both?
+
+# %% predict="wrong"
+predict("wrong", ..., ["gradients", "output", "both"])
 
 # %% claim="output_overwritten"
 relu = published(activation="relu")
@@ -542,13 +579,20 @@ right = np.array_equal(gradient1, g * (before > 0)) and np.array_equal(gradient2
 print("both gradients are right:", right)
 print("output before and after: ", before[0, 0, :3, 0].round(2), relu.output[0, 0, :3, 0])
 assert right and not np.array_equal(before, relu.output) and set(np.unique(relu.output)) <= {0.0, 1.0}
+kept = np.array_equal(before, relu.output)
+reveal("wrong", "output" if right else "gradients" if kept else "both")
 
 # %% [markdown]
 # The gradients are right, and the adjoint test is for linear layers, where there is no slope to write. What is
 # ruined is the output, for the next one who reads it. Only a comparison of the arrays before and after tells.
 #
-# **Third: indices that stay.** The published layer works out its indices once. **Predict.** A layer has seen
-# one batch of another shape. What is its adjoint gap on the next batch, whose shapes are equal?
+# **Third: indices that stay.** The published layer works out its indices once.
+#
+# **Predict.** A layer has seen one batch in which $x_2$ was smaller. Now comes a batch in which both inputs have one
+# shape. What does the adjoint test say: all is well, a large gap, or does an error stop it?
+
+# %% predict="stale"
+predict("stale", ..., ["all is well", "a large gap", "an error"])
 
 # %% claim="stale_indices" effect="stale_gap"
 stale = published()
@@ -557,6 +601,7 @@ new_gap, stale_gap = adjoint_gap(published(), x1, x2, g), adjoint_gap(stale, x1,
 print("adjoint gap of a new layer:    ", "rounding only" if new_gap < 1e-12 else f"{new_gap:.2f}")
 print(f"adjoint gap after another shape: {stale_gap:.1g}")
 assert new_gap < 1e-12 and stale_gap > 1e-8
+reveal("stale", "a large gap" if stale_gap > 1e-8 else "all is well")
 
 # %% [markdown]
 # Every gradient from then on is silently wrong, and a test that makes a new layer for each case never sees it.
@@ -576,8 +621,9 @@ print("the error is the noise itself:", np.allclose(noisy - clean, noise))
 assert np.allclose(noisy - clean, noise)
 
 # %% [markdown]
-# **The rest in a table** (skip it if you like). Left: what the page or the code says, or is asked; right: what
-# Python makes of it.
+# ### The rest in a table (optional)
+#
+# Left: what the page or the code says, or is asked; right: what Python makes of it.
 
 # %% claim="the_rest"
 rest = shortcut.published_slips()
@@ -666,7 +712,9 @@ check.option_a(option_a)
 
 # %% claim="option_a_is_our_layer"
 x = rng.normal(size=(2, 8, 8, 16))
-assert np.array_equal(option_a(x, 2, 32), Shortcut().forward(np.zeros((2, 4, 4, 32)), x))
+same = np.array_equal(option_a(x, 2, 32), Shortcut().forward(np.zeros((2, 4, 4, 32)), x))
+print("option A is our layer with zeros for x1:", same)
+assert same
 print("option A of a 5 × 7 image:", option_a(np.zeros((1, 5, 7, 1)), 2, 1).shape[1:3])
 
 projection = torch.nn.Conv2d(16, 32, 1, stride=2, bias=False)
@@ -679,7 +727,7 @@ assert projection.weight.numel() == 16 * 32
 # for option A. The projection, which He et al. use in their larger networks where shapes change, has
 # $c_{in}\,c_{out}$ weights.
 #
-# ## 7 · How fast can it be?
+# ## 7 · How fast can it be? (optional)
 #
 # A layer that only adds is limited by memory, not by arithmetic. Count how often whole arrays must pass
 # between memory and processor, for equal shapes and a linear activation:
@@ -700,10 +748,10 @@ assert [sum(steps.values()) for steps in passes.values()] == [8, 11, 17]
 
 # %% [markdown]
 # `shortcut.add_scaled` saves the temporary arrays: it hands contiguous arrays to BLAS, the library of linear
-# algebra under NumPy (its routine is called `axpy`), which reads two and writes one. That is how the layer of our solution comes to 11 passes; 8 would take one loop that reads
-# $x_1$ and $x_2$ together, which NumPy does not have. Timings differ from machine to machine, so they are no part of this notebook;
-# `python tests/bench_shortcut.py` measures the solution's layer on yours, against the plain formula and the
-# time that eight passes take.
+# algebra under NumPy (its routine is called `axpy`), which reads two and writes one. That is how the layer of
+# our solution comes to 11 passes; 8 would take one loop that reads $x_1$ and $x_2$ together, which NumPy does not
+# have. Timings differ from machine to machine, so they are no part of this notebook; `python tests/bench_shortcut.py`
+# measures the solution's layer on yours, against the plain formula and the time that eight passes take.
 #
 # ## 8 · Weights other than one, over depth
 #
@@ -717,7 +765,12 @@ assert [sum(steps.values()) for steps in passes.values()] == [8, 11, 17]
 # (For $W^\top \delta$ alone the factor is $g$, lesson 4; the mixed term $2 \alpha\beta\, \delta^\top W^\top \delta$ is
 # as often positive as negative.) Below $g = 1$.
 #
-# **Predict.** Which of the four settings below keeps the gradient's size over the layers?
+# **Predict.** We try four settings over 50 layers: $\alpha = \beta = 1$; $\alpha = 1/\sqrt{L}$ with $\beta = 1$;
+# $\alpha = \beta = 1/\sqrt{2}$; $\alpha = \beta = 1/2$. In how many of them does the gradient keep its size to within
+# a factor of ten?
+
+# %% predict="keep"
+predict("keep", ...)
 
 
 # %%
@@ -756,6 +809,7 @@ for name in settings:
     assert abs(logs[name].mean() - predicted[name]) < 0.5
 grown = logs["α = 1, β = 1"]
 assert grown.min() > 5 and logs["α = β = 1/2"].max() < -5
+reveal("keep", sum(abs(log.mean()) < 1 for log in logs.values()))
 
 # %% [markdown]
 # The first explodes, the last vanishes, and the two in between keep the gradient's size. (The brackets hold the
@@ -766,8 +820,10 @@ assert grown.min() > 5 and logs["α = β = 1/2"].max() < -5
 kept = [np.median(norms[:, -1]) for name, norms in runs.items() if 0.95 < factors[name] < 1.05]
 figures.show(
     shortcut.draw_depth(runs, factors, "The gradient keeps its size where β² + g α² is near 1"),
-    alt=f"Gradient norm over {DEPTH} layers, {NETWORKS} networks with their range, for four settings of alpha and beta, each along its predicted line: "
-    f"both 1 explodes to {np.median(runs['α = 1, β = 1'][:, -1]):.0e}, both 1/2 vanishes to {np.median(runs['α = β = 1/2'][:, -1]):.0e}, "
+    alt=f"Gradient norm over {DEPTH} layers, {NETWORKS} networks with their range, for four settings of "
+    "alpha and beta, each along its predicted line: "
+    f"both 1 explodes to {np.median(runs['α = 1, β = 1'][:, -1]):.0e}, "
+    f"both 1/2 vanishes to {np.median(runs['α = β = 1/2'][:, -1]):.0e}, "
     f"the other two stay between {min(kept):.1f} and {max(kept):.1f}.",
 )
 
@@ -831,6 +887,45 @@ panel.live()
 #   with what we wanted.
 # - A layer that guesses, overwrites or remembers goes wrong in silence. So: refuse, copy, start anew.
 # - A shortcut needs no weights of its own, and $\beta = 1$: any other weight is a power over depth.
+
+# %% [markdown]
+# ## Check yourself
+#
+# Answer each in a sentence before you unfold ours.
+#
+# **1.** Another library makes a small image fit by *repeating* each pixel over a block of 2 × 2. What must its backward
+# pass do, and what would the adjoint test say to one that subsamples?
+#
+# <details><summary>An answer</summary>
+#
+# Add up the four gradients of each block. Every small pixel now counts four times in the output: its column of $S$ holds
+# four ones, and so does its row of $S^\top$. Subsampling keeps one of the four gradients. It is the transpose of
+# another forward pass, inserting zeros, so that the gap is far from a rounding error.
+#
+# </details>
+#
+# **2.** An $x$ feeds a convolution and a shortcut around it. In the backward pass of the convolution somebody wrote
+# `gradient[:] = ...` into the shared array where `gradient[:] += ...` belongs. What is lost?
+#
+# <details><summary>An answer</summary>
+#
+# Whatever came before it. If the shortcut's share is written first it is overwritten, and what goes on is the gradient
+# of a network without the shortcut, though the forward pass has one. If the convolution comes first nothing is lost:
+# the fault hangs on the order. A test of the one layer, from zeros, cannot see it; one that starts from an array
+# of ones, and asks whether they are still in it, can.
+#
+# </details>
+#
+# **3.** Somebody weighs the shortcut by $\beta = 0.9$, at $g = 1$ and 50 layers, and reports that the gradient has kept
+# its size. Which $\alpha$ was it, and what is left of the path through all shortcuts?
+#
+# <details><summary>An answer</summary>
+#
+# $\beta^2 + \alpha^2 = 1$, so $\alpha = \sqrt{0.19} = 0.44$. The path through the shortcuts alone has the weight
+# $0.9^{50} = 0.005$. The size is right, but only half a per cent of the gradient that set out arrives as it was; all else
+# has gone through random branches.
+#
+# </details>
 
 # %%
 progress(check, globals())

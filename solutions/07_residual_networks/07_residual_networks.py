@@ -33,7 +33,8 @@
 #
 # **Prerequisites.** Lessons 4 to 6; training a classifier in PyTorch.
 #
-# **Time:** about {{minutes}} minutes, {{cpu_seconds}} CPU seconds. **Points:** {{points}}.
+# **Time:** about {{minutes}} minutes without the part marked *optional*; section 4 ends at a good place for a break.
+# {{cpu_seconds}} CPU seconds. **Points:** {{points}}.
 #
 # > **Sources.** He et al. (2015), [arXiv:1512.03385](https://arxiv.org/abs/1512.03385); the notebook with the
 # > tanh chain of lesson 3, whose second half we read here (our copy names no author, date or licence).
@@ -65,7 +66,7 @@ from torch.nn import functional as F
 
 from helpers import architectures, datasets, degradation_figures, drawings, figures, gradient_flow
 from helpers import panels, remedies, training
-from helpers.checks import progress
+from helpers.checks import give_up, predict, progress, reveal
 from helpers.checks import residual_networks as check
 from helpers.statistics import interval
 
@@ -127,10 +128,10 @@ class Net(nn.Module):
 
 
 # %% [markdown]
-# One assertion for each of these remarks:
+# Three of these remarks can be tried out. First, a layer that is set too early:
 
 
-# %% claim="tidied_up"
+# %%
 class Early(nn.Module):
     def __init__(self):
         self.conv1 = nn.Conv2d(1, 5, 3)
@@ -141,23 +142,38 @@ try:
     Early()
 except AttributeError as error:
     print("a layer before super().__init__():", error)
-assert type(torch.autograd.Variable(torch.ones(1))) is torch.Tensor
 
+# %% [markdown]
+# Then what a variable is, and what the two calls do to gradients and weights:
+
+# %% claim="tidied_up"
+print("a Variable is a", type(torch.autograd.Variable(torch.ones(1))).__name__)
 net = Net()
 before = [w.clone() for w in net.parameters()]
 logits = net(torch.randn(3, 1, 28, 28, generator=torch.Generator().manual_seed(SEED)))  # of any batch size
 F.cross_entropy(logits, torch.tensor([0, 1, 2])).backward()
-assert all(w.grad.any() for w in net.parameters())  # backward computes gradients
+computed = all(w.grad.any() for w in net.parameters())
 net.zero_grad()
-assert all(w.grad is None for w in net.parameters())  # zero_grad clears gradients
-assert all(map(torch.equal, before, net.parameters()))  # neither has touched a weight
+cleared = all(w.grad is None for w in net.parameters())
+untouched = all(map(torch.equal, before, net.parameters()))
+print("backward computes gradients:", computed, " zero_grad clears them:", cleared)
+print("neither has touched a weight:", untouched)
+assert type(torch.autograd.Variable(torch.ones(1))) is torch.Tensor
+assert computed and cleared and untouched
 
 # %% [markdown]
 # The notebook announces 100 epochs and prints 44 losses; so somebody stopped it on the way. Here are the ones
 # that it prints.
 #
-# **Predict.** The labels are random numbers. To how many per cent will the net get its own training images
-# right? And the 100 test images, which the notebook draws and never looks at?
+# **Predict.** The labels are random numbers, ten kinds of them. After these 44 epochs, what per cent of its own
+# training images will the net get right? And of the 100 test images, which the notebook draws and never looks at? Five
+# per cent more or less are near enough.
+
+# %% predict="own_images"
+predict("own_images", ...)
+
+# %% predict="test_images"
+predict("test_images", ...)
 
 
 # %%
@@ -172,7 +188,7 @@ def memorise(seed, skip, epochs):
     return losses, *(training.evaluate(net, images, labels)[1] for images in (train_images, test_images))
 
 
-# %% claim="printed_losses"
+# %%
 printed = """
     2.334779739 2.080829382 1.861109734 1.622286677 1.400859475 1.202180386 1.017591834 0.846471548
     0.694552362 0.565230429 0.457228959 0.367881387 0.295014948 0.236564592 0.190239340 0.153721631
@@ -181,12 +197,16 @@ printed = """
     0.014138107 0.013107080 0.012212511 0.011432162 0.010747866 0.010144847 0.009610974 0.009136297
     0.008712566 0.008332919 0.007991624 0.007683828
 """
+
+# %% claim="printed_losses"
 printed = np.array(printed.split(), dtype=float)
 losses, train_share, test_share = memorise(seed=0, skip=False, epochs=len(printed))  # the document's own seed
 np.testing.assert_allclose(losses, printed, rtol=1e-4)
 print(f"{len(printed)} losses agree:", " ".join(f"{loss:.5g}" for loss in losses))
 print(f"right: {train_share:.0%} of the training images, {test_share:.0%} of the test images")
 assert len(printed) == 44 and train_share == 1.0 and test_share == 0.08
+reveal("own_images", 100 * train_share, within=5)
+reveal("test_images", 100 * test_share, within=5)
 
 # %% [markdown]
 # All 44 numbers are right. They show a net that learns a phone book by heart: every training label is known,
@@ -303,9 +323,8 @@ shallow = [
     for layer in net
     if isinstance(layer, nn.Linear)
 ]
-print(
-    f"two hidden layers: {training.evaluate(net, DIGITS.x_test, DIGITS.y_test)[1]:.0%} of the test digits right"
-)
+share = training.evaluate(net, DIGITS.x_test, DIGITS.y_test)[1]
+print(f"two hidden layers: {share:.0%} of the test digits right")
 
 # %% claim="embedded_exactly"
 deep = embed_identity(shallow, 24)
@@ -425,8 +444,14 @@ assert share > 0.8
 # 110 steps of SGD (learning rate 0.05, momentum 0.9, batches of 128). `helpers.training` holds the five seeds
 # in one tensor with a leading axis and trains them side by side; no seed sees another.
 #
-# **Predict.** Say two hidden layers reach a training loss of 0.01. Write down what you expect for 8 and for
-# 24 layers, plain and residual: better, equal, or worse, and by what factor?
+# **Predict.** By what factor is the training loss with 24 layers larger than that with two (1: equal, below 1: the
+# deeper network is better)? Answer twice, for plain and for residual networks. A factor of three is near enough.
+
+# %% predict="plain_factor"
+predict("plain_factor", ...)
+
+# %% predict="residual_factor"
+predict("residual_factor", ...)
 
 
 # %%
@@ -451,17 +476,22 @@ for kind in KINDS:
     _, train_loss, test_accuracy = map(np.array, zip(*(runs[kind, depth] for depth in DEPTHS), strict=True))
     results[kind] = {"depth": np.array(DEPTHS), "train_loss": train_loss, "test_accuracy": test_accuracy}
     for depth, loss, share in zip(DEPTHS, train_loss, test_accuracy, strict=True):
-        print(
-            f"{kind:8s} depth {depth:2d}  training loss {loss.mean():.4f} ± {loss.std(ddof=1):.4f}  test {share.mean():.1%}"
-        )
+        told = f"training loss {loss.mean():.4f} ± {loss.std(ddof=1):.4f}  test {share.mean():.1%}"
+        print(f"{kind:8s} depth {depth:2d}  {told}")
+rise = {kind: r["train_loss"][-1].mean() / r["train_loss"][0].mean() for kind, r in results.items()}
+reveal("plain_factor", rise["plain"], factor=3)
+reveal("residual_factor", rise["residual"], factor=3)
 
 # %% varies=true
 losses = {kind: results[kind]["train_loss"] for kind in KINDS}
 factor = losses["plain"][-1].mean() / losses["residual"][-1].mean()
-title = f"At {DEPTHS[-1]} layers the plain networks' training loss\nis {factor:.0f} times that of the residual ones"
+deepest = DEPTHS[-1]
+title = f"At {deepest} layers the plain networks' loss\nis {factor:.0f} times that of the residual ones"
 figures.show(
     degradation_figures.losses_by_depth(DEPTHS, losses, title),
-    alt=f"Training loss against depth: the plain networks rise towards guessing, to {losses['plain'][-1].mean():.2f} at {DEPTHS[-1]} layers; the residual ones stay near {losses['residual'][-1].mean():.3f}.",
+    alt="Training loss against depth: the plain networks rise towards guessing, to "
+    f"{losses['plain'][-1].mean():.2f} at {deepest} layers; the residual ones stay near "
+    f"{losses['residual'][-1].mean():.3f}.",
 )
 
 # %% [markdown]
@@ -507,8 +537,8 @@ def degradation_gap(results: dict) -> tuple[np.ndarray, np.ndarray]:
     """Compare the training loss at every depth with that at the smallest depth.
 
     Args:
-        results: arrays, one row per depth in any order, left unchanged: "depth" (depths,) int, "train_loss" and
-            "test_accuracy" (depths, seeds) float64; a column is one seed.
+        results: arrays, one row per depth in any order, left unchanged: "depth" (depths,) int, "train_loss"
+            and "test_accuracy" (depths, seeds) float64; a column is one seed.
 
     Returns:
         The mean over the seeds of (training loss minus the same seed's at the smallest depth), and the
@@ -540,7 +570,7 @@ assert interval(gap).low > 0 and gap.min() > 10 * abs(residual_gap).max()
 # %% [markdown]
 # The interval of the plain gap lies far from zero: with another five networks we would find degradation again.
 # The residual gap is smaller than the smallest plain one by a factor of ten and more.
-#
+
 # %% [markdown]
 # ## 5 · Is it the vanishing gradient?
 #
@@ -551,9 +581,12 @@ assert interval(gap).low > 0 and gap.min() > 10 * abs(residual_gap).max()
 # is a conjecture: deep plain networks may have *"exponentially low convergence rates"*. In a footnote they add
 # that three times as many iterations did not make the degradation go away.
 #
-# **Predict.** In a plain network with batch normalisation, 40 layers deep and untrained: is the gradient of
-# the first layer's weights smaller or larger than that of the last, and by what factor? (Lesson 4 found a law
-# for it.)
+# **Predict.** In a plain network with batch normalisation, 40 layers deep and untrained: by what factor is the gradient
+# of the first layer's weights larger than that of the last (below 1: smaller)? Lesson 4 found a law for it; a factor of
+# ten is near enough.
+
+# %% predict="first_to_last"
+predict("first_to_last", ...)
 
 # %% claim="nothing_vanishes" effect="growths"
 norms = {}
@@ -569,12 +602,15 @@ print(f"lesson 4's law for plain networks with BN: × {growth:.2f} per layer")
 growths = np.log10(norms["plain"][0] / norms["plain"][-1])  # how many powers of ten
 assert abs(growth - math.sqrt(math.pi / (math.pi - 1))) < 0.01
 assert ratio["plain"] > 300 and ratio["residual"] < 20
+reveal("first_to_last", ratio["plain"], factor=10)
 
 # %%
-title = f"Plain + BN: towards the input the gradient explodes,\n{round(ratio['plain'], -2):.0f}-fold over 40 layers; nothing vanishes"
+fold = f"{round(ratio['plain'], -2):.0f}-fold"
+title = f"Plain + BN: towards the input the gradient explodes,\n{fold} over 40 layers; nothing vanishes"
 figures.show(
     degradation_figures.gradients(norms, growth, title),
-    alt=f"Gradient norms at the start over 40 layers: plain networks grow about {round(ratio['plain'], -2):.0f}-fold from the last layer to the first, along lesson 4's law; residual networks {ratio['residual']:.0f}-fold.",
+    alt=f"Gradient norms at the start over 40 layers: plain networks grow about {fold} from the last layer "
+    f"to the first, along lesson 4's law; residual networks {ratio['residual']:.0f}-fold.",
 )
 
 # %% [markdown]
@@ -596,18 +632,16 @@ print(f"plain, {DEPTHS[-1]} layers: the loss fell by {interval(fall):.2f} nats i
 assert interval(fall).low > 0
 
 # %% varies=true
-fig, axis = figures.canvas(
-    f"Slow, not stuck: over the last 60 steps the plain\nnetworks still fall from {before.mean():.2f} to {now.mean():.2f}",
-    "step (mean over 11, one pass)",
-    "minibatch loss (nats)",
-    yscale="log",
-)
+fallen = f"from {before.mean():.2f} to {now.mean():.2f}"
+title = f"Slow, not stuck: over the last 60 steps the plain\nnetworks still fall {fallen}"
+fig, axis = figures.canvas(title, "step (mean over 11, one pass)", "minibatch loss (nats)", yscale="log")
 for i, (kind, curve) in enumerate(smooth.items()):
     figures.band(axis, np.arange(len(curve)) + 11, curve, i, f"{kind} + BN, {DEPTHS[-1]} layers")
 axis.legend()
 figures.show(
     fig,
-    alt=f"Training curves at {DEPTHS[-1]} layers: the residual networks drop at once; the plain ones fall slowly, from {before.mean():.2f} to {now.mean():.2f} over the last 60 steps.",
+    alt=f"Training curves at {DEPTHS[-1]} layers: the residual networks drop at once; the plain ones fall "
+    f"slowly, {fallen} over the last 60 steps.",
 )
 
 # %% [markdown]
@@ -616,8 +650,14 @@ figures.show(
 # how far apart their losses are. Besides our two kinds there is now a third: plain networks *without* batch
 # normalisation.
 #
-# **Predict.** How far apart are a network and its twin after ten steps, in each of the three kinds? And which
-# of the three kinds are slow?
+# **Predict.** In which of the three kinds have the losses of network and twin come furthest apart after ten steps? And
+# how many of the three kinds are slow, with a loss after two passes that is more than 1.3 times the lowest of the three?
+
+# %% predict="furthest"
+predict("furthest", ..., ["plain + BN", "residual + BN", "plain, no BN"])
+
+# %% predict="slow"
+predict("slow", ...)
 
 
 # %%
@@ -638,20 +678,25 @@ slow = {kind: losses[-5:].mean(0) for kind, losses in one.items()}
 
 # %% varies=true claim="twins_part" effect="powers"
 for kind, distance in apart.items():
-    print(
-        f"{kind:13s} distance after ten steps {np.median(distance[10]):.0e}, loss in steps 18 to 22 {slow[kind].mean():.1f}"
-    )
+    after_ten = f"distance after ten steps {np.median(distance[10]):.0e}"
+    print(f"{kind:13s} {after_ten}, loss in steps 18 to 22 {slow[kind].mean():.1f}")
 together = max(apart["residual + BN"].max(), apart["plain, no BN"].max())
 powers = np.log10(apart["plain + BN"][10] / together)  # how many powers of ten the plain + BN twins are ahead
 assert together < 1e-6 and np.median(powers) > 3
 assert min(slow["plain + BN"].min(), slow["plain, no BN"].min()) > 1.3 * slow["residual + BN"].max()
+reveal("furthest", max(apart, key=lambda kind: np.median(apart[kind][10])))
+late = [losses.mean() for losses in slow.values()]
+reveal("slow", sum(loss > 1.3 * min(late) for loss in late))
 
 # %% varies=true
 split = [kind for kind, distance in apart.items() if np.median(distance[10]) > 1e-4]
-title = f"Twins that differ by one part in 10¹⁰: within ten steps\nthose of {' and '.join(split)} part, the others stay together"
+those = f"those of {' and '.join(split)}"
+title = f"Twins that differ by one part in 10¹⁰: within ten steps\n{those} part, the others stay together"
 figures.show(
     degradation_figures.twins(apart, title),
-    alt=f"Distance between the losses of a 24-layer network and its twin, for {', '.join(apart)}: after ten steps the twins of {' and '.join(split)} are {np.median(apart[split[0]][10]):.0e} apart, the others never more than {together:.0e}."
+    alt=f"Distance between the losses of a 24-layer network and its twin, for {', '.join(apart)}: after "
+    f"ten steps {those} are {np.median(apart[split[0]][10]):.0e} apart, the others never more than "
+    f"{together:.0e}."
     if split
     else "Distance between the losses of a network and its twin: no kind parts.",
 )
@@ -669,7 +714,7 @@ figures.show(
 #
 # The measurement has a practical side. The digits printed above for 24 plain layers are not the ones that
 # *your* machine prints: another processor adds up in another order, and that is a nudge like ours. What does
-# not depend on it is what we assert: the order of the two, and that the gap is far from zero.
+# not depend on it is what we claim: the order of the two, and that the gap is far from zero.
 #
 # **What it does not show.** One data set of 1437 small images, one width, one optimiser, one learning rate,
 # and a fixed number of steps. We took some of that further outside the notebook:
@@ -773,13 +818,17 @@ check.GatedBlock(GatedBlock)
 # which torch takes to be 0: the block stays the identity for ever. (Were $W$ zero as well, each gradient
 # would wait for the other.)
 #
-# **Predict.** Now all twelve, at 24 layers. Which of them have a training loss below 1 in the third pass
-# through the data?
+# Now all twelve, at 24 layers: five starts, batch normalisation, highway, and residual networks with nothing, BN, the
+# scale, SkipInit and ReZero. For a fair race each runs at a learning rate that is best *for these three passes*.
+# `remedies.THREE_PASSES` holds them: the script of section 5 tried 15 rates from 0.0001 to 1.6, each twice the one
+# before, on five other networks (seeds 100 to 104). For every remedy that learns anything, the best rate lies inside
+# that range, not at its edge.
 #
-# For a fair race each runs at a learning rate that is best *for these three passes*. `remedies.THREE_PASSES`
-# holds them: the script of section 5 tried 15 rates from 0.0001 to 1.6, each twice the one before, on five
-# other networks (seeds 100 to 104). For every remedy that learns anything, the best rate lies inside that range,
-# not at its edge.
+# **Predict.** How many of the twelve have a training loss below 1 in the third pass through the data? One more or less
+# is near enough.
+
+# %% predict="below_one"
+predict("below_one", ...)
 
 # %%
 first, short = {}, {}
@@ -790,14 +839,14 @@ for name, rate in remedies.THREE_PASSES.items():
 
 # %% varies=true claim="remedies" effect="margin"
 for name, loss in short.items():
-    print(
-        f"{name:16s} learning rate {remedies.THREE_PASSES[name]:<7} loss {first[name].mean():6.2f} -> {loss.mean():.2f} ± {loss.std(ddof=1):.2f}"
-    )
+    told = f"loss {first[name].mean():6.2f} -> {loss.mean():.2f} ± {loss.std(ddof=1):.2f}"
+    print(f"{name:16s} learning rate {remedies.THREE_PASSES[name]:<7} {told}")
 without_skip, untamed, tamed = list(short)[:6], list(short)[:7], list(short)[7:]
 best_untamed = np.nanmin([short[name] for name in untamed], axis=0)  # "nan": a network that has diverged
 margin = best_untamed - np.max([short[name] for name in tamed], axis=0)  # per seed
 assert np.max([short[name] for name in tamed]) < 1 < best_untamed.min()
 assert first["residual"].min() > 3 * math.log(10)
+reveal("below_one", sum(loss.mean() < 1 for loss in short.values()), within=1)
 
 # %% [markdown]
 # Does this order hang on the rates? Here are the networks with batch norm alone and with a shortcut alone, at a
@@ -820,7 +869,8 @@ below = [name for name, loss in short.items() if loss.max() < 1]
 title = f"After three passes {len(below)} of twelve are below 1: a shortcut with\na branch that starts small"
 figures.show(
     degradation_figures.remedies(short, without_skip, title),
-    alt=f"Training loss in the third pass for twelve networks of 24 layers, {NETWORKS} seeds each. Below 1 in every seed: {', '.join(below)}. The others stay above.",
+    alt=f"Training loss in the third pass for twelve networks of 24 layers, {NETWORKS} seeds each. Below 1 "
+    f"in every seed: {', '.join(below)}. The others stay above.",
 )
 
 # %% [markdown]
@@ -900,14 +950,17 @@ panel.show()
 panel.live()
 
 # %% [markdown]
-# ## 8 · The real ones
+# ## 8 · The real ones (optional)
 #
 # The networks of the paper are this lesson's block with convolutions, repeated. `helpers.architectures`
 # builds each from one row of the paper's tables; on PyTorch's `meta` device that takes no memory, only
 # shapes.
 #
 # **Predict.** ResNet-50 has 16 more layers than ResNet-34, and 16 blocks like it. How much does that add to
-# the number of parameters: a sixth, a half, double?
+# the number of parameters: a sixth, a half, or as many again?
+
+# %% predict="added"
+predict("added", ..., ["a sixth", "a half", "as many again"])
 
 # %% claim="resnet_sizes"
 with torch.device("meta"):
@@ -919,6 +972,8 @@ for depth, count in counts.items():
     print(f"ResNet-{depth:<3d} {count:12,d} parameters")
 assert list(counts.values()) == [11_689_512, 21_797_672, 25_557_032, 44_549_160, 60_192_808]
 assert round(counts[34] / (counts[50] - counts[34])) == 6
+shares = {"a sixth": 1 / 6, "a half": 1 / 2, "as many again": 1}
+reveal("added", min(shares, key=lambda word: abs(counts[50] / counts[34] - 1 - shares[word])))
 
 # %% [markdown]
 # A sixth. Bottlenecks (1×1 down, 3×3, 1×1 up) buy depth cheaply. For CIFAR-10 the paper's table 6 gives the
@@ -1030,6 +1085,44 @@ assert all(share < 0.12 * counts[depth] for depth, share in cost.items())
 # - In three passes of SGD it takes a shortcut *and* a branch that starts small. Which device makes it small
 #   matters less.
 # - A falling loss on random labels, or a single seed, shows nothing.
+
+# %% [markdown]
+# ## Check yourself
+#
+# Answer each in a sentence before you unfold ours.
+#
+# **1.** With 24 layers a network has a higher *test* error than with 8. Is that degradation? What else do you want to see?
+#
+# <details><summary>An answer</summary>
+#
+# It may be plain overfitting. We want the *training* loss of both: if the deep network's is lower there, it has learnt too
+# much by heart; if it is higher, the optimiser has not found what the network could do, and that is degradation. And we
+# want it from several seeds, subtracted seed by seed.
+#
+# </details>
+#
+# **2.** Somebody starts all weights of the branches $F$ at exactly zero, and the network has neither batch normalisation
+# nor a gate: $F(h) = W_2\,\mathrm{relu}(W_1 h)$. Every block is the identity at the start. Will it train?
+#
+# <details><summary>An answer</summary>
+#
+# The branches will not: the gradient of $W_2$ has the factor $\mathrm{relu}(W_1 h) = 0$, that of $W_1$ the factor
+# $W_2 = 0$, and so each waits for the other for ever. Stem and head alone learn. With $W_2 = 0$ and a random $W_1$ all
+# is well: $W_2$ moves in the first step, $W_1$ from the second on.
+#
+# </details>
+#
+# **3.** At 24 layers a friend's plain network without batch normalisation stays at a loss of 2.30 on ten classes, whatever
+# the learning rate. Which one measurement would you ask for, and what would two different results tell you?
+#
+# <details><summary>An answer</summary>
+#
+# The norm of the first layer's gradient, before and after the first steps. If it is next to nothing from the start, such
+# as $10^{-10}$, it does vanish on its way, and the starting weights are too small ($g < 2$ with ReLUs). If it is
+# healthy at first and exactly 0 later, the steps have killed the ReLUs. If it stays healthy, look at the data and their
+# labels: 2.30 is $\ln 10$, what guessing costs.
+#
+# </details>
 
 # %%
 progress(check, globals())

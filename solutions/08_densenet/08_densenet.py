@@ -50,7 +50,8 @@
 # **Prerequisites.** Lessons 5 and 7; `torch.nn.functional.conv2d`. Section 4 speaks of singular values: by how
 # much a matrix can stretch or shrink a vector.
 #
-# **Time:** about {{minutes}} minutes, {{cpu_seconds}} CPU seconds. **Points:** {{points}}.
+# **Time:** about {{minutes}} minutes without the parts marked *optional*; section 5 ends at a good place for a break.
+# {{cpu_seconds}} CPU seconds. **Points:** {{points}}.
 #
 # Symbols are listed on the [notation page](../../docs/notation.md), terms in the
 # [glossary](../../docs/glossary.md).
@@ -66,7 +67,7 @@ from torch.nn import functional
 
 from helpers import architectures, datasets, dense1d, densenet_figures, drawings, figures, training
 from helpers.checks import densenet as check
-from helpers.checks import progress
+from helpers.checks import give_up, predict, progress, reveal
 from helpers.statistics import interval
 
 torch.set_num_threads(1)
@@ -87,17 +88,24 @@ RATE = 0.2  # learning rate: among the best for both small networks (section 8 s
 # concatenated = np.stack(features, axis=0).sum(axis=0)
 # ```
 #
-# **Predict.** After three steps, `features` holds four 8 × 8 images. What is the shape of `concatenated`?
-# What should it be, if the name is right?
+# **Predict.** After three steps, `features` holds four 8 × 8 images. How many numbers does `concatenated` hold? And how
+# many should it hold, if the name is right?
+
+# %% predict="holds"
+predict("holds", ...)
+
+# %% predict="should_hold"
+predict("should_hold", ...)
 
 # %% claim="a_sum"
 features = [np.full((8, 8), value) for value in (1.0, 2.0, 4.0, 8.0)]
 concatenated = np.stack(features, axis=0).sum(axis=0)
 really = np.stack(features, axis=0)
-print(
-    f"the document's: {concatenated.shape}, all values {concatenated[0, 0]:g}; a concatenation: {really.shape}"
-)
+print(f"the document's: {concatenated.shape}, all values {concatenated[0, 0]:g}")
+print(f"a concatenation: {really.shape}")
 assert concatenated.shape == (8, 8) and really.shape == (4, 8, 8)
+reveal("holds", concatenated.size)
+reveal("should_hold", really.size)
 
 # %% [markdown]
 # The stack lives for a moment, then `.sum` flattens it: 15 might be 1 + 2 + 4 + 8 or anything else. Nothing
@@ -186,11 +194,17 @@ check.channels(channels)
 
 # %% [markdown]
 # The chapter's claim (a) is an *enormous* number of channels on the last layers. DenseNet-121 has 58 layers
-# in four dense blocks, with $k = 32$; between the blocks, transitions halve the number of channels.
+# in four dense blocks, with $k = 32$; between the blocks, transitions halve the number of channels. We build it, and
+# ResNet-50 beside it, on torch's device `meta`: that knows shapes only, so that no network is too big.
 #
-# **Predict.** How many channels reach its classifier? More or fewer than in ResNet-50?
-#
-# We build both on torch's device `meta`: it knows shapes only, so that no network is too big.
+# **Predict.** How many channels reach its classifier? A factor of 1.5 is near enough. And is that more than in
+# ResNet-50, fewer, or as many?
+
+# %% predict="channels_at_the_end"
+predict("channels_at_the_end", ...)
+
+# %% predict="than_resnet"
+predict("than_resnet", ..., ["more", "fewer", "as many"])
 
 # %% claim="half_as_wide"
 with torch.device("meta"):
@@ -204,11 +218,15 @@ print(f"{len(layers)} layers read {min(reads)} to {max(reads)} channels and add 
 print(f"channels that reach the classifier: {widths}")
 assert len(layers) == 58 and set(adds) == {32}
 assert 2 * widths["DenseNet-121"] == widths["ResNet-50"]
+of_dense, of_resnet = widths.values()
+reveal("channels_at_the_end", of_dense, factor=1.5)
+reveal("than_resnet", "more" if of_dense > of_resnet else "fewer" if of_dense < of_resnet else "as many")
 
 # %%
 figures.show(
     densenet_figures.widths(reads, adds),
-    alt=f"In each of the four blocks the channels read by a layer grow in a straight line, up to {max(reads)}; each layer adds only {max(adds)}.",
+    alt="In each of the four blocks the channels read by a layer grow in a straight line, up to "
+    f"{max(reads)}; each layer adds only {max(adds)}.",
 )
 
 # %% [markdown]
@@ -249,8 +267,8 @@ assert sum(connections) == 535 and round(share, 2) == 0.31
 # ### Exercise 2 · A dense block (4 points, medium, about 12 minutes)
 #
 # Write `dense_block(x, weights)`. Layer $l$ computes `conv(relu(everything so far))` with `weights[l]`,
-# zero-padded so that height and width stay. Gradients should flow through all of it. The block returns everything: the input's channels first, untouched,
-# then layer 0's, then layer 1's, and so on.
+# zero-padded so that height and width stay. Gradients should flow through all of it. The block returns everything: the
+# input's channels first, untouched, then layer 0's, then layer 1's, and so on.
 #
 # <details><summary>Hint 1: a nudge</summary>
 #
@@ -306,11 +324,12 @@ check.dense_block(dense_block)
 #
 # $$J = \begin{pmatrix} I \\ J_F \end{pmatrix}, \qquad J^\top J = I + J_F^\top J_F .$$
 #
-# The identity stands *above* the branch instead of being added to it, so the two can never cancel. Take two
-# channels of one pixel each and a layer that appends one: $J$ has three rows and two columns, and
-# $|Jv|^2 = |v|^2 + |J_F v|^2$ is never less than $|v|^2$.
+# The identity stands *above* the branch instead of being added to it.
 #
-# **Predict.** How small can a singular value of $J$ become?
+# **Predict.** How small can a singular value of $J$ become, whatever the weights of the layer are?
+
+# %% predict="smallest_value"
+predict("smallest_value", ...)
 
 # %% claim="nothing_is_lost" effect="smallest"
 with torch.random.fork_rng(devices=[]):
@@ -325,11 +344,15 @@ print(f"{jacobian.shape[0]} rows, {jacobian.shape[1]} columns; smallest singular
 assert torch.equal(upper, torch.eye(x.numel(), dtype=torch.float64))
 assert smallest >= 1 - 1e-12
 assert torch.allclose(values.square(), 1 + torch.linalg.eigvalsh(lower.T @ lower).flip(0))
+reveal("smallest_value", smallest, within=0.01)
 
 # %% [markdown]
-# Never below 1: inside a block no direction of the input is lost, whatever the weights are. A residual block
-# has no such guarantee ($F = -x$ wipes everything out). But mind the direction. Backwards we apply $J^\top$.
-# In the example above it has two rows and three columns, so some gradients that arrive at the three channels
+# Never below 1. Take two channels of one pixel each and a layer that appends one: $J$ has three rows and two columns,
+# and $|Jv|^2 = |v|^2 + |J_F v|^2$ is never less than $|v|^2$. Identity and branch cannot cancel, and inside a block no
+# direction of the input is lost. A residual block has no such guarantee ($F = -x$ wipes everything out).
+#
+# But mind the direction. Backwards we apply $J^\top$.
+# In this example it has two rows and three columns, so some gradients that arrive at the three channels
 # give 0 at the two. Such a gradient exists wherever a block appends channels: what the new channels ask of
 # the input and what the old ones ask of it can cancel. And between two blocks there is no identity at all.
 #
@@ -390,7 +413,10 @@ check.transition(transition)
 # The published order is convolution, then pooling. Both are linear and act on different axes, so they
 # commute.
 #
-# **Predict.** What do we save if we pool first?
+# **Predict.** If we pool first instead, how many per cent of a transition's multiply-accumulates do we save?
+
+# %% predict="saved"
+predict("saved", ...)
 
 # %% claim="pool_first"
 x = torch.randn(1, 64, 8, 8, generator=rng, dtype=torch.float64).relu()
@@ -401,10 +427,12 @@ assert torch.allclose(late, early, rtol=0, atol=1e-12)
 
 sides = {256: 56, 512: 28, 1024: 14}  # channels that enter DenseNet-121's transitions, and their sides
 spent = sum(m * (m // 2) * side**2 for m, side in sides.items())
+pooled = sum(m * (m // 2) * (side // 2) ** 2 for m, side in sides.items())
 total = architectures.multiply_accumulates(dense121, 224)
 print(f"same result; the transitions take {spent / total:.0%} of DenseNet-121's multiply-accumulates,")
-print(f"and {spent / total / 4:.0%} if we pool first")
+print(f"and {pooled / total:.0%} if we pool first")
 assert round(spent / total, 2) == 0.11
+reveal("saved", 100 * (1 - pooled / spent), within=5)
 
 # %% [markdown]
 # ## 6 · Compact in parameters
@@ -491,8 +519,9 @@ def count_parameters(spec: dict) -> int:
     """Count the trainable parameters of a DenseNet.
 
     Args:
-        spec: "layers" (tuple of whole numbers, one a block), "growth", "stem_channels", "classes" (whole numbers),
-            "bottleneck" (bool), "compression" (float, 0 < theta <= 1), "stem" ("cifar" or "imagenet").
+        spec: "layers" (tuple of whole numbers, one a block), "growth", "stem_channels", "classes" (whole
+            numbers), "bottleneck" (bool), "compression" (float, 0 < theta <= 1), "stem" ("cifar" or
+            "imagenet").
 
     Returns:
         The number of parameters, a whole number.
@@ -541,8 +570,14 @@ assert list(parameters.values()) == [11_689_512, 25_557_032, 7_978_856, 20_013_9
 # Claim (b) is thus true, of parameters. But a parameter of a convolution is used at every pixel, and what a
 # layer computes must be kept until the backward pass has used it. How do arithmetic and memory compare?
 #
-# **Predict.** DenseNet-121 has less than a third of ResNet-50's parameters. What share of its
-# multiply-accumulates? Of its memory for training?
+# **Predict.** DenseNet-121 has less than a third of ResNet-50's parameters. How many times as many multiply-accumulates
+# does it take (below 1: fewer), and how many times as much memory for training? A quarter more or less is near enough.
+
+# %% predict="arithmetic"
+predict("arithmetic", ...)
+
+# %% predict="memory"
+predict("memory", ...)
 
 # %% claim="three_meanings"
 ratios = {"parameters": parameters["DenseNet-121"] / parameters["ResNet-50"]}
@@ -554,6 +589,8 @@ for name in ("ResNet-50", "DenseNet-121"):
 ratios["multiply-accumulates"] = gmacs["DenseNet-121"] / gmacs["ResNet-50"]
 ratios["kept activations"] = kept["DenseNet-121"] / kept["ResNet-50"]
 assert [round(ratio, 2) for ratio in ratios.values()] == [0.31, 0.69, 1.52]
+reveal("arithmetic", ratios["multiply-accumulates"], factor=1.25)
+reveal("memory", ratios["kept activations"], factor=1.25)
 
 # %%
 figures.show(
@@ -681,11 +718,17 @@ for name, make in makers.items():
 assert [count for count, _ in cost.values()] == [1_378, 1_386, 5_050]
 
 # %% [markdown]
-# **Predict** for the two networks of about 1,380 parameters, after four passes over the training curves:
-# which one has the better test accuracy? And will five seeds of each be enough to tell?
-#
 # All seeds of a network train at once, with stacked weights; no seed sees another (lesson 7). What we compare
 # is the *gap*: seed by seed, the DenseNet's accuracy minus the ResNet's.
+#
+# **Predict.** Take the two networks of about 1,380 parameters, after four passes over the training curves. Which has the
+# better test accuracy, in the mean over very many seeds? And are five seeds of each enough, as a rule, to tell?
+
+# %% predict="better"
+predict("better", ..., ["ResNet", "DenseNet", "neither"])
+
+# %% predict="five_seeds"
+predict("five_seeds", ..., ["enough", "not enough"])
 
 # %%
 trained, accuracy = {}, {}
@@ -723,18 +766,20 @@ stored = dense1d.measured("densenet4") - dense1d.measured("resnet8")  # 20 sets 
 whole = interval(stored)
 told = sum(interval(five).excludes(0) for five in stored)
 needed = (4 * stored.std(ddof=1) / whole.mean) ** 2
-print(
-    f"gap over {stored.size} seeds: {whole:.3f}; from one seed to the next it differs by {stored.std():.2f}"
-)
+print(f"gap over {stored.size} seeds: {whole:.3f}; one seed differs from the next by {stored.std():.2f}")
 print(f"sets of five whose interval excludes 0: {told} of {len(stored)}; seeds needed: about {needed:.0f}")
 assert whole.low > 0 and whole.mean < stored.std()
 assert told <= len(stored) / 2
+reveal("better", "DenseNet" if whole.low > 0 else "ResNet" if whole.high < 0 else "neither")
+reveal("five_seeds", "enough" if told > len(stored) / 2 else "not enough")
 
 # %%
 title = f"The same experiment {len(stored)} times: five seeds tell {told} times, {stored.size} do"
 figures.show(
     densenet_figures.verdicts(stored, title),
-    alt=f"Gap between DenseNet and ResNet with its 95 % interval for {len(stored)} sets of five seeds, from {stored.mean(1).min():+.3f} to {stored.mean(1).max():+.3f}: {told} of the intervals exclude 0. Over all {stored.size} seeds the gap is {whole:.3f}.",
+    alt=f"Gap between DenseNet and ResNet with its 95 % interval for {len(stored)} sets of five seeds, from "
+    f"{stored.mean(1).min():+.3f} to {stored.mean(1).max():+.3f}: {told} of the intervals exclude 0. "
+    f"Over all {stored.size} seeds the gap is {whole:.3f}.",
 )
 
 # %% [markdown]
@@ -761,7 +806,13 @@ assert all(other.low > 0 for other in others.values())
 # ### At which learning rate?
 #
 # A comparison is fair if each side may choose its own learning rate, and if the best one does not lie at the
-# edge of what was tried. **Predict.** Could we have published the opposite, with another rate?
+# edge of what was tried.
+#
+# **Predict.** We try six rates from 0.025 to 0.8. With another one, could we have published the *opposite* (somewhere
+# the ResNet is ahead, its interval without 0), at most a *tie* (somewhere the interval holds 0), or *the same* at each?
+
+# %% predict="other_rates"
+predict("other_rates", ..., ["opposite", "tie", "the same"])
 
 # %% claim="gap_depends_on_rate"
 rates = (0.025, 0.05, 0.1, 0.2, 0.4, 0.8)
@@ -776,13 +827,16 @@ for r in rates:
 print(f"best rates: ResNet {best[0]}, DenseNet {best[1]}; gap between the two at their best: {tuned:.3f}")
 assert not {rates[0], rates[-1]} & set(best) and tuned.low > 0
 assert gaps[0.025].high < gaps[0.8].low
+worst = "opposite" if min(gap.high for gap in gaps.values()) < 0 else "tie"
+reveal("other_rates", worst if min(gap.low for gap in gaps.values()) <= 0 else "the same")
 
 # %%
 title = f"Gap {gaps[0.025].mean:+.2f} at the smallest rate, {gaps[0.8].mean:+.2f} at the largest"
 figures.show(
     densenet_figures.rates(by_rate, title),
-    alt="Test accuracy against learning rate, mean and interval over 50 or 100 seeds: both networks are best in the middle; the DenseNet "
-    f"loses less where the rate is large. The gap goes from {gaps[0.025].mean:+.3f} to {gaps[0.8].mean:+.3f}.",
+    alt="Test accuracy against learning rate, mean and interval over 50 or 100 seeds: both networks are best "
+    "in the middle; the DenseNet loses less where the rate is large. "
+    f"The gap goes from {gaps[0.025].mean:+.3f} to {gaps[0.8].mean:+.3f}.",
 )
 
 # %% [markdown]
@@ -790,7 +844,7 @@ figures.show(
 # ResNet stumbles there. If you pick the rate, you pick the size of the gap. Only at the best rate of each does
 # it say something about the networks.
 #
-# ### And by memory?
+# ### And by memory? (optional)
 
 # %% claim="memory_buys_more" effect="ahead"
 stored_names = dict(zip(makers, ("resnet8", "densenet4", "resnet16"), strict=True))
@@ -806,7 +860,8 @@ assert interval(line - of_dense).low > 0 and ahead.mean() > 0
 families = {"ResNet": ["ResNet, width 8", "ResNet, width 16"], "DenseNet": ["DenseNet, k = 4"]}
 figures.show(
     densenet_figures.costs(points, families),
-    alt="Test accuracy of three networks, mean and interval over 100 seeds: against parameters the DenseNet lies above the ResNet of its size, against memory below the line between the two ResNets.",
+    alt="Test accuracy of three networks, mean and interval over 100 seeds: against parameters the DenseNet "
+    "lies above the ResNet of its size, against memory below the line between the two ResNets.",
 )
 
 # %% [markdown]
@@ -815,8 +870,10 @@ figures.show(
 # it. (That one needs almost four times the parameters and the arithmetic. Each meaning of "compact" has its own
 # winner.)
 #
-# **What it does not show.** That DenseNets learn better. Four passes are not a finished training, and networks
-# of this size are toys. Does the gap last?
+# ### Does the gap last? (optional)
+#
+# All this does not show that DenseNets learn better. Four passes are not a finished training, and networks
+# of this size are toys. So here are more passes over more curves.
 
 # %% claim="longer_training"
 long_rates, long = (0.05, 0.1, 0.2, 0.4), {}
@@ -863,16 +920,29 @@ for name, make in makers.items():
 # so part of the damage may be mere shock. The channel's *mean* over the training curves says as little about
 # the curve at hand, and keeps the averages as everything behind knows them.
 #
-# **Predict.** If old features were just carried along, blinding the exits to them would cost nothing. What do
-# you expect for the oldest four, what for the newest? And how much of the loss with zeros is mere shock?
+# **Predict.** If old features were just carried along, blinding the exits to them would cost nothing. How many points of
+# accuracy, out of 100, does it cost in the mean to lose the oldest four (their mean in their place)? Ten points are near
+# enough. Which four cost more, the oldest or the newest? And how many per cent of the loss with zeros are mere
+# shock, and gone once the channels show their mean? Fifteen are near enough.
 
-# %% claim="every_age_is_read" effect="newest"
+# %% predict="oldest_four"
+predict("oldest_four", ...)
+
+# %% predict="costs_more"
+predict("costs_more", ..., ["the oldest", "the newest"])
+
+# %% predict="mere_shock"
+predict("mere_shock", ...)
+
+# %%
 ages = {"entered\n(first 4)": 0, "entered\n(last 4)": 4, "layer 0": 8, "layer 1": 12}
 network, lost = trained["DenseNet, k = 4"], {}
 for filling, curves in {"zeros": None, "their mean": data.x_train}.items():
     blind = {age: dense1d.blind_exits(network, first, 4, curves) for age, first in ages.items()}
     scores = {age: training.evaluate_stacked(b, data.x_test, data.y_test)[1] for age, b in blind.items()}
     lost[filling] = {age: dense - score for age, score in scores.items()}
+
+# %% claim="every_age_is_read" effect="newest"
 by_mean = np.array(list(lost["their mean"].values()))  # (ages, seeds)
 least = by_mean.mean(1).min()
 newest = by_mean[-1] - by_mean[0]
@@ -881,12 +951,17 @@ print("every age costs more than 0.1 in the mean:", bool(least > 0.1))
 print("the newest four cost more than the oldest, in the mean:", bool(newest.mean() > 0))
 print("most of the loss stays when zeros become means:", bool(real > 0.5))
 assert least > 0.1 and newest.mean() > 0 and real > 0.5
+reveal("oldest_four", 100 * by_mean[0].mean(), within=10)
+reveal("costs_more", "the newest" if newest.mean() > 0 else "the oldest")
+reveal("mere_shock", 100 * (1 - real), within=15)
 
 # %% varies=true
 most = (by_mean.argmax(0) == len(ages) - 1).sum()
 figures.show(
     densenet_figures.ablation(lost, f"Newest channels needed most in {most} of {by_mean.shape[1]} networks"),
-    alt=f"Accuracy lost without four channels of one age, {by_mean.shape[1]} networks, with zeros or their mean in their place: a clear loss for every age. The points of different ages overlap; the newest cost most in {most} networks.",
+    alt=f"Accuracy lost without four channels of one age, {by_mean.shape[1]} networks, with zeros or their "
+    "mean in their place: a clear loss for every age. The points of different ages overlap; the newest cost "
+    f"most in {most} networks.",
 )
 
 # %% [markdown]
@@ -947,6 +1022,45 @@ figures.show(
 # an open one for speed, a poor one for a training machine with little memory, unless its implementation
 # shares memory between the layers.
 # ### END SOLUTION
+
+# %% [markdown]
+# ## Check yourself
+#
+# Answer each in a sentence before you unfold ours.
+#
+# **1.** Two dense blocks have the same input and as many channels at their end: one with $L$ layers of growth $2k$, one
+# with $2L$ layers of growth $k$. Which has more weights in its 3 × 3 convolutions?
+#
+# <details><summary>An answer</summary>
+#
+# Both add $2kL$ channels in all. Each weight belongs to a new channel and one that it reads. In the block of $2L$ layers
+# half of the new channels, every second layer's, read $k$ channels more than their like in the other block, and
+# the rest read as many. So it has more, $9 k^2 L$ of them: with $k_0 = 16$, $k = 12$ and $L = 6$ there are 106,272
+# against 98,496.
+#
+# </details>
+#
+# **2.** Why can a network with fewer parameters need more memory while it trains? Name the number that each of the two
+# is proportional to.
+#
+# <details><summary>An answer</summary>
+#
+# Parameters count pairs of channels: each weight is stored once, however many pixels it serves. What training keeps
+# counts channels times *pixels*, times the images of the batch. Many layers that each read a wide stream on a large map
+# keep much, even if each of them writes a few channels only.
+#
+# </details>
+#
+# **3.** Two papers compare the same two networks with five seeds each. One finds a gap with an interval of [0.01, 0.09],
+# the other one of [-0.03, 0.07]. Do they contradict each other?
+#
+# <details><summary>An answer</summary>
+#
+# No. The two intervals overlap widely, and a true gap of 0.05 fits both. That one excludes 0 and the other does not says
+# little: of our 20 sets of five, a quarter did, and all were drawn from one and the same pair of networks. Pool the seeds,
+# or run as many as the spread asks for.
+#
+# </details>
 
 # %%
 progress(check, globals())
