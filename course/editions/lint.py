@@ -35,8 +35,6 @@ UNCONVERTED = (
     "06_shortcut_layer",
     "07_residual_networks",
     "08_densenet",
-    "09_why_skips_work",
-    "10_what_came_after",
 )
 MOST_LINES, WIDEST = (
     12,
