@@ -34,7 +34,8 @@
 #
 # **Prerequisites.** Lessons 4 and 7; the binomial distribution; the chain rule with Jacobians.
 #
-# **Time:** about {{minutes}} minutes, {{cpu_seconds}} CPU seconds. **Points:** {{points}}.
+# **Time:** about {{minutes}} minutes without the parts marked *optional*; before section 5 is a good place for a
+# break. {{cpu_seconds}} CPU seconds. **Points:** {{points}}.
 #
 # > **Sources.** Veit et al. (2016), [arXiv:1605.06431](https://arxiv.org/abs/1605.06431), on paths; Greff et al.
 # > (2017), [arXiv:1612.07771](https://arxiv.org/abs/1612.07771), on refinement; Li et al. (2018),
@@ -62,21 +63,11 @@ import math
 
 import numpy as np
 import torch
-from scipy.signal import convolve2d
 from sklearn.linear_model import LogisticRegression
 
-from helpers import (
-    datasets,
-    drawings,
-    figures,
-    gradient_flow,
-    landscape,
-    panels,
-    paths,
-    paths_figures,
-    training,
-)
-from helpers.checks import progress
+from helpers import datasets, drawings, figures, gradient_flow, landscape, panels
+from helpers import paths, paths_figures, training
+from helpers.checks import give_up, predict, progress, reveal
 from helpers.checks import why_skips_work as check
 from helpers.statistics import interval
 
@@ -115,7 +106,8 @@ for name, net in nets.items():
     loss[name], _ = training.evaluate_stacked(net, data.x_train, data.y_train)
     whole[name] = training.evaluate_stacked(net, data.x_test, data.y_test)[1]
     print(
-        f"{name:8} test accuracy {whole[name].mean():.3f} ± {whole[name].std(ddof=1):.3f}, train loss {loss[name].mean():.4f}"
+        f"{name:8} test accuracy {whole[name].mean():.3f} ± {whole[name].std(ddof=1):.3f}, "
+        f"train loss {loss[name].mean():.4f}"
     )
 worst = min(whole["plain"].min(), whole["residual"].min())
 assert worst > 0.9
@@ -124,9 +116,17 @@ assert worst > 0.9
 # At this depth both kinds train well. That is on purpose: where the plain network fails, it differs in
 # everything, and no comparison means much.
 #
-# **Predict.** Accuracy on the test digits after deleting one block, plain and residual. (There are ten classes:
-# guessing gives 0.1.)
-#
+# **Predict.** We delete one block and let all others work on. What is the accuracy on the test digits then, averaged over
+# the ten blocks that may be chosen: in the plain networks, and in the residual ones? (There are ten classes: guessing
+# gives 0.1.)
+
+# %% predict="plain_without_one"
+predict("plain_without_one", ...)
+
+# %% predict="residual_without_one"
+predict("residual_without_one", ...)
+
+# %% [markdown]
 # ### Exercise 1 · Deleting blocks (4 points, easy, about 12 minutes)
 #
 # Write `delete_blocks(net, drop, x)`: what the network answers when the blocks in `drop` let the stream through
@@ -199,13 +199,21 @@ gap = lesion["residual"].mean(0) - lesion["plain"].mean(0)  # per network, mean 
 print(f"the residual networks keep {interval(gap):.2f} more accuracy (mean and 95 % interval)")
 assert np.array_equal(accuracy_without(nets["residual"], []), whole["residual"])
 assert lesion["plain"].mean(1).max() < 0.3 and lesion["residual"].mean(1).min() > 0.7 and gap.min() > 0.6
+reveal("plain_without_one", lesion["plain"].mean(), within=0.1)
+reveal("residual_without_one", lesion["residual"].mean(), within=0.05)
 
 # %%
-title = f"Any one block gone: the residual nets keep {lesion['residual'].mean():.0%}, the plain ones {lesion['plain'].mean():.0%}"
+kept = {name: values.mean(1) for name, values in lesion.items()}  # one number a block
+title = (
+    f"Any one block gone: the residual nets keep {kept['residual'].mean():.0%}, "
+    f"the plain ones {kept['plain'].mean():.0%}"
+)
 figures.show(
     paths_figures.deletions(lesion, title),
-    alt=f"Test accuracy after deleting one block. Residual: {lesion['residual'].mean(1).min():.2f} to {lesion['residual'].mean(1).max():.2f}; "
-    f"plain: {lesion['plain'].mean(1).min():.2f} to {lesion['plain'].mean(1).max():.2f}, about guessing. Bars: range of {NETWORKS} networks.",
+    alt="Test accuracy after deleting one block. "
+    f"Residual: {kept['residual'].min():.2f} to {kept['residual'].max():.2f}; "
+    f"plain: {kept['plain'].min():.2f} to {kept['plain'].max():.2f}, about guessing. "
+    f"Bars: range of {NETWORKS} networks.",
 )
 
 # %% [markdown]
@@ -237,9 +245,8 @@ for name, per_block in cost.items():
 print("plain, one block deleted, statistics re-estimated:", refreshed["plain"].mean(1).round(2))
 rank = cost["as it was"][0] - cost["as it was"][1:].mean(0)  # how much dearer than the average of the others
 saved = cost["as it was"][0] - cost["re-estimated"][0]
-print(
-    f"the first block costs {interval(rank):.2f} more than the others; re-estimating saves {interval(saved):.2f}"
-)
+print(f"the first block costs {interval(rank):.2f} more than the others;")
+print(f"re-estimating the statistics saves {interval(saved):.2f} of its price")
 assert (rank > 0).sum() >= NETWORKS - 1 and saved.mean() > 0
 assert cost["re-estimated"].mean(1).max() < 0.05 and refreshed["plain"].mean(1).max() < 0.3
 
@@ -255,8 +262,18 @@ assert cost["re-estimated"].mean(1).max() < 0.05 and refreshed["plain"].mean(1).
 # block moves it further (Greff et al. 2017). Then we should be able to read out the network early. That needs no
 # new tool: reading out after block $l$ is deleting all blocks behind it.
 #
-# **Predict.** Delete the last five blocks: what accuracy is left? And all ten, so that the head reads the stem's
-# output? Then: does it matter whether the *last* five go, or *any* five?
+# **Predict.** We delete blocks of the residual networks and re-estimate the statistics. What accuracy is left without the
+# last five? And without all ten, so that the head reads the stem's output? Then: what costs more, to delete the *last*
+# few blocks or as many *anywhere*?
+
+# %% predict="last_five"
+predict("last_five", ...)
+
+# %% predict="all_ten"
+predict("all_ten", ...)
+
+# %% predict="which_blocks"
+predict("which_blocks", ..., ["the last", "anywhere", "no difference"])
 
 # %%
 rng = np.random.default_rng(SEED + 4)
@@ -281,25 +298,30 @@ scattered = np.array(
 linear = LogisticRegression(max_iter=2000).fit(data.x_train, data.y_train)
 baseline = linear.score(data.x_test, data.y_test)
 
-# %% varies=true claim="early_read_out" effect="repaired"
+# %% varies=true
 for name, values in last.items():
     print(f"residual, the last k deleted, {name}:", values.mean(1).round(2))
 print("residual, any 3 to 7 deleted, re-estimated:             ", scattered.mean(1).round(2))
 print("plain, the last k deleted, re-estimated:               ", plain_last.mean(1).round(2))
 print(f"logistic regression on the 64 pixels: {baseline:.2f}")
 stale, fresh = last.values()
+reveal("last_five", fresh[5].mean(), within=0.03)
+reveal("all_ten", fresh[10].mean(), within=0.1)
+
+# %% varies=true claim="early_read_out" effect="repaired"
 repaired = (fresh - stale)[5:].mean(0)  # per network, mean over five to ten deleted blocks
 share = repaired.mean() / (whole["residual"] - stale[5:]).mean()
 order = (fresh[SOME] - scattered).mean(0)  # per network, mean over three to seven deleted blocks
-print(
-    f"five to ten deleted: re-estimating brings back {interval(repaired):.2f}, {share:.0%} of what was lost"
-)
+print(f"five to ten deleted: re-estimating brings back {interval(repaired):.2f}, {share:.0%} of the loss")
 print(f"three to seven deleted: the last ones are cheaper than any, by {interval(order):.3f}")
 assert interval(repaired).low > 0 and share > 0.6 and interval(order).low > 0 and fresh[5].mean() > 0.93
 assert plain_last[1:].mean(1).max() < 0.3 and baseline > 0.94
+dearer = "anywhere" if interval(order).low > 0 else "the last"
+reveal("which_blocks", dearer if interval(order).excludes(0) else "no difference")
 
 # %%
-title = f"Last eight blocks gone: {stale[8].mean():.2f} left, {fresh[8].mean():.2f} once\nthe statistics fit; a linear model has {baseline:.2f}"
+eight = f"{stale[8].mean():.2f} left, {fresh[8].mean():.2f} once the statistics fit"
+title = f"Last eight blocks gone: {eight}; a linear model has {baseline:.2f}"
 curves = {
     "plain, last k, re-estimated": plain_last,
     "residual, last k, re-estimated": fresh,
@@ -307,8 +329,10 @@ curves = {
 }
 figures.show(
     paths_figures.read_outs(curves, SOME, scattered, baseline, title),
-    alt=f"Test accuracy against the number of deleted blocks. Residual, last eight deleted: {stale[8].mean():.2f} with the old statistics, {fresh[8].mean():.2f} with new ones; "
-    f"plain, last one deleted: {plain_last[1].mean():.2f}; logistic regression on the pixels: {baseline:.2f}.",
+    alt="Test accuracy against the number of deleted blocks. Residual, last eight deleted: "
+    f"{stale[8].mean():.2f} with the old statistics, {fresh[8].mean():.2f} with new ones; "
+    f"plain, last one deleted: {plain_last[1].mean():.2f}; "
+    f"logistic regression on the pixels: {baseline:.2f}.",
 )
 
 # %% [markdown]
@@ -317,11 +341,19 @@ figures.show(
 # Re-estimated, a residual network without its last five blocks is nearly as good as the whole one. And it does
 # matter, a little, which blocks go: the last ones are the cheapest.
 #
-# **What it does not show.** That the first five blocks solve what ten were trained for. A logistic regression on
-# the raw pixels is as good: these digits are nearly a linear problem, and there is little left to refine. On a
-# hard task the curve may look different.
+# **What it does not show.**
 #
-# Now the order. A crowd of independent voters would not care who speaks first.
+# - That the first five blocks solve what ten were trained for. A logistic regression on the raw pixels is as good:
+#   these digits are nearly a linear problem, and there is little left to refine. On a hard task the curve may look
+#   different.
+# - *Why* such a network trains well. We operated on networks that had trained already. And a plain network that
+#   survives no deletion is not thereby a worse network: it was never asked to, and at ten blocks it is only a little
+#   less accurate.
+#
+# ### The order of the blocks
+#
+# A crowd of independent voters would not care who speaks first. Do the blocks? We let four pairs of them change places:
+# neighbours, or any two.
 
 # %% varies=true claim="swaps" effect="price"
 swapped = {}
@@ -340,10 +372,6 @@ assert max(swapped["plain", True].mean(), swapped["plain", False].mean()) < 0.3
 # %% [markdown]
 # These blocks hardly mind changing places with a neighbour, and mind it a little to be sent far away. Steps of a
 # refinement would behave like that; so would a crowd whose members work at different scales.
-#
-# **What it does not show.** *Why* such a network trains well. We operated on networks that had trained already.
-# And a plain network that survives no deletion is not thereby a worse network: it was never asked to, and at ten
-# blocks it is only a little less accurate.
 #
 # ## 3 · A crowd of paths
 #
@@ -370,7 +398,14 @@ figures.show(*drawings.paths(blocks=3))
 #
 # **Predict** for $n = 10$ and $g = 1/3$ (torch's default for a linear layer): which length is the most
 # frequent, and which carries the most?
-#
+
+# %% predict="most_frequent"
+predict("most_frequent", ...)
+
+# %% predict="carries_most"
+predict("carries_most", ...)
+
+# %% [markdown]
 # ### Exercise 2 · The share of each length (3 points, easy, about 10 minutes)
 #
 # Write `path_share(n, g)`: the share of the expected squared gradient that all paths of length $k$ carry
@@ -426,6 +461,8 @@ def shares_of_length(n=10, g=1 / 3):
 
 panel = panels.Panel(shares_of_length, paths_figures.share_stage, paths_figures.SHARE_CONTROLS)
 panel.show()
+reveal("most_frequent", path_share(10, 1.0).argmax())
+reveal("carries_most", path_share(10, 1 / 3).argmax())
 
 # %% [markdown]
 # Move the sliders: how large must $g$ be for the typical path to be carrying the most? What does depth alone
@@ -443,6 +480,8 @@ assert math.isclose(shares @ np.arange(11), 10 * (1 / 3) / (1 + 1 / 3))
 # %% [markdown]
 # The shares are a binomial distribution with $p = g/(1+g)$: the mean length is $np$. Depth does not make the
 # gradient's paths as long as the network, only $p$ times as long.
+#
+# ### The count of Veit et al. (optional)
 #
 # Veit et al. measured a residual network of 110 layers, which has 54 blocks of two layers. Almost all of its
 # gradient, they report, came along paths of 5 to 17 blocks. But they count differently: they multiply the number
@@ -469,11 +508,12 @@ assert by_square @ blocks < 4 and by_square[in_range].sum() < 0.3
 # One number is enough to tell their story, down to the share of the paths, which they give as 0.45 %. Counted by
 # squares, the same network would have paths of three blocks only. So before we ask how long the effective paths
 # are we have to know whether paths point the same way. And a formula with a free parameter can be made to fit a
-# range. So we measure.
+# range.
 #
 # ## 4 · The gradient, path by path
 #
-# There is no need to sample paths. The sum over all paths of one length can be computed exactly, backwards
+# So far the branches were random and independent. Those of a trained network are neither, so we measure. There is no
+# need to sample paths. The sum over all paths of one length can be computed exactly, backwards
 # through the network, without listing $2^n$ of them. How? Think of what a block does to a gradient that has
 # come through $k$ branches so far.
 #
@@ -516,7 +556,7 @@ def gradient_through_k(jacobians: np.ndarray, cotangent: np.ndarray) -> np.ndarr
     """Split the gradient through n residual blocks h + F_i(h) by how many branches it came through.
 
     Args:
-        jacobians: (n, N, N), float64: jacobians[i][a, b] is dF_i,a / dh_b; block 0 comes first in the network.
+        jacobians: (n, N, N), float64: jacobians[i][a, b] is dF_i,a / dh_b; block 0 comes first in the net.
         cotangent: (N,), float64: dLoss / dh_n behind the last block.
 
     Returns:
@@ -553,9 +593,15 @@ assert (abs(measured - shares) < 4 * error + 1e-3).all()
 # %% [markdown]
 # Formula and measurement agree. Now the residual networks of section 1, before and after their training.
 #
-# **Predict.** Every branch starts with $g = 1/3$ and a ReLU, which lets half through: $g/2 = 1/6$. Is the gain of
-# a branch, $|J_i|_F^2 / N$ (the sum of its squared entries over the width), the same in all ten blocks? And does
-# training make the gradient's paths longer or shorter?
+# **Predict.** Every branch starts with $g = 1/3$ and a ReLU, which lets half through: $g/2 = 1/6$. Before training: is
+# the gain of a branch, $|J_i|_F^2 / N$ (the sum of its squared entries over the width), the same in all ten blocks, or
+# does it rise or fall from the first block to the last? And does training make the gradient's paths longer or shorter?
+
+# %% predict="gains"
+predict("gains", ..., ["the same", "rises", "falls"])
+
+# %% predict="paths_by_training"
+predict("paths_by_training", ..., ["longer", "shorter"])
 
 # %%
 untrained = paths.BlockNet(residual=True, seeds=SEEDS)
@@ -565,17 +611,22 @@ untrained = untrained.eval()
 
 
 # %%
-def path_lengths(net, batch: int = 40) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gain of each branch (n,), share of each length (seeds, n + 1), |sum of paths|^2 / sum of |paths|^2 (seeds,)."""
+def by_paths(net, batch: int = 40) -> tuple[np.ndarray, np.ndarray]:
+    """Jacobians (seeds, examples, n, N, N), and the gradient by length of path (..., n + 1, N)."""
     jacobians = paths.branch_jacobians(net, x_test[:batch])
     cotangents = paths.end_gradient(net, x_test[:batch], y_test[:batch])
     cotangents /= np.linalg.norm(cotangents, axis=-1, keepdims=True)
-    rows = np.array(
-        [
-            [gradient_through_k(J, c) for J, c in zip(*examples, strict=True)]
-            for examples in zip(jacobians, cotangents, strict=True)
-        ]
-    )
+    rows = [
+        [gradient_through_k(J, c) for J, c in zip(*examples, strict=True)]
+        for examples in zip(jacobians, cotangents, strict=True)
+    ]
+    return jacobians, np.array(rows)
+
+
+# %%
+def path_lengths(net) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Gain of each branch; per network the share of each length, and |sum of paths|² / sum of |paths|²."""
+    jacobians, rows = by_paths(net)
     by_length = (rows**2).sum(-1).mean(1)
     whole_gradient = (rows.sum(2) ** 2).sum(-1).mean(1)
     gains = (jacobians**2).sum((-1, -2)).mean((0, 1)) / jacobians.shape[-1]
@@ -588,6 +639,8 @@ gains, observed, coherence = ({name: found[i] for name, found in both.items()} f
 for name in both:
     print(f"{name:9} gains {gains[name].round(2)}")
     print(f"{'':9} |sum|² / sum of squares, per network: {coherence[name].round(1)}")
+fall = gains["untrained"][0] / gains["untrained"][-1]
+reveal("gains", "the same" if 0.8 < fall < 1.25 else "falls" if fall > 1 else "rises")
 
 # %% [markdown]
 # Neither one number nor a constant: the gain *falls* from block to block. Batch norm divides by the size of
@@ -624,14 +677,17 @@ assert (np.diff(gains["untrained"]) < 0.03).all() and gains["untrained"][0] > 3 
 assert abs(mean_length["untrained"].mean() - independent["untrained"] @ np.arange(11)) < 0.25
 assert shorter.min() > 0 and coherence["untrained"].max() < 1.6 < coherence["trained"].mean()
 assert observed["trained"][:, :3].sum(1).min() > 0.75 and (stem["trained"] > stem["untrained"]).all()
+reveal("paths_by_training", "shorter" if shorter.mean() > 0 else "longer")
 
 # %%
 titles = [f"{name}: mean length {mean_length[name].mean():.1f}" for name in observed]
 title = f"Gradient by path length, all {NETWORKS} networks: training shortens the paths"
 figures.show(
     paths_figures.lengths(observed, independent, titles, title),
-    alt=f"Share of the squared gradient by path length. Untrained, the measurement follows the prediction for independent paths, mean length {mean_length['untrained'].mean():.1f}. "
-    f"Trained, the paths are shorter, {mean_length['trained'].mean():.1f}; independent ones would have {independent['trained'] @ np.arange(11):.1f}.",
+    alt="Share of the squared gradient by path length. Untrained, the measurement follows the prediction for "
+    f"independent paths, mean length {mean_length['untrained'].mean():.1f}. "
+    f"Trained, the paths are shorter, {mean_length['trained'].mean():.1f}; "
+    f"independent ones would have {independent['trained'] @ np.arange(11):.1f}.",
 )
 
 # %% [markdown]
@@ -645,8 +701,8 @@ figures.show(
 #   more and every branch weighs less. Nothing clever need have happened in the blocks.
 # - That the paths are independent voices. Before training, the squares add up, more or less (the ratio, the
 #   **coherence**, is near 1). After training the square of the sum is about twice the sum of squares: paths of
-#   different length *point the same way*. So neither count of section 3 is right: squares leave out that the
-#   paths agree, magnitudes take for granted that they agree completely.
+#   different length *point the same way*. So the squares of section 3 leave out that the paths agree. (The magnitudes of
+#   its optional part take for granted that they agree completely: neither count is right.)
 # - That the long paths are useless: the forward pass needs what they compute.
 
 # %% [markdown] question="ensemble"
@@ -761,8 +817,8 @@ def landscape_slice(
 
     Args:
         net: S networks in evaluation mode, unchanged after the call.
-        direction: name of a weight -> tensor of its shape (S, units, inputs), no part of it zero; `weight[s, u, :]` goes into
-            unit u of network s. Parameters that are not named stay where they are.
+        direction: name of a weight -> tensor of its shape (S, units, inputs), no part of it zero;
+            `weight[s, u, :]` goes into unit u of network s. Parameters that are not named stay as they are.
         steps: (k,), float64; 0 is the network itself.
         x: (batch, inputs), of the networks' dtype.
         y: (batch,), int64, classes.
@@ -800,18 +856,17 @@ for name, values in highest.items():
     print(f"{name:8} highest loss on the slice: {values.mean():5.1f} ± {values.std(ddof=1):.1f} nats")
 
 # %%
-fig, axes = figures.panels(
-    [f"{name}: up to {highest[name].max():.0f} nats" for name in slices],
-    f"The loss along one line through the weights, {NETWORKS} networks of each kind",
-    xlabel="step $a$ / length of the weights",
-    ylim=(0, 1.05 * max(values.max() for values in highest.values())),
-)
+titles = [f"{name}: up to {highest[name].max():.0f} nats" for name in slices]
+title = f"The loss along one line through the weights, {NETWORKS} networks of each kind"
+top = 1.05 * max(values.max() for values in highest.values())
+fig, axes = figures.panels(titles, title, xlabel="step $a$ / length of the weights", ylim=(0, top))
 for i, (ax, name) in enumerate(zip(axes, slices, strict=True)):
     ax.plot(line, slices[name].T, color=figures.COLOURS[i], linewidth=1.1)
 axes[0].set_ylabel("loss / nats")
 figures.show(
     fig,
-    alt=f"Loss along one random filter-normalised line through the weights. The highest values are {highest['plain'].mean():.0f} nats in the plain nets on average, "
+    alt="Loss along one random filter-normalised line through the weights. The highest values are "
+    f"{highest['plain'].mean():.0f} nats in the plain nets on average, "
     f"{highest['residual'].mean():.0f} in the residual ones.",
 )
 
@@ -820,10 +875,17 @@ figures.show(
 # seeds the order may turn round. So we assert nothing here.
 #
 # Now two directions, a grid of 21 × 21 points, and a number beside the picture. At every inner point we take
-# the Hessian of the slice, its 2 × 2 matrix of second derivatives, from the heights at the points around; its eigenvalues are the **principal curvatures**. Where the
-# smaller one is negative, the surface is **not convex**.
+# the Hessian of the slice, its 2 × 2 matrix of second derivatives, from the heights at the points around; its
+# eigenvalues are the **principal curvatures**. Where the smaller one is negative, the surface is **not convex**.
 #
-# **Predict.** The share of points that are not convex, plain and residual.
+# **Predict.** At which share of the points, from 0 to 1, is the surface not convex: around plain networks, and around
+# residual ones?
+
+# %% predict="rough_plain"
+predict("rough_plain", ...)
+
+# %% predict="rough_residual"
+predict("rough_residual", ...)
 
 # %% varies=true claim="rougher" effect="difference"
 spacing = 2 * RADIUS / (POINTS - 1)
@@ -839,6 +901,8 @@ for name, values in rough.items():
     print(f"{name:8} not convex: {interval(values):.2f}, per network {values.round(2)}")
 difference = rough["plain"] - rough["residual"]
 assert difference.min() > 0.03 and interval(difference).low > 0.05
+reveal("rough_plain", rough["plain"].mean(), within=0.1)
+reveal("rough_residual", rough["residual"].mean(), within=0.03)
 
 # %%
 steps = np.linspace(-RADIUS, RADIUS, POINTS)
@@ -846,7 +910,8 @@ titles = [f"{name}: {rough[name][0]:.1%} not convex" for name in surfaces]
 title = "The loss around the weights of the first network of each kind (orange: bent downwards)"
 figures.show(
     paths_figures.surfaces({name: h[0] for name, h in surfaces.items()}, steps, titles, title),
-    alt=f"Contours of the loss of one plain and one residual net over two filter-normalised random directions, with the points that are not convex in orange: "
+    alt="Contours of the loss of one plain and one residual net over two filter-normalised directions, "
+    "with the points that are not convex in orange: "
     f"{rough['plain'][0]:.0%} of the plain surface and {rough['residual'][0]:.1%} of the residual one.",
 )
 
@@ -857,7 +922,11 @@ figures.show(
 # That can be answered. We train the plain networks further, at a lower rate, to a loss near the residual ones',
 # and stop residual networks early, while their loss is still **higher** than that of any of those plain ones.
 #
-# **Predict.** If bad training makes a surface rough, what should happen to both?
+# **Predict.** If bad training makes a surface rough, the residual networks should now be the rougher ones. If the
+# architecture does, it should still be the plain ones. Which are?
+
+# %% predict="rougher_now"
+predict("rougher_now", ..., ["plain", "residual", "neither"])
 
 # %%
 stopped = paths.BlockNet(residual=True, seeds=SEEDS)
@@ -870,6 +939,8 @@ cases = {
     "plain, trained further": further,
     "residual, stopped early": stopped,
 }
+
+# %%
 for name in list(cases)[2:]:
     rough[name] = landscape.non_convex_share(heights(cases[name]), spacing)
     loss[name], _ = training.evaluate_stacked(cases[name], data.x_train, data.y_train)
@@ -880,9 +951,14 @@ for name, values in rough.items():
 still_rougher = rough["plain, trained further"] - rough["residual, stopped early"]
 assert loss["residual, stopped early"].min() > 3 * loss["plain, trained further"].max()
 assert still_rougher.min() > 0.03
+apart = interval(still_rougher)
+reveal("rougher_now", "plain" if apart.low > 0 else "residual" if apart.high < 0 else "neither")
 
 # %%
-title = f"Stopped at a higher loss, residual nets are at most {rough['residual, stopped early'].max():.1%} not convex,\nplain nets trained further at least {rough['plain, trained further'].min():.0%}"
+title = (
+    f"Stopped at a higher loss, residual nets are at most {rough['residual, stopped early'].max():.1%} "
+    f"not convex, plain nets trained further at least {rough['plain, trained further'].min():.0%}"
+)
 figures.show(
     paths_figures.roughness(loss, rough, title),
     alt="Share of points that are not convex against training loss, one mark per network. "
@@ -944,13 +1020,15 @@ assert alike["pre-activation", 1 / 3] > 3 * alike["pre-activation", 2] > 9 * ali
 
 # %% claim="clean_identity"
 for factor in (0.8, 1.0, 1.2):
+    ten, many = factor ** (2 * 10), factor ** (2 * 54)
     print(
-        f"shortcut × {factor}: the path past all 10 blocks carries {factor ** (2 * 10):8.4f} of the squared gradient, past 54 blocks {factor ** (2 * 54):.1e}"
+        f"shortcut × {factor}: past all 10 blocks comes {ten:8.4f} of the squared gradient, "
+        f"past 54 blocks {many:.1e}"
     )
 assert 0.8 ** (2 * 54) < 1e-10 < 1e8 < 1.2 ** (2 * 54)
 
 # %% [markdown]
-# ## 7 · The four documents, once more
+# ## 7 · The four documents, once more (optional)
 #
 # The course grew out of four documents: the notebook on an iterated convolution by the GitHub user vadhri (lessons
 # 1 and 2), a notebook with a tanh chain, a small net and questions (3 and 7; our copy names neither author nor
@@ -959,11 +1037,10 @@ assert 0.8 ** (2 * 54) < 1e-10 < 1e8 < 1.2 ** (2 * 54)
 # showed us:
 
 # %%
-image, kernel, death = (
-    np.ones((8, 8), np.float32),
-    np.outer([1, 2, 1], [1, 2, 1]).astype(np.float32) * np.float32(0.05),
-    0,
-)
+from scipy.signal import convolve2d
+
+image, death = np.ones((8, 8), np.float32), 0
+kernel = np.outer([1, 2, 1], [1, 2, 1]).astype(np.float32) * np.float32(0.05)
 while (image := convolve2d(image, kernel, mode="same")).any():
     death += 1
 saturated = torch.tanh(torch.tensor(10.0)).item()
@@ -982,6 +1059,7 @@ print("shortcut layer:        rows", overlap[0], overlap[1])
 assert death == 362 and saturated == 1.0
 assert overlap[:2].tolist() == [[2, 1, 2, 1], [1, 1, 1, 1]]
 eye, J = np.eye(3), np.random.default_rng(SEED).normal(size=(3, 3))
+print("chapter again:         (I + J)ᵀ v is v:", np.allclose((eye + J).T @ np.ones(3), np.ones(3)))
 assert not np.allclose((eye + J).T @ np.ones(3), np.ones(3))  # "multiplied by one" forgets J
 
 # %% [markdown]
@@ -995,6 +1073,8 @@ assert not np.allclose((eye + J).T @ np.ones(3), np.ones(3))  # "multiplied by o
 # A fair reading: the documents' *code* was mostly honest, it printed what it computed. It was the sentences
 # around the code that said more than the code showed. That is the temptation of any notebook, and ours is no
 # exception.
+#
+# ## 8 · And this course?
 
 # %% [markdown] question="criticism"
 # ### Question · Criticise this course (4 points, about 15 minutes)
@@ -1037,6 +1117,46 @@ assert not np.allclose((eye + J).T @ np.ones(3), np.ones(3))  # "multiplied by o
 # radii. If at equal training loss the intervals overlap, I give up "skips make the surface smooth" and keep only
 # "small nets on digits did so".
 # ### END SOLUTION
+
+# %% [markdown]
+# ## Check yourself
+#
+# Answer each in a sentence before you unfold ours.
+#
+# **1.** Twenty residual blocks with independent branches of $g = 1/4$. How long is the gradient's path, on average? We
+# delete ten of the blocks: what becomes of that length, and how many of the paths are left?
+#
+# <details><summary>An answer</summary>
+#
+# $p = g / (1 + g) = 0.2$, so the mean length is $20 \cdot 0.2 = 4$ branches, and $10 \cdot 0.2 = 2$ after the deletion: the
+# share of the blocks that a path goes through stays. Of the $2^{20}$ paths $2^{10}$ are left, one in 1024. In a plain
+# network nothing is left of the only path.
+#
+# </details>
+#
+# **2.** "Without block 7 the accuracy falls from 0.97 to 0.60, so block 7 knows more than a third of the task." What
+# would you measure before you believe that?
+#
+# <details><summary>An answer</summary>
+#
+# The accuracy without block 7 once whatever the later blocks have stored about the stream, here the batch norms'
+# statistics, fits the shortened network. The operation has a price of its own, and only what then remains is the
+# block's. And the same for other blocks: is 7 special? Even so it is what *this* network loses without the block; one
+# that had trained without it might lose nothing.
+#
+# </details>
+#
+# **3.** At some point a loss has 1000 principal curvatures: 990 of them are 1, ten are −10. What do random slices
+# through it look like?
+#
+# <details><summary>An answer</summary>
+#
+# Like bowls, nearly always. The curvature along a random direction is a mean of all 1000, about
+# $(990 - 100) / 1000 = 0.89$, and it seldom strays far: a hundred thousand random directions that we drew gave from 0.55
+# to 1.00. And yet the surface falls steeply in ten directions. So a slice that is bent downwards proves something, one
+# that looks like a bowl does not.
+#
+# </details>
 
 # %%
 progress(check, globals())

@@ -34,7 +34,8 @@
 #
 # **Prerequisites.** Lessons 5, 7 and 9; convolutions; matrix products and singular values.
 #
-# **Time:** about {{minutes}} minutes, {{cpu_seconds}} CPU seconds. **Points:** {{points}}.
+# **Time:** about {{minutes}} minutes without the parts marked *optional*; before section 3 is a good place for a
+# break. {{cpu_seconds}} CPU seconds. **Points:** {{points}}.
 #
 # > **Sources.** U-Net: Ronneberger et al. (2015), [arXiv:1505.04597](https://arxiv.org/abs/1505.04597). DeepNorm:
 # > Wang et al. (2022), [arXiv:2203.00555](https://arxiv.org/abs/2203.00555). Stochastic depth: Huang et al. (2016),
@@ -47,8 +48,9 @@
 # > stochastic*: a matrix of numbers from 0 to 1 whose rows and columns all sum to 1. *Rank*: how many singular
 # > values of a matrix are not 0.
 # >
-# > **Symbols.** $L$: number of layers. $h$: the stream, $f$: a branch. $\alpha$: a factor on the skip. $p$: the
-# > probability that the last block survives. $n$: number of streams. $M$: an $n \times n$ matrix that mixes them.
+# > **Symbols.** $L$: number of layers. $N$: the width of a stream. $h$: the stream, $f$: a branch. $\alpha$: a factor on
+# > the skip. $p$: the probability that the last block survives. $n$: number of streams. $M$: an $n \times n$ matrix that
+# > mixes them.
 #
 # All symbols are on the [notation page](../../docs/notation.md), terms in the
 # [glossary](../../docs/glossary.md).
@@ -64,7 +66,7 @@ from scipy.special import logsumexp, softmax
 from helpers import datasets, drawings, figures, segmentation, segmentation_figures, stochastic_depth, streams
 from helpers import streams_figures, training, transformer
 from helpers.architectures import parameter_count
-from helpers.checks import progress
+from helpers.checks import give_up, predict, progress, reveal
 from helpers.checks import what_came_after as check
 from helpers.statistics import interval
 from helpers.transformer import layer_norm
@@ -99,10 +101,11 @@ figures.show(*drawings.unet(segmentation.UNet(), side=16))
 #
 # ### Exercise 1 · The forward pass of a U-Net (5 points, medium, about 18 minutes)
 #
-# Write `unet_forward(net, x)`. On the way down: each layer of `net.down` but the last, then *keep* its output, then
-# `F.max_pool2d(h, 2)`. The last layer of `net.down` is the bottom. On the way up, for each layer of `net.up`:
-# `F.interpolate(h, scale_factor=2)` doubles the size; if `net.skips`, concatenate what was kept at this size behind
-# the channels of $h$; then the layer. At the end `net.head` makes one number per pixel: a logit.
+# Write `unet_forward(net, x)`. On the way down, for each layer of `net.down` but the last: apply it, *keep* what it
+# gives, then halve the size with `F.max_pool2d(h, 2)`. The last layer of `net.down` is the bottom. On the way up, for
+# each layer of `net.up`: double the size with `F.interpolate(h, scale_factor=2)`; if `net.skips`, concatenate what was
+# kept at this size behind the channels of $h$; then apply the layer. At the end `net.head` makes one number per pixel,
+# a logit, as a single channel; the answer has no axis for it.
 #
 # <details><summary>Hint 1: a nudge</summary>
 #
@@ -139,8 +142,8 @@ def unet_forward(net: segmentation.UNet, x: torch.Tensor) -> torch.Tensor:
     """Give one logit per pixel.
 
     Args:
-        net: its parts `down`, `up` and `head`; `skips` says whether features are handed over. Its mode and its numbers
-            are left as they are.
+        net: its parts `down`, `up` and `head`; `skips` says whether features are handed over. Its mode and
+            its numbers are left as they are.
         x: pictures (batch, 1, height, width); both sides can be halved len(net.up) times.
 
     Returns:
@@ -166,11 +169,24 @@ def unet_forward(net: segmentation.UNet, x: torch.Tensor) -> torch.Tensor:
 check.unet_forward(unet_forward)
 
 # %% [markdown]
-# The pictures are made on the spot: three ellipses and a curve one pixel wide, under noise. To be fair, the net
-# without skips is made *wider*, so that it has more parameters.
+# The pictures are made on the spot: three ellipses and a curve one pixel wide, under noise. A few nets of each kind
+# learn from 256 of them, for `UNET_STEPS` steps of Adam, and are asked about 256 new ones. To be fair, the nets without
+# skips are made *wider*, so that they have more parameters.
 #
-# **Predict.** How much of what shapes and answer cover together do they have in common (the *intersection over
-# union*, 1 is perfect), with skips and without? And where are the wrong pixels?
+# We measure the *intersection over union*: of all pixels that belong to the true shapes, to the answer, or to both, the
+# share that belongs to both. 1 is perfect.
+#
+# **Predict.** How large is it with long skips, and without? And the pixels that are wrong in addition where skips are
+# missing: is their share larger next to the borders of the shapes, larger elsewhere, or about the same?
+
+# %% predict="with_long_skips"
+predict("with_long_skips", ...)
+
+# %% predict="without_long_skips"
+predict("without_long_skips", ...)
+
+# %% predict="wrong_pixels"
+predict("wrong_pixels", ..., ["next to borders", "elsewhere", "about the same"])
 
 # %%
 SEEDS = range(SEED, SEED + NETWORKS)
@@ -198,19 +214,22 @@ for name, answers in said.items():
 
 # %% varies=true claim="long_skips_help" effect="gap"
 for name, each in nets.items():
-    print(
-        f"{name:10} {parameter_count(each[0]):,} parameters, intersection over union {interval(found[name]):.3f}"
-    )
+    size = f"{parameter_count(each[0]):,} parameters"
+    print(f"{name:10} {size}, intersection over union {interval(found[name]):.3f}")
 gap = found["long skips"] - found["no skips"]
-more = wrong["no skips"] - wrong["long skips"]
-print(
-    f"gap {interval(gap):.3f}; wrong pixels more at borders {more[:, 0].mean():.3f}, elsewhere {more[:, 1].mean():.3f}"
-)
+more = wrong["no skips"] - wrong["long skips"]  # of each net: at borders, elsewhere
+beside, beyond = more.mean(0)
+print(f"gap {interval(gap):.3f}; more wrong pixels at borders by {beside:.3f}, elsewhere by {beyond:.3f}")
 assert parameter_count(nets["no skips"][0]) > parameter_count(nets["long skips"][0])
 assert gap.min() > 0.05 and (more[:, 0] > 2 * more[:, 1]).all()
+reveal("with_long_skips", found["long skips"].mean(), within=0.05)
+reveal("without_long_skips", found["no skips"].mean(), within=0.05)
+where = "next to borders" if beside > beyond else "elsewhere"
+reveal("wrong_pixels", "about the same" if 1 / 1.5 < beside / beyond < 1.5 else where)
 
 # %%
-title = f"Without long skips: {found['no skips'].mean():.2f} instead of {found['long skips'].mean():.2f}, and blurred borders"
+share = {name: f"{values.mean():.2f}" for name, values in found.items()}
+title = f"Without long skips: {share['no skips']} instead of {share['long skips']}, and blurred borders"
 rows = {
     "picture": new_pictures[:5, 0].numpy(),
     "truth": new_truth[:5].numpy(),
@@ -219,25 +238,30 @@ rows = {
 }
 figures.show(
     segmentation_figures.masks(rows, title),
-    alt="Five noisy pictures of ellipses and a curve, the true shapes, and what two nets say. With long skips the shapes have sharp borders, "
-    "without them they are blurred blobs.",
+    alt="Five noisy pictures of ellipses and a curve, the true shapes, and what two nets say. "
+    "With long skips the shapes have sharp borders, without them they are blurred blobs.",
 )
 
 # %%
-title = f"At borders {wrong['no skips'][:, 0].mean():.0%} of the pixels are wrong without skips, {wrong['long skips'][:, 0].mean():.0%} with"
+with_skips, without = wrong["long skips"].mean(0), wrong["no skips"].mean(0)  # at borders, elsewhere
+title = f"At borders {without[0]:.0%} of the pixels are wrong without skips, {with_skips[0]:.0%} with"
 figures.show(
     segmentation_figures.errors(wrong, ["within a pixel of a border", "elsewhere"], title),
-    alt=f"Share of wrong pixels. At borders: {wrong['long skips'][:, 0].mean():.2f} with long skips, {wrong['no skips'][:, 0].mean():.2f} without. "
-    f"Elsewhere: {wrong['long skips'][:, 1].mean():.3f} and {wrong['no skips'][:, 1].mean():.3f}.",
+    alt="Share of wrong pixels. "
+    f"At borders: {with_skips[0]:.2f} with long skips, {without[0]:.2f} without. "
+    f"Elsewhere: {with_skips[1]:.3f} and {without[1]:.3f}.",
 )
 
 # %% [markdown]
 # The chapter is right, and we can say what "too abstract" means: the net without skips knows *that* there is a
 # shape, and not exactly *where* it ends. Is that a matter of training? Count what can come through. At the bottom
-# there are 2 × 2 pixels with some channels, and every logit is a function of these few numbers.
+# there are 2 × 2 pixels with some channels, and without skips every logit is a function of these few numbers.
 #
-# **Predict.** A picture has 256 pixels, and the net gives 256 logits. What is the largest rank that the
-# Jacobian (256 × 256) can have without skips, if the bottom has 8 channels?
+# **Predict.** A picture has 256 pixels, and the net gives 256 logits. What is the largest rank that the Jacobian of the
+# logits with respect to the pixels (256 × 256) can have without skips, if the bottom has 8 channels?
+
+# %% predict="largest_rank"
+predict("largest_rank", ...)
 
 # %% claim="bottom_bounds_the_rank"
 picture = torch.randn(1, 1, 16, 16, generator=torch.Generator().manual_seed(SEED), dtype=torch.float64)
@@ -246,29 +270,33 @@ for skips in (True, False):
     net = segmentation.example_net(4, 3, skips, SEED)
     J = segmentation.jacobian(net, unet_forward, picture)
     rank[skips] = np.linalg.matrix_rank(J, rtol=1e-10)
-    print(
-        f"skips {skips!s:5} rank of the Jacobian {rank[skips]} of {len(J)}; numbers at the bottom {8 * 2 * 2}"
-    )
-assert rank[False] <= 8 * 2 * 2 < 200 < rank[True]
+    bottom = net.down[-1][0].out_channels * (16 // 2 ** len(net.up)) ** 2  # channels times pixels
+    print(f"skips {skips!s:5} rank of the Jacobian {rank[skips]} of {len(J)}; numbers at the bottom {bottom}")
+assert rank[False] <= bottom == 8 * 2 * 2 < 200 < rank[True]
+reveal("largest_rank", bottom)
 
 # %% [markdown]
-# No training can lift that bound: small changes of a picture reach the answer in at most 32 directions. (Some of
-# the 32 are cut by ReLUs.) Long skips go around the bottleneck. That is another merit than the one of lesson 9's
-# table, and no gradient has to vanish for it.
+# No training can lift that bound: the Jacobian is a product of two, pixels to bottom and bottom to logits, and so small
+# changes of a picture reach the answer in at most 32 directions. (Fewer here: where a ReLU at the bottom gives 0, a
+# direction is lost.) Long skips go around the bottleneck. This merit is not in lesson 9's table, and no gradient has to
+# vanish for it.
 #
 # **What it does not show.** That concatenation is needed. Adding what was kept, where the channels fit, goes around
 # the bottom as well.
 #
 # ## 2 · Where the norm stands
 #
-# Back to short skips. A transformer's layer has two branches, *attention*, which lets a position read from earlier
-# ones, and an *MLP*, two linear maps with a ReLU between them. Both are joined to the stream in the same way, and
-# the question is where the norm goes:
+# Back to short skips. A transformer reads a *sequence*, here of numbers, and answers at each of its positions. Its stream
+# holds one vector of $N$ numbers for each position; at the start that is a learned vector for the symbol that stands
+# there, plus one for the place. A layer has two branches: *attention*, which lets a position read the vectors at earlier
+# ones, and an *MLP*, two linear maps with a ReLU between them, for each position by itself. Both are joined to the
+# stream in the same way, and the question is where the norm goes:
 #
 # $$ \text{pre:}\; h + f(\mathrm{norm}(h)) \qquad \text{post:}\; \mathrm{norm}(h + f(h)) \qquad \text{DeepNorm:}\; \mathrm{norm}(\alpha h + f(h)) $$
 #
 # The first transformers were *post*. *Pre* is lesson 9's way and keeps the skip clean. DeepNorm (Wang et al. 2022)
-# is *post* with a heavier skip, $\alpha = (2L)^{1/4} > 1$, and with weights that start smaller by $(8L)^{-1/4}$.
+# is *post* with a heavier skip, $\alpha = (2L)^{1/4} > 1$, and with branches whose weights start smaller, by a factor of
+# $(8L)^{-1/4}$.
 #
 # ### Exercise 2 · Three ways to join (4 points, easy, about 10 minutes)
 #
@@ -331,11 +359,20 @@ def block(h: torch.Tensor, f, kind: str, alpha: float = 1.0) -> torch.Tensor:
 check.block(block)
 
 # %% [markdown]
-# First the start, before any training: 32 layers of width 64.
+# First the start, before any training: 32 layers of width 64. We look at the size of the stream, its rms over all
+# units, behind each layer, and at the gradient of each layer's last weights. Beside "pre" and "post" there is "pre" with
+# all branches multiplied by 0.01 (*LayerScale*, Touvron et al. 2021).
 #
-# **Predict.** With "pre" every branch reads a stream of size 1 and adds something of always the same size. How does
-# the size of the stream grow with depth? And with "post", what does the gradient do on its way through 32 layers?
-# Popular accounts say that it vanishes.
+# **Predict.** With "pre" every branch reads a normalised stream, whatever the size of $h$, and so adds something of about
+# the same size in every layer. How does the size of the stream grow with the number of layers $L$? And with "post": by
+# what factor is the gradient of the first layer's weights larger (or smaller) than that of the last layer's, 32 layers
+# up? Popular accounts say that it vanishes. A factor of ten is near enough.
+
+# %% predict="stream"
+predict("stream", ..., ["like L", "like the root of L", "exponentially"])
+
+# %% predict="first_to_last"
+predict("first_to_last", ...)
 
 
 # %%
@@ -363,36 +400,46 @@ growth = rms["pre"] ** 2 - rms["pre"][0] ** 2
 halfway = growth[16] / growth[32]  # 0.5 if the square grows in a straight line
 ratio = {name: each[0] / each[-1] for name, each in slopes.items()}
 for name in ways:
-    print(
-        f"{name:21} size at the end {rms[name][-1].mean():.2f}, gradient first/last layer {ratio[name].mean():.1f}"
-    )
+    size = f"size at the end {rms[name][-1].mean():.2f}"
+    print(f"{name:21} {size}, gradient first/last layer {ratio[name].mean():.1f}")
 print(f"pre: after half of the layers the square has grown by {halfway.mean():.2f} of all it will")
 assert abs(halfway.mean() - 0.5) < 0.2 and rms["pre"][-1].min() > 3
 assert np.allclose(rms["post"][1:], 1, atol=1e-3) and 0.05 < ratio["post"].min() < ratio["post"].max() < 20
 assert np.allclose(rms["pre, branches × 0.01"][-1] / rms["pre, branches × 0.01"][0], 1, atol=0.01)
+laws = {"like the root of L": 1 / 2, "like L": 1 / 4, "exponentially": 0}  # what each says of `halfway`
+reveal("stream", min(laws, key=lambda law: abs(laws[law] - halfway.mean())))
+reveal("first_to_last", ratio["post"].mean(), factor=10)
 
 # %%
 line = np.sqrt(rms["pre"][0].mean() ** 2 + np.linspace(0, 1, 33) * growth[32].mean())
-title = f"Pre-norm: the stream grows like a root of depth, {rms['pre'][-1].mean() / rms['pre'][0].mean():.1f}-fold in 32 layers"
+start, end = rms["pre"][[0, -1]].mean(1)
+title = f"Pre-norm: the stream grows like a root of depth, {end / start:.1f}-fold in 32 layers"
 figures.show(
     streams_figures.sizes(rms, line, title),
-    alt=f"Size of the stream over 32 layers. Pre: from {rms['pre'][0].mean():.1f} to {rms['pre'][-1].mean():.1f}, near the root of a straight line. "
-    "Post: 1 throughout. Pre with small branches: constant.",
+    alt=f"Size of the stream over 32 layers. Pre: from {start:.1f} to {end:.1f}, near the root of a straight "
+    "line. Post: 1 throughout. Pre with small branches: constant.",
 )
 
 # %% [markdown]
-# **What we should see.** With "pre" sizes add up like those of independent things: squares, so that the stream grows
-# like $\sqrt{L}$. It is lesson 4's law of the residual stream once more, and it means that a late branch changes the
-# stream by ever less. With "post" the stream has size 1 always, and the gradient of the first layer is of the
-# size of the last one's (with other seeds a fifth of it, or four times as much): **nowhere near vanishing**, after 32 layers. LayerScale (and ReZero, which
-# starts at 0) makes branches so small that the stream does not grow at all: lesson 7's remedy under a new name.
+# **What we should see.** With "pre" the branches add up like independent things: their *squares* add, so that the stream
+# grows like $\sqrt{L}$. (It is lesson 4's way of counting, with a branch that stays as it is while the stream grows.) And
+# it means that a late branch changes the stream by ever less. With "post" the stream has size 1 always, and the gradient
+# of the first layer is of the size of the last one's (with other seeds a fifth of it, or four times as much): **nowhere
+# near vanishing**, after 32 layers. LayerScale (and ReZero, which starts at 0) makes branches so small that the stream
+# does not grow at all: lesson 7's remedy under a new name.
 #
-# **Predict.** So all three start healthily. Which of them train? The task: sequences of numbers from 0 to 10; say
-# at each place the sum of this number and the one before, modulo 11. Guessing costs $\ln 11 = 2.40$ nats.
+# So "pre" and "post" both start healthily. Do both train? The task: sequences of eight numbers from 0 to 10; say at each
+# place the sum of this number and the one before, modulo 11. Guessing costs $\ln 11 = 2.40$ nats.
 #
 # Eight layers, 150 steps of Adam: too long for a notebook. We trained them beforehand, each kind at its best of
 # three learning rates (`python -m tests.reproduce_transformer`; what it measured, when and where stands at the top of
-# `helpers/transformer_runs.py`).
+# `helpers/transformer_runs.py`). Post-norm is often trained with a *warm-up*, a learning rate that rises from 0 in the
+# first steps, here in 50; we tried it with and without.
+#
+# **Predict.** Twenty networks of each kind, after 150 steps: which have the lower training loss?
+
+# %% predict="ahead"
+predict("ahead", ..., ["pre", "post", "neither"])
 
 # %% claim="post_norm_trains_badly" effect="behind"
 settings = {
@@ -407,10 +454,13 @@ for name, values in loss.items():
 behind = loss["post, warm-up"] - loss["pre"]
 assert interval(behind).low > 1 and loss["DeepNorm"].max() < loss["post, warm-up"].min()
 assert loss["post"].min() > 1.5 > loss["pre"].max()
+ahead = "pre" if behind.mean() > 0 else "post"
+reveal("ahead", ahead if interval(behind).excludes(0) else "neither")
 
 # %%
 curves = {name: transformer.measured("curve", *setting) for name, setting in settings.items()}
-title = f"After 150 steps: post-norm {loss['post'].mean():.1f} nats, pre-norm {loss['pre'].mean():.1f}, DeepNorm {loss['DeepNorm'].mean():.1f}"
+at_end = {name: f"{values.mean():.1f}" for name, values in loss.items()}
+title = f"After 150 steps: post {at_end['post']} nats, pre {at_end['pre']}, DeepNorm {at_end['DeepNorm']}"
 figures.show(
     streams_figures.training(curves, 10, np.log(11), title),
     alt="Training loss over 150 steps, mean and range over sets of five networks. "
@@ -418,8 +468,8 @@ figures.show(
 )
 
 # %% [markdown]
-# Is it the learning rate? Each kind was tried at three rates, and the best one is in the middle. And is post-norm
-# unable to learn the sums, or slow?
+# Is it the learning rate? We tried three for each kind. If the best one is in the middle, a rate still further out would
+# hardly have saved it. And is post-norm unable to learn the sums, or slow? We gave it four times the steps.
 
 # %% claim="slow_not_unable"
 tried = {"pre": (0.003, 0.01, 0.03), "post": (0.0003, 0.001, 0.003), "deepnorm": (0.003, 0.01, 0.03)}
@@ -435,6 +485,10 @@ print(f"post, warm-up, 600 steps at rate 0.001: {interval(longer):.2f}")
 assert all(min(rates, key=lambda r: at_rate[kind, r]) == rates[1] for kind, rates in tried.items())
 assert longer.max() < 0.2 < loss["post, warm-up"].min()
 
+# %% [markdown]
+# Training lets rounding errors grow, and older processors add up in another order. So we also trained with the
+# instructions of two of them: one without AVX-512 ("avx2"), and one with what every 64-bit x86 has ("baseline").
+
 # %% claim="the_same_elsewhere"
 for old in ("avx2", "baseline"):
     there = {
@@ -444,9 +498,9 @@ for old in ("avx2", "baseline"):
     assert there["post, warm-up"].min() > there["pre"].max() + 0.5 and there["DeepNorm"].max() < 1
 
 # %% [markdown]
-# **What we should see.** Healthy gradients at the start, and still it trains badly: lesson 7's finding again, on
-# another architecture. *Vanishing gradients* are not what ails post-norm. A start near the identity helps again:
-# small branches, or a heavy skip, which is the same thing said from the other end. And after four times the steps
+# **What we should see.** Healthy gradients at the start, and still post-norm trains badly: lesson 7's finding again, on
+# another architecture. *Vanishing gradients* are not what ails it. A start nearer to the identity helps again: DeepNorm
+# is post-norm with a heavy skip, which is a small branch said from the other end. And after four times the steps
 # post-norm knows its sums as well: **slow, not unable**, as the plain networks of lesson 7.
 #
 # **What it does not show.** Which kind is better in the end, or on language. Many large models are "pre" today,
@@ -455,14 +509,16 @@ for old in ("avx2", "baseline"):
 # ## 3 · Reading the stream
 #
 # With "pre" the stream is a *sum*: the start, plus what each layer has added. Only at the very end a norm and the
-# unembedding make logits of it. So we may read it out anywhere ("logit lens"), as lesson 9 did. And more: what stands
-# between the sum and the logits is *nearly* linear. Layer norm takes a mean away, which is linear; then it divides
-# by a deviation, which is not. But once the whole stream is known, that deviation is a number.
+# unembedding make logits of it. So we may read it out anywhere: apply this norm and this matrix to the stream behind some
+# earlier layer, as lesson 9 did (here it is called the *logit lens*). And more: what stands between the sum and the
+# logits is *nearly* linear. Layer norm takes a mean away, which is linear; then it divides by a deviation, which is not.
+# But once the whole stream is known, that deviation is a number.
 #
 # ### Exercise 3 · What each part adds (4 points, medium, about 12 minutes)
 #
-# Write `attribution(parts, scale, unembed)`: the contribution of each part of a stream to the logits. `scale` holds
-# the deviation of the *whole* stream at each position. All contributions together must give the logits.
+# Write `attribution(parts, scale, unembed)`: what each part of a stream contributes to the logits $U (h - \bar h) / s$.
+# Here $U$ is the unembedding, $\bar h$ the mean of $h$ over its units, and $s$ the deviation of the *whole* stream; `scale`
+# holds it for each position. All contributions together must give the logits.
 #
 # <details><summary>Hint 1: a nudge</summary>
 #
@@ -510,8 +566,11 @@ check.attribution(attribution)
 # Now a transformer that has learned its sums: three layers, pre-norm, built with *your* block. It is small enough
 # to be trained here.
 #
-# **Predict.** Read out behind the start and behind each of the three layers: where does the answer appear, step by
-# step or all at once?
+# **Predict.** Read out behind the start and behind each of the three layers: where does the share of right answers rise,
+# step by step, or nearly all of it at one place?
+
+# %% predict="lens"
+predict("lens", ..., ["step by step", "in the first layer", "in the second", "in the third"])
 
 # %%
 adders = [transformer.Transformer(block, "pre", layers=3, seed=seed) for seed in SEEDS]
@@ -539,24 +598,32 @@ print("largest gap between the sum of all parts and the logits < 1e-4:", max(err
 late = added[1:].sum(0) / added.sum(0)
 assert max(error) < 1e-4  # float32
 assert lens[0].max() < 0.25 and lens[-1].mean() > 0.6 and (lens[-1] > lens[1]).all() and late.min() > 0.9
+rise = np.diff(lens.mean(1))
+place = ["in the first layer", "in the second", "in the third"][rise.argmax()]
+reveal("lens", place if rise.max() > 0.8 * rise.sum() else "step by step")
 
 # %%
 title = f"The answer builds up: {', '.join(f'{share:.2f}' for share in lens.mean(1))}"
 figures.show(
     streams_figures.reading(lens, added, title),
-    alt=f"Left: share of right answers read out behind each layer, from {lens[0].mean():.2f} to {lens[-1].mean():.2f}. "
-    f"Right: what each part adds to the right symbol's logit: {', '.join(f'{a:.1f}' for a in added.mean(1))}.",
+    alt="Left: share of right answers read out behind each layer, "
+    f"from {lens[0].mean():.2f} to {lens[-1].mean():.2f}. "
+    "Right: what each part adds to the right symbol's logit: "
+    f"{', '.join(f'{part:.1f}' for part in added.mean(1))}.",
 )
 
 # %% [markdown]
-# **What we should see.** The start knows nothing: it holds one number, and the sum needs two. Each layer adds to the
-# right logit, and the parts add up to the logits exactly, but for rounding. That is *refinement*, on a task that is
-# not linear: the second explanation of lesson 9 does survive here. (There the statistics had to be re-estimated after
-# each cut. Layer norm has none to go stale: it takes them from the example in front of it.)
+# **What we should see.** The start is at guessing: each position holds its own number only, and the sum needs two. Each
+# layer adds to the right logit, and the parts add up to the logits exactly, but for rounding. That is *refinement*, on a
+# task that is not linear: this explanation of lesson 9 does survive here. (There the statistics had to be re-estimated
+# after each cut. Layer norm has none to go stale: it takes them from the example in front of it.)
 #
-# Do all layers matter equally? In the eight-layer networks of section 2 we deleted each layer once.
+# Do all layers matter equally? In the eight-layer "pre" networks of section 2 we deleted each layer once.
 #
-# **Predict.** Which one costs most?
+# **Predict.** Which one costs most, 1 to 8?
+
+# %% predict="dearest"
+predict("dearest", ...)
 
 # %% claim="later_layers_matter_less" effect="slope"
 without = transformer.measured("deletions", "pre", 0.01)  # (sets, layers)
@@ -568,14 +635,12 @@ assert (
     and (without[:, 0] < without[:, 1]).all()
     and (without[:, 1] < without[:, 2:].min(1)).all()
 )
+reveal("dearest", 1 + without.mean(0).argmin())
 
 # %%
-fig, ax = figures.canvas(
-    f"Without the first layer {without[:, 0].mean():.2f} is left, without the last {without[:, -1].mean():.2f}",
-    "deleted layer",
-    "share of right answers",
-    ylim=(0, 1.02),
-)
+first, last = without[:, [0, -1]].mean(0)
+title = f"Without the first layer {first:.2f} is left, without the last {last:.2f}"
+fig, ax = figures.canvas(title, "deleted layer", "share of right answers", ylim=(0, 1.02))
 figures.band(ax, range(1, 9), without.T, 0, "one layer deleted, sets of five networks")
 ax.axhline(whole.mean(), **figures.series(5) | {"linewidth": 1}, label="all layers")
 ax.legend(loc="lower right")
@@ -586,19 +651,20 @@ figures.show(
 )
 
 # %% [markdown]
-# Without the first layer nothing works: it alone reads the symbols themselves. The later a layer, the less it matters.
-# It is what section 2's growing stream suggests: a branch of size 1 in a stream of size 5 is a small step. In large
-# language models something like it was found and named the *curse of depth* (Sun et al. 2025). The skip that makes
-# depth trainable also makes it cheap to leave depth unused.
+# Without the first layer nothing works: all others have been trained on what it adds. The later a layer, the less it
+# matters. It is what section 2's growing stream suggests: a branch of size 1 is a large step where the stream has size 1,
+# and a small one where it has grown to 6. In large language models something like it was found and named the *curse of
+# depth* (Sun et al. 2025). The skip that makes depth trainable also makes it cheap to leave depth unused.
 #
 # **What it does not show.** That late layers are idle *because* of the norm. Our sums may simply not need eight layers.
 #
 # ## 4 · Blocks that are left out
 #
 # If a deleted block costs so little, why not leave blocks out *while training*? **Stochastic depth** (Huang et al.
-# 2016) keeps block $l$ of $L$ with probability $p_l$ in each step, and at the end weighs its branch by $p_l$. The
-# probabilities fall in a straight line from 1 at the input, which counts as block 0 and is always there, to $p$ at
-# the last block.
+# 2016) keeps block $l$ of $L$ with probability $p_l$ in each step of the training; otherwise its branch is 0 in that step.
+# When the training is over all blocks are there, and block $l$'s branch is multiplied by $p_l$, so that it adds what it
+# added on average. The probabilities fall in a straight line from 1 at the input, which counts as block 0 and is always
+# there, to $p$ at the last block.
 #
 # ### Exercise 4 · The probability of survival (3 points, easy, about 6 minutes)
 #
@@ -643,6 +709,10 @@ def survival(L: int, p: float) -> np.ndarray:
 # %% check="survival" points=3
 check.survival(survival)
 
+# %% [markdown]
+# A residual network of 110 layers, as Veit et al. measured it (lesson 9), has 54 blocks. How many of them are there in a
+# step, on average?
+
 # %% claim="forty_of_54"
 kept = survival(54, 0.5)
 print(f"54 blocks, p = 0.5: {kept.sum():.2f} blocks are there on average, a quarter of the work is saved")
@@ -653,7 +723,18 @@ assert np.isclose(kept.sum(), 40.25)
 # training we delete any five or any eight of the ten blocks, and re-estimate the batch norms' statistics, as we have
 # learned to.
 #
-# **Predict.** What is left with five blocks, with two? And what is the price?
+# **Predict.** Which test accuracy is left with two blocks of ten: of the ordinary networks ($p = 1$), and of those that
+# had trained with $p = 0.5$? And what becomes of the *training* loss of the whole network, after the same number of
+# steps, if blocks are left out on the way?
+
+# %% predict="two_left_ordinary"
+predict("two_left_ordinary", ...)
+
+# %% predict="two_left_dropped"
+predict("two_left_dropped", ...)
+
+# %% predict="price"
+predict("price", ..., ["it is higher", "it is lower", "it is the same"])
 
 # %%
 data = datasets.digits()
@@ -681,9 +762,14 @@ for p in (1.0, 0.5):
 kept_more = left[0.5, 8] - left[1.0, 8]
 assert kept_more.mean() > 0.03 and left[0.5, 5].mean() > left[1.0, 5].mean()
 assert train_loss[0.5].mean() > train_loss[1.0].mean()
+reveal("two_left_ordinary", left[1.0, 8].mean(), within=0.05)
+reveal("two_left_dropped", left[0.5, 8].mean(), within=0.03)
+dearer = train_loss[0.5].mean() / train_loss[1.0].mean()
+reveal("price", "it is the same" if 0.9 < dearer < 1.1 else f"it is {'higher' if dearer > 1 else 'lower'}")
 
 # %%
-title = f"Any eight of ten blocks gone: {left[0.5, 8].mean():.2f} left after stochastic depth, {left[1.0, 8].mean():.2f} without it"
+ordinary, dropped = left[1.0, 8].mean(), left[0.5, 8].mean()
+title = f"Any eight of ten blocks gone: {dropped:.2f} left after stochastic depth, {ordinary:.2f} without it"
 fig, ax = figures.canvas(title, "blocks deleted, of ten", "test accuracy", xticks=(0, 5, 8))
 for i, p in enumerate((1.0, 0.5)):
     figures.band(ax, (0, 5, 8), np.array([left[p, k] for k in (0, 5, 8)]), i, f"trained with p = {p}")
@@ -709,14 +795,18 @@ figures.show(
 #
 # $$ H \;\leftarrow\; M H + w\, f(r H), \qquad M \in \mathbb{R}^{n \times n} \text{ and } r, w \text{ of length } n . $$
 #
-# All of $M$, $r$ and $w$ are learned. But look at the skips alone: over $L$ layers they multiply up to
-# $M_L \cdots M_2 M_1$. Lessons 1 to 4 have taught us to be afraid of that. The largest sum of absolute values in a row
-# of the product says by how much a signal can grow, the largest in a column the same for a gradient.
+# Here $r H$ is one vector of $N$ numbers, a weighted sum of the streams; the branch makes another one of it, and $w$ says
+# how much of that each stream gets. All of $M$, $r$ and $w$ are learned.
+#
+# But look at the skips alone: over $L$ layers they multiply up to $M_L \cdots M_2 M_1$. Lessons 1 to 4 have taught us to
+# be afraid of products. The largest sum of absolute values in a *row* of this one says by how much a signal's largest
+# entry can grow. A gradient comes back through the transpose, so for it the largest sum in a *column* counts.
 #
 # Xie et al. (2025) ask for mixers that are **doubly stochastic**: all entries from 0 to 1, rows and columns sum to 1.
-# Then rows of a product sum to 1 as well, and so do its columns (try it with two matrices of 2 × 2). How does one get such a matrix from any
-# logits? Make them positive, then divide each row by its sum, then each column, and again. Each half spoils what the
-# other has repaired, a little less every time (Sinkhorn).
+# Then rows of a product sum to 1 as well, and so do its columns (try it with two matrices of 2 × 2). How does one get
+# such a matrix from $n \times n$ learned numbers of any size, its logits? Make them positive with $e^x$, then divide each
+# row by its sum, then each column, and again. Each half spoils what the other has repaired, a little less every time
+# (Sinkhorn).
 #
 # ### Exercise 5 · Sinkhorn's rounds (5 points, hard, about 18 minutes)
 #
@@ -783,8 +873,17 @@ print(limit.round(4).tolist())
 assert np.allclose(limit[0, 0], np.sqrt(a * d) / (np.sqrt(a * d) + np.sqrt(b * c)))
 
 # %% [markdown]
-# **Predict.** Four streams, 256 layers. Free mixers are the identity plus noise of deviation 0.2. By which factor can
-# a signal grow through all of them, and by which through doubly stochastic ones?
+# We compare three kinds of mixers for four streams: free ones, the identity plus noise of deviation 0.2; such whose rows
+# sum to 1 (a softmax over each row of normal logits); and doubly stochastic ones, from the same logits.
+#
+# **Predict.** By which factor can a signal grow through 256 layers of free mixers (a factor of ten is near enough), and by
+# which through doubly stochastic ones?
+
+# %% predict="free_gain"
+predict("free_gain", ...)
+
+# %% predict="tamed_gain"
+predict("tamed_gain", ...)
 
 # %%
 rng = np.random.default_rng(SEED)
@@ -799,30 +898,37 @@ gain = {name: np.median(streams.gain(each), 0) for name, each in product.items()
 
 # %% varies=true claim="gains" effect="powers"
 for name, each in gain.items():
-    print(
-        f"{name:18}",
-        ", ".join(
-            f"{L} layers: forward {each[L - 1, 0]:.3g}, backward {each[L - 1, 1]:.3g}" for L in (16, 256)
-        ),
-    )
+    for L in (16, 256):
+        print(f"{name:18} {L:3} layers: forward {each[L - 1, 0]:.3g}, backward {each[L - 1, 1]:.3g}")
 powers = np.log10(gain["free"][-1, 0])  # of ten
 assert powers > 3 and np.allclose(gain["doubly stochastic"], 1, atol=0.01)
 assert np.allclose(gain["rows sum to 1"][:, 0], 1) and gain["rows sum to 1"][-1, 1] > 1.2
+reveal("free_gain", gain["free"][-1, 0], factor=10)
+reveal("tamed_gain", gain["doubly stochastic"][-1, 0], within=0.02)
 
 # %%
 title = f"256 layers of free mixing: a gain above $10^{{{int(powers)}}}$; doubly stochastic: 1"
 forward = {name: streams.gain(each)[..., 0].T for name, each in product.items() if name != "rows sum to 1"}
 figures.show(
     streams_figures.gains(forward, title),
-    alt=f"Largest gain over 256 layers, both axes logarithmic: free mixers reach {gain['free'][-1, 0]:.0e} in the median, doubly stochastic ones stay at 1.",
+    alt="Largest gain over 256 layers, both axes logarithmic: "
+    f"free mixers reach {gain['free'][-1, 0]:.0e} in the median, doubly stochastic ones stay at 1.",
 )
 
 # %% [markdown]
-# Tamed: neither signal nor gradient can grow. If this reminds you of lesson 2, it should. There a softmax kept
-# activations healthy, and the images became equal. A healthy *norm* is not a healthy *signal*. What else is in the
-# product? Its singular values say how much of $n$ different streams is still different.
+# Tamed: neither signal nor gradient can grow. (With rows alone a gradient still can, a little, as the printed numbers show.) If
+# this reminds you of lesson 2, it should. There a softmax kept activations healthy, and the images became equal. A
+# healthy *norm* is not a healthy *signal*. How much of $n$ different streams is still different behind the product? Its
+# singular values say. The largest is 1 and belongs to what all streams have in common, which every mixer lets through.
+# The second says how much is left, at most, of a *difference* between streams.
 #
-# **Predict.** The largest singular value of such a product is 1. How large is the second one after 16 layers?
+# We draw the mixers from logits as before, and others that *lean towards the identity*: 6 is added to the logits on the
+# diagonal.
+#
+# **Predict.** How large is the second singular value after 16 layers, without the lean? A factor of 100 is near enough.
+
+# %% predict="second"
+predict("second", ...)
 
 # %%
 leaning = {f"logits + {bias} on the diagonal": sinkhorn(normal + bias * np.eye(4), 20) for bias in (0, 6)}
@@ -833,12 +939,12 @@ second = {
 
 # %% varies=true claim="lost_streams" effect="remembered"
 for name, each in second.items():
-    print(
-        f"{name:27} second singular value, median: 16 layers {np.median(each[15]):.1e}, 64 layers {np.median(each[63]):.1e}"
-    )
+    medians = f"16 layers {np.median(each[15]):.1e}, 64 layers {np.median(each[63]):.1e}"
+    print(f"{name:27} second singular value, median: {medians}")
 plain, leaned = second.values()
 remembered = np.median(leaned[63])
 assert np.median(plain[15]) < 1e-6 and 0.1 < remembered < 0.7
+reveal("second", np.median(plain[15]), factor=100)
 
 # %%
 title = (
@@ -846,26 +952,30 @@ title = (
 )
 figures.show(
     streams_figures.survivors(second, title),
-    alt=f"Second singular value of the product of doubly stochastic mixers. Without a lean it falls below 1e-6 within 16 layers; "
-    f"with 6 added on the diagonal of the logits it is {remembered:.2f} after 64.",
+    alt="Second singular value of the product of doubly stochastic mixers. Without a lean it falls below "
+    f"1e-6 within 16 layers; with 6 added on the diagonal of the logits it is {remembered:.2f} after 64.",
 )
 
 # %% [markdown]
 # **What we should see.** Doubly stochastic mixers average, and an average of averages forgets: after 16 layers all
 # four streams are the same. All that is left is their mean. Unless every mixer *leans towards the identity*: then
-# streams stay different for as long as the network is deep. It is the moral of lessons 6, 7 and 9 for the third
-# time: **the skip should be nearly clean.**
+# streams forget so slowly that some of their differences reach the end of a deep network. It is the moral of lessons 6,
+# 7 and 9 once more: **the skip should be nearly clean.**
 #
 # **What it does not show.** What training makes of it. We multiplied random matrices and left the branches out. A
 # trained network may write new differences into its streams in each layer.
 #
-# ## 6 · The other end: infinitely many layers
+# ## 6 · The other end: infinitely many layers (optional)
 #
 # One more view, for the road. If the branch is $f(h)/L$, a residual network makes $L$ small steps along $f$: *Euler's
 # method* for the differential equation $\dot h = f(h)$ until time 1. Lesson 2 saw that such steps keep two images
 # apart. Here the stream has two units, and $f(h) = Ah$ turns and shrinks it.
 #
-# **Predict.** Twice the layers, each with half the step: what becomes of the distance to the exact flow?
+# **Predict.** Twice the layers, each with half the step: by which number is the distance between the stream's end and
+# that of the exact flow multiplied?
+
+# %% predict="euler"
+predict("euler", ...)
 
 # %% claim="euler_order"
 start, depths = np.array([1.0, 0.0]), np.array([16, 32, 64, 128, 256])
@@ -877,20 +987,24 @@ assert 1.9 < off[-2] / off[-1] < 2.1
 far = np.linalg.norm(streams.residual_steps(start, 256, 256**-0.5)[-1] - end)
 print(f"L = 256, branches times 1 / 16 instead: off by {far:.2f}")
 assert far > 10 * off[-1]
+reveal("euler", off[-1] / off[-2], within=0.05)
 
 # %%
 streams_figures.TRAJECTORY.show()
 
 # %% [markdown]
 # The distance halves: with $1/L$ a residual network *has* a limit at infinite depth. Move the depth with the other
-# scales: $1/\sqrt L$ keeps the *size* of a stream of random branches (section 2), but when all branches pull the same way it is too
-# much; a constant step goes round and round, the farther the deeper.
+# scales: $1/\sqrt L$ is small enough for *independent* branches, whose squares add up (section 2), but when all branches
+# pull the same way it is too much; a constant step goes round and round, the farther the deeper.
 
 # %% live=true
 streams_figures.TRAJECTORY.live()
 
+# %% [markdown]
+# ## 7 · Ten years later
+
 # %% [markdown] question="today"
-# ### Question · Ten years later (5 points, about 15 minutes)
+# ### Question · What has survived? (5 points, about 15 minutes)
 #
 # The second of our four documents ends: *"max's questions: was this a good paper when it was released? Is it a good
 # paper now? What has changed between now and it's initial release point? What other methods are there of solving
@@ -940,6 +1054,44 @@ streams_figures.TRAJECTORY.live()
 #
 # (c) A U-Net's long skips: without them the Jacobian's rank is at most 32, with them it is that of the picture.
 # ### END SOLUTION
+
+# %% [markdown]
+# ## Check yourself
+#
+# Answer each in a sentence before you unfold ours.
+#
+# **1.** Pictures of 32 × 32 go through a U-Net without long skips that halves the size three times; its bottom has 16
+# channels. By what is the rank of its Jacobian bounded, and could more training, or more layers on the way up, help?
+#
+# <details><summary>An answer</summary>
+#
+# The bottom has 4 × 4 pixels of 16 channels: 256 numbers, for 1024 logits. So the rank is at most 256. Neither training
+# nor layers behind the bottom change that, since all they can read is those numbers. Four times the channels would lift
+# the bound to 1024; long skips do it without them.
+#
+# </details>
+#
+# **2.** A stream starts with size 1, and every layer adds a branch of size 1 at a right angle to it (independent
+# vectors of many units nearly are). By what angle does the first layer turn the stream, by what angle the sixteenth?
+#
+# <details><summary>An answer</summary>
+#
+# The square of the size grows by 1 a layer. The first layer adds 1 to a stream of size 1: $\arctan 1 = 45°$. Before the
+# sixteenth the stream has size $\sqrt{16} = 4$, and the turn is $\arctan(1/4) = 14°$. So a pre-norm network comes nearer
+# to the identity with each layer, and its late layers are cheap to delete.
+#
+# </details>
+#
+# **3.** Two streams are mixed by the same matrix in each of 64 layers, with $1 - c$ on the diagonal and $c$ beside it.
+# How large may $c$ be, so that half of the difference between them is left?
+#
+# <details><summary>An answer</summary>
+#
+# A layer keeps the sum and multiplies the difference by $1 - 2c$. From $(1 - 2c)^{64} = 1/2$ follows $c = 0.0054$: half
+# a per cent. Doubly stochastic is not enough, the mixer has to be nearly the identity, and the nearer the deeper the
+# network.
+#
+# </details>
 
 # %%
 progress(check, globals())
