@@ -81,7 +81,9 @@ def _package(needed: Requirement) -> Finding:
 def _extra(name: str, needed: list[Requirement]) -> Finding:
     """Whether what only some graders use is there; without it nothing is missing."""
     found = [_package(requirement) for requirement in needed]
-    words = ", ".join(f"{r.name} {f.found}" for r, f in zip(needed, found, strict=True) if f.ok)
+    named = [f"{r.name} {f.found}" for r, f in zip(needed, found, strict=True) if f.ok]
+    # A long row would make the table too wide for a path to stay in one piece.
+    words = ", ".join(named if len(named) < 3 else [named[0], f"and {len(named) - 1} more"])
     installed = all(finding.ok for finding in found)
     wanted = f"not installed; `{EXTRAS[name]}` needs it: pip install -e 'course[{name}]'"
     return Finding(f"extra {name}", True, words if installed else wanted)
