@@ -18,7 +18,7 @@ from playwright.sync_api import expect
 from course.config import load_course
 from course.editions.source import is_role, read_lesson
 from helpers.panels import ASLEEP
-from tests.test_desk_browser import PATIENCE, chromium  # noqa: F401  # a fixture
+from tests.browser import PATIENCE
 
 pytestmark = pytest.mark.kernel
 COURSE = load_course()
@@ -112,7 +112,7 @@ def dragged(page, handle, steps):
     return len(seen) - 1
 
 
-def test_a_panel_follows_the_mouse_and_sleeps_in_a_saved_notebook(chromium, lab):  # noqa: F811
+def test_a_panel_follows_the_mouse_and_sleeps_in_a_saved_notebook(chromium, lab):
     expect.set_options(timeout=PATIENCE)
     page = lab.open(chromium)
     expect(page.locator("#jp-bottom-panel")).to_contain_text("| Idle")  # before that, nothing is run
