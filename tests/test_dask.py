@@ -185,7 +185,7 @@ def test_without_the_package_it_is_said_how_to_get_it(monkeypatch):
 
 def test_jobs_at_once_are_said_to_workers(course, monkeypatch):
     with pytest.raises(CourseError, match="--jobs 3 is for this machine"):
-        cli.chosen_backend(3, "tcp://127.0.0.1:8786")
+        chosen_backend(3, "tcp://127.0.0.1:8786")
 
 
 def test_what_differs_is_named():

@@ -183,7 +183,7 @@ def test_it_is_said_for_whom_nothing_can_be_granted(tmp_path, monkeypatch, capsy
     course = large_class(tmp_path / "classroom", 20)
     table(course, ("", "1", "2026-11-20 22:00Z"), ("s0003", "1", "2026-11-22"), ("s9999", "1", "2026-11-22"))
     said: list[str] = []
-    monkeypatch.setattr(cli, "say", lambda text, *_: said.append(text))
+    monkeypatch.setattr(classes, "say", lambda text, *_: said.append(text))
     assert command(course, monkeypatch, capsys, "deadlines") == (0, "")
     assert [text for text in said if "nobody" in text] == [
         "nobody here is called s9999: what is granted there holds for no one"

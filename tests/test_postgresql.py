@@ -201,7 +201,7 @@ def test_what_a_server_refuses_is_one_sentence(course, postgres, monkeypatch, ca
     }
     for url, remedy in cases.items():
         for verb in ("grade", "report"):
-            monkeypatch.setattr(cli, "chosen_backend", lambda *_: Canned())
+            monkeypatch.setattr(classes, "chosen_backend", lambda *_: Canned())
             code, said = command(plain, monkeypatch, capsys, verb, "--db", url)
             assert code == 1 and remedy in said and said.count("\n") == 1, said
             assert (

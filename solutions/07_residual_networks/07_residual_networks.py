@@ -486,7 +486,7 @@ reveal("residual_factor", rise["residual"], factor=3)
 losses = {kind: results[kind]["train_loss"] for kind in KINDS}
 factor = losses["plain"][-1].mean() / losses["residual"][-1].mean()
 deepest = DEPTHS[-1]
-title = f"At {deepest} layers the plain networks' loss\nis {factor:.0f} times that of the residual ones"
+title = f"At {deepest} layers the plain networks' training loss\nis {factor:.0f} times the residual ones'"
 figures.show(
     degradation_figures.losses_by_depth(DEPTHS, losses, title),
     alt="Training loss against depth: the plain networks rise towards guessing, to "
