@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -147,9 +148,7 @@ def test_what_one_job_does_to_its_worker_is_its_own_outcome(monkeypatch):
 
 def test_every_command_shows_an_example():
     for command in cli.app.registered_commands:
-        assert (
-            re.search(rf"Example: .*course {command.name}\b", command.callback.__doc__ or "")
-        )
+        assert re.search(rf"Example: .*course {command.name}\b", command.callback.__doc__ or "")
     said = CliRunner().invoke(cli.app, ["export", "--help"], env={"COLUMNS": "200"})
     assert "course export 1 --canvas" in said.output
 

@@ -16,6 +16,7 @@ from distributed import Client
 
 import helpers
 from course import cli
+from course.commands.options import chosen_backend
 from course.grading.backends import dask
 from course.grading.backends.dask import Dask
 from course.grading.backends.fingerprint import difference, fingerprint

@@ -9,7 +9,7 @@ import openpyxl
 import pytest
 from nbgrader.api import Gradebook
 
-from course import cli
+from course.commands import classes
 from course.config import grader_config, load_course
 from course.csvfile import write_csv
 from course.deadlines import Deadlines, read_deadlines

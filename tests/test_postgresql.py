@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from course import cli
+from course.commands import classes
 from course.grading.grade import grade
 from course.grading.gradebook import recorded, scores
 from course.intake import collect
