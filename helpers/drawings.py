@@ -370,7 +370,7 @@ def _first(value: Any) -> int:
     return int(value[0] if isinstance(value, tuple) else value)
 
 
-def dense_block(start: int, growth: int, layers: int, compression: float, side: int) -> Drawing:
+def dense(start: int, growth: int, layers: int, compression: float, side: int) -> Drawing:
     """Draw a dense block and the transition behind it: channels as heights.
 
     Args:

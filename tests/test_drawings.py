@@ -23,7 +23,7 @@ ALL = {  # as the lessons show them
     "projection": lambda: drawings.projection(BRANCH, SHORTCUT, 16),
     "meeting": lambda: drawings.meeting((6, 6, 2), (2, 2, 3)),
     "orders": drawings.two_orders,
-    "dense": lambda: drawings.dense_block(8, 4, 4, 0.5, 8),
+    "dense": lambda: drawings.dense(8, 4, 4, 0.5, 8),
     "paths": lambda: drawings.paths(3),
     "unet": lambda: drawings.unet(segmentation.UNet(), 16),
 }
@@ -149,7 +149,7 @@ def test_the_dense_block_has_the_channels_of_a_densenet():
         network(torch.zeros(1, 3, 8, 8))
     block = [8, *(shape[1] for name, shape in shapes if name == "Append")][:5]
     pooled = next(shape for name, shape in shapes if name == "AvgPool2d")
-    piles = [text for text in texts(drawings.dense_block(8, 4, 4, 0.5, 8)) if re.match(r"\d+(\n|$)", text)]
+    piles = [text for text in texts(drawings.dense(8, 4, 4, 0.5, 8)) if re.match(r"\d+(\n|$)", text)]
     drawn = [text.split("\n") for text in piles]
     assert [int(lines[0]) for lines in drawn] == [*block, pooled[1]]
     assert [lines[1] for lines in drawn if len(lines) > 1] == ["8 × 8", "8 × 8", f"{pooled[2]} × {pooled[3]}"]

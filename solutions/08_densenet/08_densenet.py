@@ -139,7 +139,7 @@ assert difference < 1e-12
 # The drawing has $k_0 = 8$, $k = 4$ and four layers. Behind the last pile stands a *transition*, which section 5 explains.
 
 # %%
-figures.show(*drawings.dense_block(start=8, growth=4, layers=4, compression=0.5, side=8))
+figures.show(*drawings.dense(start=8, growth=4, layers=4, compression=0.5, side=8))
 
 # %% [markdown]
 # ### Exercise 1 · Channels (2 points, easy, about 8 minutes)
