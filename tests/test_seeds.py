@@ -86,7 +86,7 @@ def test_the_four_gradients_of_the_chain():
 def test_the_numbers_of_the_update():
     line = next(line for line in outputs(3).splitlines() if "Adam" in line)
     assert "gradient 1e-15, learning rate 1e-04:" in line and line.endswith("gradient descent -1.0e-19")
-    assert "w =       1: an update of -1e-19 is lost" in outputs(3)
+    assert re.search(r"^w = +1: an update of -1e-19 is lost$", outputs(3), re.MULTILINE)
 
 
 def test_the_seed_of_the_exercise():
@@ -183,12 +183,12 @@ ERRATA = {
     ("002", 4): Taught(
         7,
         "`zero_grad` does not set weights to zero but **gradients**",
-        "assert all(w.grad is None for w in net.parameters())",
+        "assert computed and cleared and untouched",
     ),
     ("002", "4, backward"): Taught(
         7,
         "`backward` does not compute weights but **gradients**",
-        "assert all(map(torch.equal, before, net.parameters()))",
+        "untouched = all(map(torch.equal, before, net.parameters()))",
     ),
     ("002", "4, the batch size"): Taught(
         7, "it is not, `flatten(1)` keeps whatever comes", "logits = net(torch.randn(3, 1, 28, 28"
@@ -385,4 +385,7 @@ def test_the_chapters_second_reason_for_skips_is_tested():
     assert (
         '"some information was captured in the initial layers" and would otherwise be "too abstract"' in prose
     )
-    assert "assert gap.min() > 0.05" in code and "assert rank[False] <= 8 * 2 * 2 < 200 < rank[True]" in code
+    assert (
+        "assert gap.min() > 0.05" in code
+        and "assert rank[False] <= bottom == 8 * 2 * 2 < 200 < rank[True]" in code
+    )
