@@ -46,12 +46,15 @@ def test_there_and_back_again(copy):
     names = {path.relative_to(copy.root).as_posix() for path in changed}
     lesson = copy.lessons[0].name
     notebooks = {f"{room}/{lesson}/{lesson}.ipynb" for room in ("solutions", "notebooks")}
-    assert names == {"pyproject.toml", "README.md", "CITATION.cff", *notebooks}
+    pages = {"docs/starts.md", "docs/site/index.md"}
+    assert names == {"pyproject.toml", "README.md", "CITATION.cff", *pages, *notebooks}
     fork = load_course(copy.root, copy.classroom)
     assert (fork.repository, fork.ref) == (FORK, "term-2027")
     assert not [name for name, content in contents(fork).items() if COURSE.repository.encode() in content]
     readme = (fork.root / "README.md").read_text(encoding="utf-8")
     assert f"git clone --branch term-2027 https://github.com/{FORK}\ncd deep.skips\n" in readme
+    starts = (fork.root / "docs/starts.md").read_text(encoding="utf-8")
+    assert f"git+https://github.com/{FORK}@term-2027 mnist1d\n" in starts
     student = fork.release(fork.lessons[0]).read_text(encoding="utf-8")
     assert f"github/{FORK}/blob/term-2027/notebooks/{lesson}/{lesson}.ipynb" in student
     assert rf"home, ref = \"https://github.com/{FORK}\", \"term-2027\"" in student
@@ -142,5 +145,5 @@ def test_the_command_says_what_changed(copy, monkeypatch):
     run = CliRunner().invoke(cli.app, ["retarget", FORK])
     assert run.exit_code == 0, run.output
     assert "  changed: pyproject.toml\n" in run.output and re.search(
-        r"^5 files changed\. ", run.output, re.MULTILINE
+        r"^7 files changed\. ", run.output, re.MULTILINE
     )
