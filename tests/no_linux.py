@@ -38,7 +38,7 @@ OURS = ("course", "helpers")
 THIRD = """
     IPython.display ipykernel ipywidgets jupyter_client.manager jupyter_client.provisioning jupytext matplotlib.pyplot
     mnist1d.data nbclient nbconvert.exporters nbgrader.apps nbgrader.api nbval numpy pandas psutil pygments.lexers rapidfuzz.fuzz
-    openpyxl rich.table rich.status scipy.sparse sklearn.neural_network torch typer.testing yaml filelock sqlalchemy asyncio
+    openpyxl rich.table rich.status scipy.sparse sklearn.neural_network sphinx.application torch typer.testing yaml filelock sqlalchemy asyncio
     zmq.asyncio multiprocessing.pool concurrent.futures.process concurrent.futures.thread
 """
 
