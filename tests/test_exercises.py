@@ -454,12 +454,14 @@ def test_a_check_judges_no_definition_but_the_last_one():
     right = solved_lesson(lesson).solutions["spectral_radius"]
     setup = [c.source for c in read_lesson(COURSE, lesson).cells if "setup" in c.metadata.get("tags", [])]
     ask_it = "check.spectral_radius(spectral_radius)"
+    broken = right.replace("return", "return )")
+    line = next(number for number, text in enumerate(broken.split("\n"), 1) if "return )" in text)
     cells = [
         *setup,
         ask_it,  # not run yet
         right,
         ask_it,
-        right.replace("return", "return )"),
+        broken,
         ask_it,  # the old definition still stands
         "1 / 0\n" + right,
         ask_it,
@@ -481,7 +483,7 @@ def test_a_check_judges_no_definition_but_the_last_one():
     assert "`spectral_radius` is not defined yet: run the cell of the exercise, then this one." in said[0]
     assert "Traceback" not in said[0]
     assert said[2].startswith("✓")
-    assert "with a SyntaxError in line 10" in said[4] and "✓" not in said[4]
+    assert f"with a SyntaxError in line {line} (" in said[4] and "✓" not in said[4]
     assert "stopped when it was run last" in said[6]
     assert "NameError" in said[7]
     assert said[9].startswith("✓")

@@ -455,8 +455,9 @@ reveal("radius", radius, factor=1.1)
 # %% claim="a_sum_has_no_gradient" effect="largest"
 random_image = torch.tensor(np.random.default_rng(SEED + 1).random((8, 8)))
 largest = []
-for name, v in {"ones": torch.ones(8, 8, dtype=torch.float64), "random": noise[0].double()}.items():
-    gradient = input_gradient(convolution.residual_softmax_step, random_image, 1, v)
+cotangents = {"ones": torch.ones(8, 8, dtype=torch.float64), "random": noise[0].double()}
+for name, cotangent in cotangents.items():
+    gradient = input_gradient(convolution.residual_softmax_step, random_image, 1, cotangent)
     largest.append(gradient.abs().max().item())
     print(f"cotangent of {name}: a gradient of noise size:", largest[-1] < 1e-15)
 assert largest[0] < 1e-15 and largest[1] > 1e-3
