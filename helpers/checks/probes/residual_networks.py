@@ -159,20 +159,23 @@ def _filled(make: Callable[..., nn.Module], sizes: Sequence[int], values: dict[s
 
 
 def module_conduct(
-    answer: Any, sizes: Sequence[int], values: dict[str, float], inputs: Sequence[int]
+    answer: Any, sizes: Sequence[int], values: dict[str, float], inputs: Sequence[int], dtype: str = "float32"
 ) -> dict[str, Any]:
     """How a module behaves beside its output."""
-    found = _asked(answer, module_conduct_beside, sizes, values, inputs)
+    found = _asked(answer, module_conduct_beside, sizes, values, inputs, dtype)
     return dict(zip(CONDUCT, found, strict=True))
 
 
 def module_conduct_beside(
-    make: Callable[..., nn.Module], sizes: Sequence[int], values: dict[str, float], inputs: Sequence[int]
+    make: Callable[..., nn.Module],
+    sizes: Sequence[int],
+    values: dict[str, float],
+    inputs: Sequence[int],
+    dtype: str,
 ) -> list[Any]:
     """Go through a module twice."""
-    return conduct_beside(
-        _filled(make, sizes, values), [torch.from_numpy(drawn(3, *inputs, dtype="float32"))]
-    )
+    network = _filled(make, sizes, values).to(getattr(torch, dtype))
+    return conduct_beside(network, [torch.from_numpy(drawn(3, *inputs, dtype=dtype))])
 
 
 def gate_start(answer: Any, width: int) -> dict[str, Any]:
