@@ -205,7 +205,7 @@ ResidualMLP = Exercise(
     cases=[
         _network(4, 3, 2, 2),
         _network(3, 4, 2, 3),
-        case((3, 4, 2, 2), {}, (6, 3), probe=probes.module_conduct, what="the network"),
+        case((3, 4, 2, 2), {}, (6, 3), "float64", probe=probes.module_conduct, what="the network"),
     ],
     hidden=lambda rng: [_network(*rng.integers(2, 6, 3).tolist(), count) for count in (4, 1, 5)],
     mistakes=NETWORK_WRONG,
