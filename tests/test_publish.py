@@ -407,7 +407,7 @@ def test_it_may_have_another_address_than_the_course(copy):
     course, folder = copy
     publish.publish(course, folder, "ada/skips@term")
     readme = (folder / "README.md").read_text(encoding="utf-8")
-    assert "git clone --branch term https://github.com/ada/skips\ncd skips\n" in readme
+    assert "git clone --branch term https://github.com/ada/skips && cd skips\n" in readme
     assert not [n for n in names(folder) if course.repository.encode() in (folder / n).read_bytes()]
     assert course.repository in course.release(LESSON).read_text(encoding="utf-8")
 
