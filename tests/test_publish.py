@@ -28,6 +28,7 @@ from helpers.checks.values import encode
 
 COURSE = load_course()
 LESSON = COURSE.lessons[0]
+STAND_IN = f"stand_ins/{LESSON.topic}.txt"
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +52,12 @@ def copy(tmp_path):
         "Makefile",
         "environment.yml",
         "constraints.txt",
+        "lab.py",
     )
     for file in (*files, ".gitignore", "LICENSE", "LICENSE-text"):
         shutil.copy(COURSE.root / file, root)
+    (root / "stand_ins").mkdir()
+    shutil.copy(COURSE.root / STAND_IN, root / STAND_IN)
     return load_course(root, tmp_path / "classroom"), tmp_path / "students"
 
 
@@ -99,9 +103,13 @@ def test_nothing_is_in_it_but_what_learners_need(published):
         "environment.yml",
         "constraints.txt",
         "Makefile",
+        "lab.py",
     }
     pages = {f"docs/{page}.md" for page in ("notation", "glossary", "references")}
-    assert found == lessons | helpers | rest | pages | {".gitignore", publish.NOTE}
+    pictures = {
+        f"docs/pictures/{name}-{scheme}.png" for name in ("hero", "hint") for scheme in ("dark", "light")
+    }
+    assert found == lessons | helpers | rest | pages | pictures | {".gitignore", publish.NOTE}
     assert done.files == len(found) - 1 and set(done.added) == found - {publish.NOTE}
     assert "course" not in tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
     assert "nbgrader" not in (folder / "environment.yml").read_text(encoding="utf-8")
@@ -132,7 +140,7 @@ def test_no_line_of_a_solution_a_hidden_test_or_a_mark_scheme_is_in_it(published
     """Told apart by other means than publishing does: every line between two marks that the student edition has not."""
     folder, done = published
     assert done.secrets["solution line"] > 200 and done.secrets["rubric line"] > 100
-    everything = [(folder / name).read_text(encoding="utf-8") for name in names(folder)]
+    everything = [(folder / name).read_text(encoding="utf-8", errors="replace") for name in names(folder)]
     lines = {
         line.strip().strip('"') for text in everything for line in text.replace("\\n", "\n").splitlines()
     }
@@ -247,13 +255,22 @@ def test_what_cannot_be_looked_into_is_refused():
 
 def test_stand_ins_for_answers_are_left_out_unless_asked_for(copy):
     course, folder = copy
-    (course.root / "stand_ins").mkdir()
-    name = f"stand_ins/{LESSON.topic}.txt"
-    (course.root / name).write_text(packed({"f": region()}))
+    content = (course.root / STAND_IN).read_bytes()
+    found = leaks.leaks({STAND_IN: content}, secrets_of_lesson())
+    assert "solution line" in {leak.secret.kind for leak in found}  # there is something to leave out
     done = publish.publish(course, folder)
-    assert done.left_out == (name,) and name not in names(folder)
-    assert publish.publish(course, folder, stand_ins=True).added == (name,)
-    assert publish.publish(course, folder).removed == (name,)
+    assert done.left_out == (STAND_IN,) and STAND_IN not in names(folder)
+    assert publish.publish(course, folder, stand_ins=True).added == (STAND_IN,)
+    assert (folder / STAND_IN).read_bytes() == content
+    assert publish.publish(course, folder).removed == (STAND_IN,)
+
+
+def test_a_stand_in_is_a_leak_wherever_else_it_lies(copy):
+    course, folder = copy
+    shutil.copy(course.root / STAND_IN, course.root / "helpers" / "data.py")
+    with pytest.raises(CourseError, match=rf"helpers/data\.py:\d+ holds a solution line of {LESSON.name}"):
+        publish.publish(course, folder, stand_ins=True)
+    assert not folder.exists()
 
 
 def packed(sources):
@@ -390,8 +407,8 @@ def test_it_may_have_another_address_than_the_course(copy):
     course, folder = copy
     publish.publish(course, folder, "ada/skips@term")
     readme = (folder / "README.md").read_text(encoding="utf-8")
-    assert "git clone --branch term https://github.com/ada/skips\ncd skips\n" in readme
-    assert not [n for n in names(folder) if course.repository in (folder / n).read_text(encoding="utf-8")]
+    assert "git clone --branch term https://github.com/ada/skips && cd skips\n" in readme
+    assert not [n for n in names(folder) if course.repository.encode() in (folder / n).read_bytes()]
     assert course.repository in course.release(LESSON).read_text(encoding="utf-8")
 
 
@@ -421,10 +438,10 @@ def test_one_can_begin_there(published, tmp_path):
         ["make", "-n", "lab"], cwd=folder, capture_output=True, text=True, check=True
     ).stdout
     install, lab = (
-        next(line for line in planned.splitlines() if word in line) for word in ("--editable", "jupyter lab")
+        next(line for line in planned.splitlines() if word in line) for word in ("--editable", "lab.py")
     )
     assert install.endswith("--constraint constraints.txt --editable '.[lab]'")
-    assert (folder / lab.partition("/lab/tree/")[2]).is_file()
+    assert lab.split() == [".venv/bin/python", "lab.py"]
 
     site = tmp_path / "site"
     pip = [
@@ -439,6 +456,14 @@ def test_one_can_begin_there(published, tmp_path):
     ]
     source = shutil.copytree(folder, tmp_path / "clone")
     subprocess.run([*pip, "--target", site, source], check=True, cwd=tmp_path)
+    opened = subprocess.run(
+        [sys.executable, "lab.py", "--version"], cwd=source, capture_output=True, text=True
+    )
+    assert opened.returncode == 0, opened.stderr
+    assert re.search(r"^\d+\.\d+\.\d+$", opened.stdout, re.MULTILINE)  # JupyterLab was called
+    for lesson in COURSE.written:
+        name = f"notebooks/{lesson.name}/{lesson.name}.ipynb"
+        assert (source / "my-lessons" / name).read_bytes() == (folder / name).read_bytes()
     cells = nbformat.read(folder / f"notebooks/{LESSON.name}/{LESSON.name}.ipynb", as_version=4).cells
     first = next(i for i, cell in enumerate(cells) if cell.cell_type == "code" and is_role(cell, "check"))
     code = [

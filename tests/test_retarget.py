@@ -52,7 +52,7 @@ def test_there_and_back_again(copy):
     assert (fork.repository, fork.ref) == (FORK, "term-2027")
     assert not [name for name, content in contents(fork).items() if COURSE.repository.encode() in content]
     readme = (fork.root / "README.md").read_text(encoding="utf-8")
-    assert f"git clone --branch term-2027 https://github.com/{FORK}\ncd deep.skips\n" in readme
+    assert f"git clone --branch term-2027 https://github.com/{FORK} && cd deep.skips\n" in readme
     starts = (fork.root / "docs/starts.md").read_text(encoding="utf-8")
     assert f"git+https://github.com/{FORK}@term-2027 mnist1d\n" in starts
     student = fork.release(fork.lessons[0]).read_text(encoding="utf-8")
