@@ -44,9 +44,11 @@ def embedding(answer: Any, widths: Sequence[int], depth: int, seed: int) -> dict
         return parts
     x = drawn(seed, 20, widths[0], dtype="float32")
     logits = remedies.relu_mlp(plain, x)
-    moved = int((logits != remedies.relu_mlp(mlp(widths, seed), x)).sum())
+    kept = bool(
+        (logits == remedies.relu_mlp(mlp(widths, seed), x)).all()
+    )  # how many moved, depends on the processor
     single = all(array.dtype == np.float32 for pair in plain for array in pair)
-    return parts | {"the precision is kept": single, "the logits": logits, "the logits that moved": moved}
+    return parts | {"the precision is kept": single, "the logits": logits, "every logit is kept": kept}
 
 
 def _plain(layers: Any) -> Layers:
