@@ -264,8 +264,8 @@ def test_the_seed_is_assigned_behind_the_parameters(toy):
 def test_a_processor_is_an_environment_that_numpy_obeys():
     assert replicate.processors(["plain"]) == {"plain": {}}
     environment = replicate.processors(["baseline"])["baseline"]
-    off = environment["NPY_DISABLE_CPU_FEATURES"].split() if "NPY_DISABLE_CPU_FEATURES" in environment else []
-    assert set(off) == set(replicate.numpy_features())
+    before = os.environ.get(replicate.SWITCH, "").split()
+    assert set(environment.get(replicate.SWITCH, "").split()) - set(before) == set(replicate.numpy_features())
     look = (
         "from numpy._core import _multiarray_umath as core; import torch;"
         "print([f for f in core.__cpu_dispatch__ if core.__cpu_features__[f]], torch.backends.cpu.get_cpu_capability())"

@@ -59,6 +59,7 @@ PROCESSORS: dict[str, dict[str, str]] = {
         "ONEDNN_MAX_CPU_ISA": "SSE41",
     },
 }
+SWITCH = "NPY_DISABLE_CPU_FEATURES"
 BEYOND = {
     "plain": (),
     "avx2": ("X86_V4", "AVX512"),
@@ -159,9 +160,9 @@ def numpy_features() -> tuple[str, ...]:
 
 
 def _without(features: Iterable[str], beginnings: tuple[str, ...]) -> dict[str, str]:
-    """numpy's switch for those features that begin so; no switch where there is none."""
-    off = " ".join(name for name in features if name.startswith(beginnings))
-    return {"NPY_DISABLE_CPU_FEATURES": off} if off else {}
+    """numpy's switch for those features that begin so, beside those that are off already; no switch where there is none."""
+    off = [name for name in features if name.startswith(beginnings)]
+    return {SWITCH: " ".join([*os.environ.get(SWITCH, "").split(), *off])} if off else {}
 
 
 def script(notebook: NotebookNode, seed: int | None) -> Script:
