@@ -15,6 +15,7 @@ from nbclient import NotebookClient
 import helpers.checks
 from course.config import load_course
 from course.editions.source import is_role, minutes, points, read_lesson
+from course.editions.students import has_assert
 from course.grading.slice import spared
 from helpers.checks import core
 from helpers.checks.standing import Progress, Row
@@ -62,6 +63,12 @@ def test_run_all_on_the_blank_notebook_reaches_the_end(lesson):
         and {line.removeprefix("This cell waits for Exercise ").removesuffix(".") for line in lines}
         <= numbers
     )
+
+
+@ALL
+def test_the_student_edition_gives_no_prediction_away(lesson):
+    release = nbformat.read(COURSE.release(lesson), as_version=4)
+    assert not [c.id for c in release.cells if c.cell_type == "code" and has_assert(c.source)]
 
 
 @ALL
@@ -266,7 +273,7 @@ def test_progress_is_a_table_that_shows_hints_as_text():
     lines = repr(shown).splitlines()
     assert lines[0].split() == ["✓", "f", "4", "/", "4", "passes"]
     assert lines[1].split()[:6] == ["·", "longer_name", "0", "/", "3", "n"]
-    assert lines[-3].split(maxsplit=1) == ["?", "Why <it> is so  of 2  read by a person"]
+    assert lines[-3].split(maxsplit=1) == ["?", "Why <it> is so   of 2  read by a person"]
     assert lines[-2:] == [
         "1 of 2 exercises pass their visible checks: 4 of 7 points.",
         "You were right in 1 of 2 predictions.",
