@@ -27,13 +27,16 @@ OF_LESSON_7 = {  # hidden layers 2, 8 and 24, five networks each; tests/test_deg
 }
 
 
-def losses_by_depth(depths: Sequence[int], losses: Mapping[str, np.ndarray], title: str) -> Figure:
+def losses_by_depth(
+    depths: Sequence[int], losses: Mapping[str, np.ndarray], title: str, label: str = "{kind} + BN"
+) -> Figure:
     """Draw training loss over depth, every network a point and their mean a line.
 
     Args:
         depths: numbers of hidden layers.
         losses: kind of network -> (depths, networks), in nats.
         title: the finding.
+        label: what the legend calls a kind.
 
     Returns:
         The figure.
@@ -44,7 +47,9 @@ def losses_by_depth(depths: Sequence[int], losses: Mapping[str, np.ndarray], tit
         axis.plot(
             depths, loss, ls="", marker=look["marker"], ms=5, mfc="none", color=look["color"], alpha=0.7
         )
-        axis.plot(depths, loss.mean(1), label=f"{kind} + BN, mean of {loss.shape[1]} networks", **look)
+        axis.plot(
+            depths, loss.mean(1), label=f"{label.format(kind=kind)}, mean of {loss.shape[1]} networks", **look
+        )
     axis.axhline(GUESSING, color="grey", lw=1)
     axis.text(2, GUESSING * 0.62, "guessing: ln 10", fontsize=9, color="dimgrey")
     axis.set_xticks(depths, map(str, depths))

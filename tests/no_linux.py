@@ -153,7 +153,7 @@ def checkout(root: Path) -> Course:
     """Put up a copy of this checkout with its first lesson, which may be changed."""
     here = load_course()
     lesson = here.lessons[0]
-    for folder in ("helpers", f"solutions/{lesson.name}", f"notebooks/{lesson.name}", "course"):
+    for folder in ("helpers", "stand_ins", f"solutions/{lesson.name}", f"notebooks/{lesson.name}", "course"):
         shutil.copytree(
             here.root / folder, root / folder, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info")
         )

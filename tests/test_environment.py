@@ -62,7 +62,9 @@ def test_python_versions_agree():
 
 def test_a_learner_installs_helpers_alone_and_an_instructor_every_room():
     setup = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]
-    assert setup["packages"]["find"]["include"] == ["helpers*"]
+    assert setup["packages"]["find"]["include"] == ["helpers*", "stand_ins"]  # a folder of data, without code
+    assert setup["package-data"]["stand_ins"] == ["*.txt"]
+    assert {path.suffix for path in (ROOT / "stand_ins").iterdir()} == {".txt"}
     packages = tomllib.loads((ROOT / "course/pyproject.toml").read_text(encoding="utf-8"))["tool"][
         "setuptools"
     ]

@@ -596,9 +596,7 @@ def test_class_21_an_edited_setup_cell_nested_deeply_is_kept_or_said(tiny):
 def test_a_copy_of_another_version_of_the_lesson_is_said_in_a_line(course):
     paper = paper_of(course, course.lesson("1"))
     notebook = paper.solved()
-    edited = [
-        slot for slot in paper.edition.slots if not (slot.is_answer or slot.is_check or slot.is_prediction)
-    ]
+    edited = [s for s in paper.edition.slots if not (s.is_answer or s.is_check or s.is_prediction)]
     for slot in edited:
         notebook["cells"][slot.index]["source"] += (
             "\n<!-- as it was before -->" if slot.kind != "code" else "\n# as before"

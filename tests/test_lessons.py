@@ -15,6 +15,7 @@ from nbformat.v4 import new_code_cell
 import helpers.checks
 from course.config import load_course
 from course.editions.source import is_role, minutes, points, read_lesson
+from course.editions.students import has_assert
 from course.grading.execute import UNBEGUN
 from course.grading.slice import spared
 from helpers.checks import core
@@ -88,6 +89,12 @@ def test_run_all_on_the_blank_notebook_reaches_the_end(lesson, plain_kernel):
     # Those that wait are what the build marks; in a lesson whose demonstrations need no answer, none is.
     marked = {cell.id for cell in notebook.cells if needs_an_answer(cell)} - set(checks)
     assert marked.issuperset(waiting) and bool(marked) == bool(waiting)
+
+
+@ALL
+def test_the_student_edition_gives_no_prediction_away(lesson):
+    release = nbformat.read(COURSE.release(lesson), as_version=4)
+    assert not [c.id for c in release.cells if c.cell_type == "code" and has_assert(c.source)]
 
 
 @ALL

@@ -156,6 +156,8 @@ ASK, CELL, RESULT = "**Predict.** How many?", 'predict("x", ...)', 'x = 3\nrevea
         ((ASK, 'predict("x", 362)', RESULT), "a prediction is one line"),
         ((ASK, 'predict("x", ...)\nprint(362)', RESULT), "a prediction is one line"),
         ((ASK, CELL, ASK, CELL, RESULT), "is asked for twice"),
+        ((ASK, CELL, "x = 3", 'y = 2\nreveal("x", x)'), "uses 'x', which its cell does not need"),
+        ((ASK, CELL, "x = 3", 'print(x)\nreveal("x", x)'), ""),
     ],
 )
 def test_a_prediction_without_its_cell_or_its_result_is_refused(cells, said):

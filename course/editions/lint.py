@@ -20,13 +20,14 @@ MARKERS = {
     "=== BEGIN MARK SCHEME ===": "=== END MARK SCHEME ===",
 }
 HEADING = re.compile(
-    r"^### Exercise \d+ · .+ \((\d+) points?, (?:easy|medium|hard), about \d+ minutes\)$", re.MULTILINE
+    r"^### Exercise (\d+) · .+ \((\d+) points?, (?:easy|medium|hard), about \d+ minutes\)$", re.MULTILINE
 )
 LADDER = ("Hint 1: a nudge", "Hint 2: the idea", "Hint 3: a skeleton")
 LOOKS_LIKE_A_MARKER = re.compile(
     r"\b(begin|end)\b[\s_-]*\b(solutions?|hidden|marks?|marking)\b", re.IGNORECASE
 )
 
+DESK = {"give_up", "predict", "reveal"}  # what the setup of a lesson imports for its learner
 MOST_LINES, WIDEST = (
     12,
     110,
@@ -52,6 +53,9 @@ def lint(course: Course, lesson: Lesson, notebook: NotebookNode) -> list[str]:
         *_prediction_problems(notebook),
         *_reading_problems(notebook),
     ]
+    setup = {name for cell in notebook.cells if is_role(cell, "setup") for name in names_defined(cell.source)}
+    if setup & DESK:
+        problems += [f"no setup cell imports {name!r} from helpers.checks" for name in sorted(DESK - setup)]
     for cell in notebook.cells:
         problems += [f"cell {cell.id!r}: {problem}" for problem in _cell_problems(cell)]
     return problems
@@ -149,14 +153,16 @@ def _nameless_claims(notebook: NotebookNode) -> Iterator[str]:
 
 def _exercise_problems(notebook: NotebookNode) -> Iterator[str]:
     """A declared exercise has a heading that says what it is worth and how hard it is, and a ladder of three hints."""
-    task = ""
+    task, number = "", 0
     for cell in notebook.cells:
         name = cell.metadata.get("nbgrader", {}).get("grade_id", "").removesuffix("_check")
         if cell.cell_type == "markdown" and "### Exercise " in cell.source:
             task = cell.source
         elif cell.cell_type == "code" and is_role(cell, "check") and "import hidden" in cell.source:
-            heading = HEADING.search(task)
-            if not heading or float(heading[1]) != cell.metadata.nbgrader.get("points"):
+            heading, number = HEADING.search(task), number + 1
+            if heading and int(heading[1]) != number:
+                yield f"exercise {name!r}: its heading says Exercise {heading[1]}, and it is the lesson's number {number}"
+            if not heading or float(heading[2]) != cell.metadata.nbgrader.get("points"):
                 points = cell.metadata.nbgrader.get("points")
                 yield f"exercise {name!r}: its heading should end in ({points} points, easy or medium or hard, about N minutes)"
             if tuple(re.findall(r"<details><summary>(Hint.*?)</summary>", task)) != LADDER:
@@ -186,6 +192,8 @@ def _prediction_problems(notebook: NotebookNode) -> Iterator[str]:
                     if str(said).replace("_", "-") not in predicted:
                         yield f"cell {cell.id!r}: {said!r} is revealed, and no cell above asks for it"
                     revealed.add(str(said).replace("_", "-"))
+        for name in sorted(_needed_to_reveal_alone(cell.source)):
+            yield f"cell {cell.id!r}: `reveal` uses {name!r}, which its cell does not need: a grade would then run what makes it"
     for name in predicted:
         if predicted.count(name) > 1:
             yield f"the prediction {name!r} is asked for twice"
@@ -202,6 +210,24 @@ def _asks_for(cell: NotebookNode, name: str) -> bool:
         case [ast.Expr(ast.Call(ast.Name("predict"), [ast.Constant(said), ast.Constant(dots), *_]))]:
             return str(said).replace("_", "-") == name and dots is ...
     return False
+
+
+def _needed_to_reveal_alone(source: str) -> set[str]:
+    """Names that a cell reads for what it reveals and for nothing else."""
+    tree = ast.parse(source)
+    kept = [
+        node
+        for node in tree.body
+        if not (
+            isinstance(node, ast.Expr)
+            and isinstance(node.value, ast.Call)
+            and ast.unparse(node.value.func) == "reveal"
+        )
+    ]
+    if len(kept) == len(tree.body):
+        return set()
+    rest = ast.unparse(ast.Module(kept, []))
+    return names_needed(source) - names_needed(rest) - names_defined(rest) - {"reveal"}
 
 
 def _is_prediction(cell: NotebookNode | None) -> bool:

@@ -124,12 +124,13 @@ class Own:
     def of(cls, checkout: Path) -> Own:
         """Look at a checkout; the released notebooks are not among it."""
         digests, paths = set(), set()
-        for folder in _CHECKOUT:
-            for path in sorted(checkout.joinpath(folder).rglob("*")):
-                if path.is_file() and not path.is_symlink() and path.stat().st_size < _LARGEST:
-                    paths.add(path.relative_to(checkout).as_posix())
-                    if path.stat().st_size:
-                        digests.add(_content(path.read_bytes()))
+        beside = sorted(checkout.glob("*.py"))  # lab.py
+        inside = [path for folder in _CHECKOUT for path in sorted(checkout.joinpath(folder).rglob("*"))]
+        for path in [*beside, *inside]:
+            if path.is_file() and not path.is_symlink() and path.stat().st_size < _LARGEST:
+                paths.add(path.relative_to(checkout).as_posix())
+                if path.stat().st_size:
+                    digests.add(_content(path.read_bytes()))
         return cls(frozenset(digests), frozenset(paths))
 
     def holds(self, path: str) -> bool:

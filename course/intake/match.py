@@ -202,7 +202,7 @@ def _choose(made: Match) -> None:
                 del made.partner[at]
                 if at not in changed or slot.is_check:
                     made.dropped.add(at)
-        if len(group) > 1:
+        if len(group) > 1 and not slot.is_prediction:
             made.repairs.append(
                 f"{slot.title}: there are {len(group)} copies, "
                 + ("the last changed one counts" if slot.is_answer else "one counts")

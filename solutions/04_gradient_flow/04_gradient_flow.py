@@ -408,7 +408,7 @@ flows = [gradient_flow.conv_gradient(side=8, gain=1 / 3, depth=20, seed=seed) fo
 measured = np.array([(flow[3] / flow[17]) ** (1 / 14) for flow in flows])
 print(f"predicted {math.sqrt(rho / 6):.3f}   measured {measured.mean():.3f} ± {measured.std(ddof=1):.3f}")
 assert round(math.sqrt(rho / 6), 3) == 0.392 and abs(measured.mean() / math.sqrt(rho / 6) - 1) < 0.03
-reveal("padding", "below" if measured.mean() < gain_factor("relu", 1 / 3) else "above")
+reveal("padding", "below" if measured.mean() < math.sqrt(1 / 6) else "above")
 
 # %% [markdown]
 # The edge costs four per cent per layer, on top of everything else. Small images lose more.
