@@ -53,8 +53,7 @@ def lint(course: Course, lesson: Lesson, notebook: NotebookNode) -> list[str]:
         *_prediction_problems(notebook),
         *_reading_problems(notebook),
     ]
-    setup = {name for cell in notebook.cells if is_role(cell, "setup") for name in names_defined(cell.source)}
-    if setup & DESK:
+    if (setup := _made_by_setup(notebook)) & DESK:
         problems += [f"no setup cell imports {name!r} from helpers.checks" for name in sorted(DESK - setup)]
     for cell in notebook.cells:
         problems += [f"cell {cell.id!r}: {problem}" for problem in _cell_problems(cell)]
@@ -176,6 +175,7 @@ def _exercise_problems(notebook: NotebookNode) -> Iterator[str]:
 def _prediction_problems(notebook: NotebookNode) -> Iterator[str]:
     """A question to predict has its cell, the cell its result, and no name is used twice."""
     cells, predicted, revealed = notebook.cells, [], set()
+    setup = _made_by_setup(notebook)
     for cell, after in zip(cells, [*cells, None][1:], strict=True):
         if cell.cell_type == "markdown" and "**Predict" in cell.source and not _is_prediction(after):
             yield f"cell {cell.id!r}: behind **Predict** comes its cell, " + '`# %% predict="name"`'
@@ -192,7 +192,7 @@ def _prediction_problems(notebook: NotebookNode) -> Iterator[str]:
                     if str(said).replace("_", "-") not in predicted:
                         yield f"cell {cell.id!r}: {said!r} is revealed, and no cell above asks for it"
                     revealed.add(str(said).replace("_", "-"))
-        for name in sorted(_needed_to_reveal_alone(cell.source)):
+        for name in sorted(_needed_to_reveal_alone(cell.source) - setup):
             yield f"cell {cell.id!r}: `reveal` uses {name!r}, which its cell does not need: a grade would then run what makes it"
     for name in predicted:
         if predicted.count(name) > 1:
@@ -210,6 +210,11 @@ def _asks_for(cell: NotebookNode, name: str) -> bool:
         case [ast.Expr(ast.Call(ast.Name("predict"), [ast.Constant(said), ast.Constant(dots), *_]))]:
             return str(said).replace("_", "-") == name and dots is ...
     return False
+
+
+def _made_by_setup(notebook: NotebookNode) -> set[str]:
+    """Names of the cells that always run."""
+    return {name for cell in notebook.cells if is_role(cell, "setup") for name in names_defined(cell.source)}
 
 
 def _needed_to_reveal_alone(source: str) -> set[str]:

@@ -758,20 +758,23 @@ def verdict(got, wanted) -> str:
 x = torch.tensor([-1.0, 2.0], requires_grad=True)  # a leaf: a tensor that we made ourselves
 wanted = (torch.relu(x) + x).tolist()
 got = outcome(lambda: (torch.relu_(x) + x).tolist())
+leaf = verdict(got, wanted)
 print("1.", got)
-reveal("leaf", verdict(got, wanted))
+reveal("leaf", leaf)
 
 h = 1 * x  # not a leaf: the output of some earlier layer
 got = outcome(lambda: (torch.relu_(h) + h).tolist())
+no_leaf = verdict(got, wanted)
 print("2.", got, "- wanted", wanted)
-reveal("no_leaf", verdict(got, wanted))
+reveal("no_leaf", no_leaf)
 
 # %%
 y = torch.relu(x)
 y += x
 got = outcome(lambda: y.sum().backward())
+in_place_sum = verdict(got, None)  # None is what a backward pass returns when all is well
 print("3.", got)
-reveal("in_place_sum", verdict(got, None))  # None is what a backward pass returns when all is well
+reveal("in_place_sum", in_place_sum)
 
 # %% claim="in_place"
 assert outcome(lambda: torch.relu_(x) + x).startswith("raises: a leaf Variable")
