@@ -28,10 +28,8 @@ LOOKS_LIKE_A_MARKER = re.compile(
 )
 
 DESK = {"give_up", "predict", "reveal"}  # what the setup of a lesson imports for its learner
-MOST_LINES, WIDEST = (
-    12,
-    110,
-)  # lines of a cell that are read at a glance; characters that fit without scrolling
+MOST_LINES = 12  # of a cell, that are read at a glance
+WIDEST = 110  # characters that fit without scrolling
 
 
 def lint(course: Course, lesson: Lesson, notebook: NotebookNode) -> list[str]:
