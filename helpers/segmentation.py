@@ -107,6 +107,8 @@ def _layer(inputs: int, outputs: int) -> nn.Sequential:
 def example_net(width: int = 2, levels: int = 2, skips: bool = True, seed: int = 0) -> UNet:
     """Make a small untrained net whose norms are not the neutral ones, float64 and in evaluation mode.
 
+    Its weights are drawn in float64, by numpy: torch's float32 draws differ from processor to processor in the last digit.
+
     Args:
         width, levels, skips, seed: as for `UNet`.
 
@@ -114,11 +116,15 @@ def example_net(width: int = 2, levels: int = 2, skips: bool = True, seed: int =
         The net.
     """
     net = UNet(width, levels, skips, seed).double().eval()
-    random = torch.Generator().manual_seed(seed)
+    random = np.random.default_rng(seed)
     with torch.no_grad():
+        net.head.bias.zero_()
         for value in [*net.parameters(), *net.buffers()]:
             if value.ndim == 1:
-                value.add_(0.5 * torch.rand(value.shape, generator=random, dtype=value.dtype))
+                value.add_(torch.from_numpy(random.uniform(0, 0.5, value.shape)))
+            elif value.ndim:
+                bound = value[0].numel() ** -0.5  # torch's own for a convolution's weights
+                value.copy_(torch.from_numpy(random.uniform(-bound, bound, value.shape)))
     return net
 
 
