@@ -1,6 +1,6 @@
 # make lab   - everything a learner needs, and JupyterLab opens on lesson 1, in a copy of the learner's own (my-lessons/)
 # make test  - everything that must pass
-# make quick - the tests that start no kernel, for the inner loop
+# make quick - the tests that start no kernel and take no time, for the inner loop
 # make lint  - style, types, and whether every import is declared
 # make demo  - grade a messy sample class and show what comes out
 # make table - the course in numbers: exercises, points, CPU seconds, the bank of wrong answers
@@ -20,6 +20,7 @@ LAB :=  # further words for `jupyter lab`, such as --no-browser
 QUIET := -p no:nbval  # which is not needed for tests/, and takes seconds to import
 WORKERS := 3  # on two processors: a third test runs while hostile and endless submissions wait for their limits
 export OMP_NUM_THREADS := 1
+unexport PYTHONDONTWRITEBYTECODE  # else every process would compile the course anew
 
 .PHONY: lab test quick lint style types drift demo table build site pdf pictures bench fuzz lanes clean
 
@@ -34,7 +35,7 @@ test: .venv/instructor
 	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 -n 2 --dist=loadscope solutions
 
 quick: .venv/instructor
-	$(BIN)/python -m pytest tests -m "not kernel" $(QUIET) -n 2 --dist=loadgroup -q
+	$(BIN)/python -m pytest tests -m "not kernel and not slow" $(QUIET) -n 2 --dist=loadgroup -q
 
 lint: style types
 

@@ -1,4 +1,4 @@
-"""Fixtures that several tests share, and the mark of those that start kernels.
+"""Fixtures that several tests share, and the marks of those that start kernels or are slow.
 
 `make quick` runs what is not marked. There a kernel that is started all the same is refused, so that the marks stay true.
 """
@@ -31,14 +31,18 @@ KERNELS = {
     "test_sandbox": {"told", "walls"},
     "test_store": {"course"},  # a class that is collected and recorded in whole: seconds each
 }
+# A thousand answers, a published copy, browsers, mutated files. Single tests of over three seconds are marked where they stand.
+SLOW = {"test_wrong_answers", "test_publish", "test_accessibility", "test_desk_browser", "test_fuzz"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what starts kernels by module and by fixture."""
+    """Mark what starts kernels, and what is slow, by module and by fixture."""
     for item in items:
         module = item.nodeid.partition("::")[0].rpartition("/")[2].removesuffix(".py")
         if KERNELS.get(module, set()) & set(getattr(item, "fixturenames", ())):
             item.add_marker("kernel")
+        if module in SLOW:
+            item.add_marker("slow")
 
 
 def pytest_collection_finish() -> None:

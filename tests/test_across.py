@@ -53,6 +53,7 @@ def test_a_second_submission_betrays_nothing(way, attack, harm_of, monkeypatch):
     assert harm_of(way, attack) == []
 
 
+@pytest.mark.slow
 @pytest.mark.xdist_group("across alone")
 @pytest.mark.parametrize("attack", TRIED_ALONE, ids=lambda attack: attack.name)
 def test_without_walls_it_would(attack):

@@ -38,6 +38,7 @@ def edit(path, old, new):
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
+@pytest.mark.slow
 @ALL
 def test_generated_notebooks_are_up_to_date(lesson):
     assert build.check(COURSE, lesson) == []

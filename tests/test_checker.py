@@ -682,11 +682,13 @@ print(verdict.passed, verdict.detail, *sorted(set(sys.modules) - before))
 """
 
 
+@pytest.mark.slow
 def test_a_check_imports_nothing_that_its_server_could_have():
     run = subprocess.run([sys.executable, "-c", ONE_CHECK], capture_output=True, text=True)
     assert run.stdout.split()[:20] == ["True"], run.stderr
 
 
+@pytest.mark.slow
 def test_a_check_in_mid_computation_ends_with_its_grader():
     """The grader's end of the socket to the check stays open here: what ends the check is that the server's closes."""
     server = TrustedServer()

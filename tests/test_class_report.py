@@ -179,6 +179,7 @@ def test_who_was_changed_by_how_much_and_why(tmp_path):
     assert other_parts(parts, parts) == "graded again" and "not known" in other_parts({}, parts)
 
 
+@pytest.mark.slow
 def test_a_large_class_on_one_page(tmp_path):
     course = large_class(tmp_path / "classroom")
     made = read_ledger(course)

@@ -110,6 +110,7 @@ def suite(request, tmp_path_factory, release, tiny, course):
     return paper, cases, collect(folder / "class", released, folder / "classroom"), folder / "classroom"
 
 
+@pytest.mark.slow
 def test_every_damaged_file_gets_the_expected_triage(suite):
     _, cases, triage, _ = suite
     rows = {row.student: row for row in triage.rows}

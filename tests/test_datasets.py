@@ -49,6 +49,7 @@ def test_another_seed_is_another_split():
     np.testing.assert_array_equal(datasets.digits(1).x_train, datasets.digits(1).x_train)
 
 
+@pytest.mark.slow
 def test_mnist1d_is_the_packages_recipe_and_leaves_the_generators_alone():
     from mnist1d.data import get_dataset_args, make_dataset
 

@@ -511,6 +511,7 @@ def test_a_desk_needs_a_share_and_a_name(sit):
         sit(" ")
 
 
+@pytest.mark.slow
 def test_the_command_says_where_to_read_and_ends_at_once_when_told(classroom):
     command = [Path(sys.executable).with_name("course"), "read", "5", QUESTION, "--as", "ann"]
     environment = {**os.environ, CLASSROOM: str(classroom.classroom), "PYTHONUNBUFFERED": "1"}
@@ -528,6 +529,7 @@ def test_the_command_says_where_to_read_and_ends_at_once_when_told(classroom):
     assert list((classroom.classroom / "backups").glob("gradebook-*.db"))
 
 
+@pytest.mark.slow
 def test_the_command_says_what_there_is(classroom, tmp_path):
     for words, sentence in (
         (["read", "5", "nothing"], "has no open question 'nothing'; it has: fitting, parameters, kernels"),

@@ -142,6 +142,7 @@ def test_all_but_grading_runs_where_there_is_no_linux(tmp_path, platform):
     assert f"this is {platform}" in table and table.count("missing") == 1 + table.count("course build")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["/usr/local/marks", f"{sys.prefix}/marks"])
 def test_a_classroom_that_students_code_could_read_is_refused(tmp_path, place):
     course = replace(toy_course(tmp_path, registered=False), classroom=Path(place))

@@ -77,6 +77,7 @@ def test_the_checks_notice_what_is_wrong(lesson):
     assert 100 * (count["visibly"] + count["hidden"]) >= mutation.HIDDEN * total
 
 
+@pytest.mark.slow
 @ALL
 def test_fresh_draws_of_the_hidden_cases_accept_what_is_right(lesson):
     solved = solved_lesson(lesson)

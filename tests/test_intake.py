@@ -617,6 +617,7 @@ def stubborn_workers(**limits):
         workers.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("body", "said"),
     [
@@ -644,6 +645,7 @@ def test_class_21_what_is_printed_does_not_end_up_between_the_answers():
         assert workers.ask({}, b"prints")[0] == {"read": 6}
 
 
+@pytest.mark.slow
 def test_class_21_results_come_in_order_whatever_breaks():
     bodies = [b"a", b"crash", b"bb", b"deep", b"ccc"] * 4
     with stubborn_workers(count=3) as workers:

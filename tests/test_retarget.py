@@ -40,6 +40,7 @@ def contents(course):
     }
 
 
+@pytest.mark.slow
 def test_there_and_back_again(copy):
     before = contents(copy)
     changed = retarget(copy, f"{FORK}@term-2027")

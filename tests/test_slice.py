@@ -259,6 +259,7 @@ def shown(value, depth=0):
     return repr(value)
 
 
+@pytest.mark.slow
 @settings(max_examples=500, deadline=None)
 @given(SOURCES, st.data())
 def test_running_cells_notice_nothing_of_those_that_are_spared(sources, data):
