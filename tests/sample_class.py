@@ -18,6 +18,7 @@ from nbformat import NotebookNode
 from course.config import load_course
 from course.csvfile import write_csv
 from course.editions.source import is_role
+from course.editions.students import without_markers
 from course.model import Lesson
 from tests.bank import bank, cells, exercises
 
@@ -52,13 +53,7 @@ def _release(lesson: Lesson) -> str:
 def solutions(lesson: Lesson) -> dict[str, str]:
     """Sources of a lesson's answer cells by grade_id, without the marks of the solution."""
     return {
-        name: "\n".join(
-            line
-            for line in source.splitlines()
-            if line.strip() not in ("### BEGIN SOLUTION", "### END SOLUTION")
-        )
-        for role, name, source in cells(lesson)
-        if role == "answer"
+        name: without_markers(source).rstrip() for role, name, source in cells(lesson) if role == "answer"
     }
 
 

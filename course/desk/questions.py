@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from course.editions.names import exercise_names
+from course.editions.students import without_markers
 from course.model import Course, CourseError, Lesson
 
 _SCHEME = re.compile(r"^=== BEGIN MARK SCHEME ===$(.*?)^=== END MARK SCHEME ===$", re.MULTILINE | re.DOTALL)
 _LEVEL = re.compile(r"^- (\d+(?:\.\d+)?)(?: points?)?: (.*(?:\n(?:  .*|(?=\n)))*)", re.MULTILINE)
-_SOLUTION = re.compile(r"^### (?:BEGIN|END) SOLUTION\n?", re.MULTILINE)
 _HEADING = re.compile(r"\A### .*\n+")
 
 
@@ -96,7 +96,7 @@ def _question(lesson: str, name: str, title: str, cells: dict[str, dict[str, Any
     response = cells[f"{name}_response"]
     points = float(response["metadata"]["nbgrader"]["points"])
     scheme = "".join(_SCHEME.findall(asked)).strip()
-    sample = _SOLUTION.sub("", "".join(response["source"]) + "\n").strip()
+    sample = without_markers("".join(response["source"])).strip()
     levels, notes = rubric(scheme, points)
     return Question(
         lesson, name, title, points, _HEADING.sub("", _SCHEME.sub("", asked)).strip(), levels, notes, sample

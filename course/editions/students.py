@@ -32,7 +32,12 @@ def without_asserts(source: str) -> str:
 
 def without_markers(source: str) -> str:
     """A solution without the lines that begin and end it."""
-    return "\n".join(line for line in source.splitlines() if not line.strip().startswith("### ")) + "\n"
+    return (
+        "\n".join(
+            line for line in source.splitlines() if not line.strip().startswith(("### BEGIN ", "### END "))
+        )
+        + "\n"
+    )
 
 
 def has_assert(source: str) -> bool:
