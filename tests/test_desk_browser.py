@@ -93,6 +93,36 @@ def test_arrows_go_through_all_answers_and_none_of_them_acts(tab, served):
     assert page.locator("#answer script, #answer img, #answer iframe").count() == 0
 
 
+def test_after_the_last_answer_enter_goes_on_to_the_next_question_until_all_are_read(tab, served):
+    page, errors, _ = tab
+    page.goto(served[0])
+    page.wait_for_selector(".level")
+    titles = page.locator("#questions option").all_inner_texts()
+    assert len(titles) > 1
+    for at in range(len(titles)):
+        title = page.inner_text("#title")
+        for number in range(1, 6):
+            page.keyboard.press("0")
+            expect(page.locator("#progress")).to_contain_text(f"{number} of 5")
+        if at + 1 < len(titles):
+            expect(page.locator("#said")).to_contain_text("Enter goes on to: 5 · ")
+            page.keyboard.press("Enter")
+            expect(page.locator("#title")).not_to_have_text(title)
+            expect(page.locator("#progress")).to_contain_text("0 of 5")
+    expect(page.locator("#said")).to_have_text("Every answer of your share is read.")
+    assert errors == []
+
+
+def test_what_a_key_unfolds_comes_into_sight(tab, served):
+    page, _, _ = tab
+    page.set_viewport_size({"width": 1280, "height": 500})
+    page.goto(served[0])
+    page.wait_for_selector(".level")
+    assert page.locator("#sample-box").evaluate("e => e.getBoundingClientRect().top > innerHeight")
+    page.keyboard.press("s")
+    expect(page.locator("#sample")).to_be_in_viewport()
+
+
 def test_enter_after_a_click_on_a_level_is_no_second_mark(tab, served):
     page, _, _ = tab
     page.goto(served[0])

@@ -102,9 +102,22 @@ def test_it_is_said_what_was_done_and_what_was_not(tmp_path):
     _, (done,) = filled(tmp_path, CANVAS, CANVAS_FILE)
     assert done.unknown == ["Gina Guest"] and not done.absent
     assert done.left == {"waiting for a person": 1, "missing": 1, "unreadable": 1}
-    assert "Sam O'Neil-Lee (a02): 5.00 -> 0" in "\n".join(done.lines())
+    lines = "\n".join(done.lines())
+    assert "Sam O'Neil-Lee (a02): 5.00 -> 0" in lines
+    assert (
+        "1 waiting for a person (`course read`; or --partial" in lines
+        and "1 missing (a zero by --zeros)" in lines
+    )
     _, (other,) = filled(tmp_path, BRIGHTSPACE, BRIGHTSPACE_FILE.replace("#a01,#amueller", "#x,#y"))
     assert other.absent == ["Anna Müller (a01)"]
+
+
+def test_moodles_dash_is_no_mark_that_could_be_changed_or_kept(tmp_path):
+    text = MOODLE_FILE.replace(SLOT, "-")
+    content, (done,) = filled(tmp_path, MOODLE, text)
+    assert content == text.replace("org;-", "org;12,5", 1).replace('"5,00"', '"0"')
+    assert done.new == 1 and [who for who, *_ in done.changed] == ["Sam O'Neil-Lee (a02)"]
+    assert not any("kept" in why for why in done.left)
 
 
 def test_zeros_and_marks_that_are_not_complete_go_out_where_they_are_asked_for_and_unreadable_never(tmp_path):

@@ -17,12 +17,14 @@ from nbgrader.server_extensions.formgrader import handlers
 from course import markup
 from course.config import grader_config, load_course
 from course.csvfile import write_csv
+from course.grading.gradebook import opened
 from course.intake.triage import COLUMNS
 from course.markup import hide_paths, prose
 from course.model import CourseError
 from course.reports import feedback
 from course.reports.feedback import formgrader_prose, page, without_regions
 from course.reports.feedback_files import BROWSERS, canvas_name, moodle_name, pack, print_pages
+from tests.desk_class import LESSON, reading_class
 
 GRADING = {"student": "ada, <b>countess</b>", "score": 3.0, "max_score": 4.0, "late_penalty": 0}
 PIXEL = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"0" * 20).decode()
@@ -210,6 +212,14 @@ def test_waiting_answers_are_said_to_wait():
     html = render(new_markdown_cell("Because.", metadata={"nbgrader": meta}))
     assert "to be read" in html and "worth 3 points" in html
     assert "ada, &lt;b&gt;countess&lt;/b&gt;" in html
+
+
+def test_a_page_calls_its_student_by_the_name_that_the_gradebook_knows(tmp_path):
+    course = reading_class(tmp_path, {"ada": "A text.", "bo": "A text."})
+    with opened(course) as gradebook:
+        gradebook.update_or_create_student("ada", first_name="Ada <b>", last_name="Lovelace")
+    named, nameless = (p.read_text("utf-8") for p in feedback.feedback(course, [course.lesson(LESSON)]))
+    assert "Handed in by Ada &lt;b&gt; Lovelace." in named and "Handed in by bo." in nameless
 
 
 def graded_folders(folder, *students):

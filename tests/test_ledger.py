@@ -82,6 +82,24 @@ def test_where_a_lesson_stands(sources, status, mark):
     assert entry.final == (status is Status.GRADED)
 
 
+@pytest.mark.parametrize(
+    ("more", "granted", "late"),
+    [
+        (
+            {},
+            {},
+            "marked late",
+        ),  # Canvas tells no time: its word is all that is known, with a deadline as without
+        ({"time": "2026-11-18 10:00 UTC"}, {}, ""),  # here the deadline decides
+        ({"time": "2026-11-19 12:00 UTC"}, {}, "12 h"),
+        ({}, {("ada", FIRST.name): NOW}, ""),  # the platform does not know of the time granted here
+    ],
+)
+def test_where_a_platform_tells_no_time_its_word_stands_beside_a_deadline(more, granted, late):
+    deadlines = Deadlines({FIRST.name: NOW - timedelta(days=1)}, granted)
+    assert of("ada", triage=[row("ada", "taken", late="late", **more)], deadlines=deadlines).late == late
+
+
 def test_a_file_that_tells_no_lesson_is_not_taken_for_nothing():
     stray = {"student": "ada", "lesson": "", "status": "unreadable", "reason": "an empty file"}
     entry = of("ada", triage=[stray, row("bo", "taken")])

@@ -259,13 +259,23 @@ _PAGE = """<!DOCTYPE html>
 <meta name="viewport" content="width=device-width">
 <title>What was handed in</title>
 <style>
-body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem; color: #222; }}
+:root {{ color-scheme: light dark; --ink: #222; --ground: #fff; --line: #ddd; --soft: #666; --bad: #fbe3e0; --mended: #fdf4d8; }}
+@media (prefers-color-scheme: dark) {{ :root {{ --ink: #e7e9ec; --ground: #15181b; --line: #363c43; --soft: #a7afb8; --bad: #4a2320; --mended: #3a3217; }} }}
+body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem; color: var(--ink); background: var(--ground); }}
 table {{ border-collapse: collapse; }}
-th, td {{ border-bottom: 1px solid #ddd; padding: .35rem .6rem; text-align: left; vertical-align: top; white-space: pre-line; }}
-td:nth-child(1), td:nth-child(4), td:nth-child(5) {{ overflow-wrap: anywhere; }}
-td:nth-child(4) {{ min-width: 14rem; }} td:nth-child(5) {{ min-width: 20rem; }}
-.unreadable, .waiting {{ background: #fbe3e0; }} .repaired {{ background: #fdf4d8; }} .older, .ignored {{ color: #767676; }}
+th, td {{ border-bottom: 1px solid var(--line); padding: .35rem .6rem; text-align: left; vertical-align: top; white-space: pre-line; }}
+td {{ overflow-wrap: anywhere; }} td:nth-child(2), td:nth-child(3) {{ white-space: nowrap; }}
+td:nth-child(1) {{ min-width: 8rem; }} td:nth-child(4) {{ min-width: 14rem; }} td:nth-child(5) {{ min-width: 20rem; }}
+.unreadable, .waiting {{ background: var(--bad); }} .repaired {{ background: var(--mended); }} .older, .ignored {{ color: var(--soft); }}
 dt {{ font-weight: 600; }}
+@media screen and (max-width: 60rem) {{
+  body {{ margin: 1rem; }} thead {{ display: none; }} table {{ width: 100%; }}
+  tr {{ display: grid; grid-template-columns: 1fr auto auto; border-bottom: 1px solid var(--line); padding: .3rem 0; }}
+  td {{ border: 0; padding: .15rem .4rem; }} td:nth-child(n) {{ min-width: 0; }} td:nth-child(n+4) {{ grid-column: 1 / -1; }}
+  td:empty {{ display: none; }}
+}}
+@page {{ margin: 14mm; }}
+@media print {{ :root {{ --ink: #000; --ground: #fff; --line: #bbb; --soft: #444; --bad: #fbe3e0; --mended: #fdf4d8; }} body {{ margin: 0; font-size: 9pt; print-color-adjust: exact; }} td:nth-child(n) {{ min-width: 6rem; }} tr, dl {{ break-inside: avoid; }} thead {{ display: table-header-group; }} }}
 </style>
 </head>
 <body>

@@ -53,12 +53,14 @@ def heat_strip(facts: LessonFacts) -> str:
 
     shares = np.array([[np.nan if s is None else s for s in row] for row in facts.shares], float)
     figure, axes = _figure(9, 0.7 + 0.34 * len(facts.exercises))
-    colours = matplotlib.colormaps["cividis"].with_extremes(bad="#9a9a9a")
+    # Not cividis: in its middle it is as grey as what is still to be read.
+    colours = matplotlib.colormaps["viridis"].with_extremes(bad="#9a9a9a")
     axes.pcolormesh(np.ma.masked_invalid(shares), cmap=colours, vmin=0, vmax=1, rasterized=True)
     axes.invert_yaxis()
     axes.set_yticks(
         np.arange(len(facts.exercises)) + 0.5, [e.label for e in facts.exercises], parse_math=False
     )
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.set_xlabel(f"{len(facts.students)} students, the best at the left")
     axes.tick_params(axis="y", length=0)
     return _svg(figure, f"heat{facts.lesson.number}")

@@ -53,7 +53,15 @@ FORMATTER = HtmlFormatter(nowrap=True, noclasses=True, style="default")
 
 
 class GradesAndState(GetGrades):
-    """nbgrader's preprocessor that adds scores and comments, and whether a person has still to read an answer."""
+    """nbgrader's preprocessor that adds scores and comments, whether a person has still to read an answer, and the student's name."""
+
+    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        """Add what the gradebook says of a submission."""
+        nb, resources = super().preprocess(nb, resources)
+        with self.gradebook:
+            known = self.gradebook.find_student(self.student_id)
+            resources["nbgrader"]["name"] = " ".join(filter(None, (known.first_name, known.last_name)))
+        return nb, resources
 
     def _get_score(self, cell: NotebookNode, resources: Any) -> None:
         super()._get_score(cell, resources)
@@ -131,7 +139,7 @@ def page(
     Args:
         notebook: cells carry `score`, `points`, `waiting` and `comment` in their nbgrader metadata.
         title: of the lesson.
-        grading: student, score, max_score, late_penalty.
+        grading: student, name (empty where none is known), score, max_score, late_penalty.
         released: ids of the cells that the student edition came with; other cells are the learner's own.
         names: what people call the exercises, by grade_id; those of the notebook's own headings if None.
 

@@ -224,15 +224,16 @@ def _confirmed(row: Mapping[str, str]) -> bool:
 
 
 def _late(pair: Pair, score: Score | None, rows: Sequence[Mapping[str, str]], deadlines: Deadlines) -> str:
-    """By how much a submission came late: by the deadline where there is one, else by the platform's word."""
-    due = deadlines.of(*pair)
-    if score or due:
-        times = [time for row in rows if (time := row.get("time"))]
-        seconds = (
-            score.seconds_late if score else deadlines.seconds_late(*pair, _time(max(times, default="")))
-        )
-        if seconds > 0 or due:
-            return duration(seconds) if seconds > 0 else ""
+    """By how much a submission came late: by the deadline and its time, else by the platform's word.
+
+    Canvas tells no times. There its word is all that is known, but of those who were granted more time here.
+    """
+    times = [time for row in rows if (time := row.get("time"))]
+    seconds = score.seconds_late if score else deadlines.seconds_late(*pair, _time(max(times, default="")))
+    if seconds > 0:
+        return duration(seconds)
+    if deadlines.of(*pair) and (times or pair in deadlines.granted):
+        return ""
     return "marked late" if any(row.get("late") for row in rows) else ""
 
 

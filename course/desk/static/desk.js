@@ -249,7 +249,27 @@ function unread(wanted = (one) => !row(one).read) {
     }
   }
   show();
-  if (state.read === state.of) say("Every answer of your share is read.");
+  if (!pending()) once(async () => finished(await waiting()));
+}
+
+const pending = () => sheet.answers.some((one) => !row(one).read);
+const finished = (next) => say(next ? `Every answer to this question is read. Enter goes on to: ${next.title}` : "Every answer of your share is read.");
+
+// The next question, round to the beginning, of which something is still to be read; nothing if all are done.
+async function waiting() {
+  const { questions } = await ask("api/questions");
+  const index = questions.findIndex((one) => one.lesson === sheet.lesson && one.question === sheet.question);
+  return [...questions.slice(index + 1), ...questions.slice(0, index)].find((one) => one.read < one.of);
+}
+
+// The next unread answer; where this question has none left, the next question that has.
+function onward() {
+  if (pending()) return unread();
+  return once(async () => {
+    const next = await waiting();
+    if (next) await choose(next.lesson, next.question);
+    else finished(next);
+  });
 }
 
 async function look() {
@@ -275,10 +295,11 @@ function toggle(id) {
 
 function unfold(id) {
   at(id).open = !at(id).open;
+  if (at(id).open) at(id).scrollIntoView({ block: "nearest" }); // it may have opened below what is seen
 }
 
 const KEYS = {
-  Enter: () => unread(),
+  Enter: onward,
   ArrowLeft: () => move(-1),
   ArrowRight: () => move(1),
   u: undo,
@@ -307,7 +328,7 @@ document.addEventListener("keydown", (event) => {
 
 at("previous").addEventListener("click", () => move(-1));
 at("next").addEventListener("click", () => move(1));
-at("unread").addEventListener("click", () => unread());
+at("unread").addEventListener("click", onward);
 at("undo").addEventListener("click", undo);
 at("differ").addEventListener("click", () => unread((one) => row(one).differ));
 at("help-button").addEventListener("click", () => at("help").showModal());

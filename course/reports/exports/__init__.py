@@ -21,6 +21,15 @@ _LESSON = ("lesson", "lektion", "lezione", "lección", "leçon", "les", "unit", 
 # What stands where a person took the assignment off a student: a mark in its place would put it on again.
 _EXCUSED = ("ex", "excused", "exempt", "befreit", "entschuldigt")
 
+# What gives those a mark who have none.
+_WAYS = {
+    Status.READING: "`course read`; or --partial, for the points so far",
+    Status.UNREADABLE: "`course report` says why",
+    Status.COLLECTED: "`course grade`",
+    Status.FAULT: "`course grade` once more",
+    Status.MISSING: "a zero by --zeros",
+}
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -75,7 +84,8 @@ class Filled:
         for who, before, after in self.changed:
             yield f"  changed: {printable(who)}: {printable(before)} -> {after}"
         for why, count in sorted(self.left.items()):
-            yield f"  left as it was: {count} {why}"
+            way = next((way for status, way in _WAYS.items() if why.startswith(status)), "")
+            yield f"  left as it was: {count} {why}" + (f" ({way})" if way else "")
         for title, names in (
             ("of the file, unknown here", self.unknown),
             ("of ours, not in the file", self.absent),
@@ -137,7 +147,16 @@ def fill(
     owners = _owners(sheet, target, Roster([*people, *more]))
     locked = {row for row in owners if target.locked(sheet, row)}
     done = [
-        _fill(sheet, column, lesson, {e.student: e for e in ledger.of(lesson.name)}, owners, locked, rules)
+        _fill(
+            sheet,
+            target,
+            column,
+            lesson,
+            {e.student: e for e in ledger.of(lesson.name)},
+            owners,
+            locked,
+            rules,
+        )
         for lesson in lessons
         if (column := chosen[lesson.name])
     ]
@@ -263,6 +282,7 @@ def _may_be(name: str, student: str, roster: Roster) -> bool:
 
 def _fill(
     sheet: Spreadsheet,
+    target: Target,
     column: Column,
     lesson: Lesson,
     entries: Mapping[str, Entry],
@@ -292,7 +312,7 @@ def _fill(
             if row in locked:
                 filled.left["locked, says the file"] += 1
                 continue
-            _write(sheet, row, column, entries[student], factor, rules, filled)
+            _write(sheet, target, row, column, entries[student], factor, rules, filled)
     filled.absent += [
         f"{entry.name} ({student})"
         for student, entry in entries.items()
@@ -302,12 +322,19 @@ def _fill(
 
 
 def _write(
-    sheet: Spreadsheet, row: Row, column: Column, entry: Entry, factor: float, rules: Rules, filled: Filled
+    sheet: Spreadsheet,
+    target: Target,
+    row: Row,
+    column: Column,
+    entry: Entry,
+    factor: float,
+    rules: Rules,
+    filled: Filled,
 ) -> None:
     """Put one mark into its field, if there is one and it says something new."""
     mark, old = _mark(entry, rules), row.fields[column.at]
     if mark is None:
-        kept = "; a mark of the file was kept" if old.value.strip() else ""
+        kept = "" if target.empty(old.value) else "; a mark of the file was kept"
         filled.left[f"{entry.status}{kept}"] += 1
         return
     if old.value.strip().casefold() in _EXCUSED:
@@ -319,10 +346,10 @@ def _write(
         filled.same += 1
         return
     filled.cells[old] = new
-    if old.value.strip():
-        filled.changed.append((f"{entry.name} ({entry.student})", old.value, new))
-    else:
+    if target.empty(old.value):
         filled.new += 1
+    else:
+        filled.changed.append((f"{entry.name} ({entry.student})", old.value, new))
 
 
 def _mark(entry: Entry, rules: Rules) -> float | None:

@@ -28,6 +28,7 @@ class Target:
         takes: whether a line is a student's.
         locked: whether the platform takes no mark for a student's line.
         own: name of the column, in small letters, in which the platform numbers people by itself, whatever the school calls them.
+        nothing: what the platform writes where there is no mark, besides nothing at all.
     """
 
     name: str
@@ -35,6 +36,11 @@ class Target:
     takes: Callable[[Spreadsheet, Row], bool]
     locked: Callable[[Spreadsheet, Row], bool] = lambda *_: False
     own: str = ""
+    nothing: str = ""
+
+    def empty(self, value: str) -> bool:
+        """Whether a field's value stands for no mark."""
+        return value.strip() in ("", self.nothing)
 
     def number(self, sheet: Spreadsheet, row: Row) -> str:
         """The platform's own number of a line's student; empty where it gives none."""
@@ -135,6 +141,6 @@ def _brightspace(sheet: Spreadsheet) -> list[Column]:
 
 
 CANVAS = Target("Canvas", _canvas, _is_canvas_student, own="id")
-MOODLE = Target("Moodle", _moodle, _every, _moodle_locked)
+MOODLE = Target("Moodle", _moodle, _every, _moodle_locked, nothing="-")
 BLACKBOARD = Target("Blackboard", _blackboard, _every)
 BRIGHTSPACE = Target("Brightspace", _brightspace, _every)
