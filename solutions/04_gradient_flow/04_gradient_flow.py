@@ -34,7 +34,7 @@
 #
 # **Prerequisites.** Lesson 3; expectation and variance; `torch.autograd.grad` and `nn.Linear`.
 #
-# **Time:** about {{minutes}} minutes without the parts marked *optional*; section 8 is a good place for a
+# **Time:** about {{minutes}} minutes without the parts marked *optional*; section 8 ends at a good place for a
 # break. {{cpu_seconds}} CPU seconds. **Points:** {{points}}.
 #
 # > **Source.** *Skip Connections*, a notebook of the workshop
@@ -152,10 +152,10 @@ reveal("layer", default.mean(), factor=1.1)
 #
 # $$\mathbb{E}[W_{ij}^2] \cdot \mathbb{E}[\varphi'(h_i)^2] \cdot \mathbb{E}[\delta_i^2] = \tfrac{g}{N} \cdot \mathbb{E}[\varphi'(h)^2] \cdot \mathbb{E}[\delta^2] .$$
 #
-# $N$ of these give the formula; the skip adds $\delta_j$ itself, hence the 1. One step was not allowed: the mean
-# of a product is the product of the means only for *independent* factors. But $h_i$ is made with the very
-# weight $W_{ij}$ that stands beside it. We do as if it were not, and let measurements say whether that is
-# forgivable.
+# $N$ of these give the formula; the skip adds $\delta_j$ itself, hence the 1 (its products with the sum drop out,
+# too). One step was not allowed: the mean of a product is the product of the means only for *independent* factors.
+# But $h_i$ is made with the very weight $W_{ij}$ that stands beside it. We do as if it were not, and let measurements
+# say whether that is forgivable.
 
 # %% [markdown]
 # ### One factor, worked out
@@ -189,7 +189,8 @@ assert math.isclose(mean_square_slope, (1 + math.exp(-2 * sigma**2)) / 2, rel_to
 #
 # For ReLU the expectation is a simple fraction. For tanh it is an integral,
 # $\mathbb{E}[\varphi'(h)^2] = \int \operatorname{sech}^4(h)\, p(h)\, dh$ (the slope of tanh is
-# $\operatorname{sech}^2 = 1 - \tanh^2$), and you have to do it numerically, to six digits, for $g q$ up to 200.
+# $\operatorname{sech}^2 = 1 - \tanh^2$), and you have to do it numerically, to six digits, for $g q$ up to 200;
+# a mean over random draws of $h$ has three or four.
 # Look at the integrand for a large variance before you choose a method.
 # (The theory of the x-ray, `gradient_flow.mean_field`, knows the answer; asking it does not count.)
 #
@@ -316,11 +317,11 @@ assert max(map(abs, log_ratios)) < math.log(1.35)
 reveal("growth", tanh[2.0, "residual"][1].mean(), factor=10)
 
 # %% [markdown]
-# Over fifty layers measurement and prediction stay within a third of each other: less than one per cent per
-# layer, for a theory of infinite width at 128 units. The plain network passes
-# $10^{-12}$ of the gradient; with skips it grows by 15 to 176, far less than $10^{12}$: the stream gets larger
-# with every layer, so that the units saturate and the branches fade. Yang and Schoenholz (2017) showed that
-# such growth is slower than any exponential.
+# Over fifty layers measurement and prediction stay within a third of each other: less than one per cent per layer,
+# for a theory of infinite width at 128 units. The plain network passes $10^{-12}$ of the gradient; with skips it is
+# predicted to grow by a factor of 15 ($g = 1/3$) or 176 ($g = 2$), far less than $10^{12}$: the stream gets larger
+# with every layer, so that the units saturate and the branches fade. Yang and Schoenholz (2017) showed that such
+# growth is slower than any exponential.
 #
 # ### A warning (optional)
 #
@@ -348,11 +349,12 @@ assert (round(wrong), round(right)) == (758, 176)
 # ## 5 · Where the prediction fails
 #
 # ReLU with a skip around it, $x' = x + \operatorname{relu}(W x)$, which is how the chapter builds its block.
-# Every branch is positive, so the stream gets a mean, and along that one direction weights, signal and
-# gradient are *not* independent.
+# No entry of such a branch is negative, so with every layer all entries of the stream drift upwards together: along one
+# direction, that of $(1, 1, \dots, 1)$. And along it weights, signal and gradient are *not* independent: of the units
+# that are on, most have weights with a positive sum.
 #
-# **Predict.** The prediction is for very wide layers. We start from 15 layers of width 32. What helps it more: four
-# times the width, or a third of the layers?
+# **Predict.** The prediction is for very wide layers. We start from 15 layers of width 32. What brings the
+# measurement nearer to it: four times the width, or a third of the layers?
 
 # %% predict="helps"
 predict("helps", ..., ["more width", "fewer layers"])
@@ -459,7 +461,9 @@ reveal("small_batch", "more" if small.mean() > by_batch[128].mean() else "less")
 #
 # ## 8 · The x-ray
 #
-# Here are five networks of 50 layers in one picture: points are measured, lines predicted.
+# Here are five ReLU networks of 50 layers in one picture, all but the first with $g = 2$: points are measured, lines
+# predicted. The backward pass begins at the right, with a gradient of size 1; what is left of it at the input stands at
+# the left.
 
 # %%
 networks = {
@@ -503,8 +507,8 @@ figures.show(
 #
 # ## 9 · "The early layers get the small gradients"
 #
-# In the figure the gradient *in the stream* shrinks towards the input. But a weight is not trained by
-# $\partial L / \partial x$. Its gradient is
+# In the first of the five networks, the one with PyTorch's gain, the gradient *in the stream* shrinks towards the
+# input. But a weight is not trained by $\partial L / \partial x$. Its gradient is
 #
 # $$\frac{\partial L}{\partial W_l} = (\text{what comes back to } h_l) \cdot (\text{what came in},\ x_{l-1})^\top .$$
 #
@@ -626,10 +630,10 @@ figures.show(
 )
 
 # %% [markdown]
-# **What we should see.** Without biases the lines of ReLU and tanh are flat: largest and smallest differ by
-# less than a factor of five, while *all* of them are tiny. Early layers see a small error but a large input;
-# late layers see a large error but an input that the layers before have shrunk. The product is the same
-# everywhere. In such a network *no* layer is given much to learn from.
+# **What we should see.** (Lines are medians of five networks, bands hold all five.) Without biases the lines of ReLU
+# and tanh are flat: largest and smallest differ by less than a factor of five, while *all* of them are tiny. Early
+# layers see a small error but a large input; late layers see a large error but an input that the layers before have
+# shrunk. The product is the same everywhere. In such a network *no* layer is given much to learn from.
 #
 # With the biases that PyTorch draws by default, the chapter is right: the first layer gets about a millionth
 # of what the last one gets. How can biases that small matter so much?
@@ -650,10 +654,10 @@ above_floor = signals[True] / floor
 assert abs(above_floor.mean() - 1) < 0.2 and signals[False].max() < 1e-6
 
 # %% [markdown]
-# They hold the **signal** up. In a layer with biases of variance $1/(3N)$ the rule for $q$ reads
-# $q' = \tfrac12 \left(\tfrac13 q + \tfrac1{3N}\right)$. It stops falling where $q' = q$: at $q = \tfrac{1}{5N}$, an
-# rms of 0.0395 for $N = 128$. The *gradient* is not refilled: a bias adds nothing on the way back, so it still shrinks by 0.41
-# per layer. Now the two no longer cancel, and a weight's gradient shrinks as the stream's does.
+# They hold the **signal** up. In a layer with biases of variance $1/(3N)$ the rule for $q$ reads $q' = \tfrac12
+# \left(\tfrac13 q + \tfrac1{3N}\right)$. It stops falling where $q' = q$: at $q = \tfrac{1}{5N}$, an rms of 0.0395
+# for $N = 128$. The *gradient* is not refilled: a bias adds nothing on the way back, so a layer still multiplies it
+# by 0.41. Now the two no longer cancel, and a weight's gradient shrinks as the stream's does.
 #
 # Look at the left end of the figure, too. With and without biases the first layer gets about the same. Biases
 # take nothing from the early layers; they give the late ones more.
@@ -665,9 +669,11 @@ assert abs(above_floor.mean() - 1) < 0.2 and signals[False].max() < 1e-6
 #
 # ## 10 · An exact law behind it
 #
-# In the bias-free case two approximate reasons cancelled. Was that an accident? No. A bias-free ReLU network
-# is **homogeneous** in each layer: multiply $W_l$ by $c > 0$ and the output $f$ is multiplied by $c$. Take
-# the derivative with respect to $c$ at $c = 1$ (this is Euler's theorem):
+# Without biases a small error met a large input, and the other way round, and the two cancelled, roughly. Was that an
+# accident? No. A bias-free ReLU network is **homogeneous** in each layer: multiply $W_l$ by $c > 0$ and the output $f$
+# is multiplied by $c$. So there are two ways to differentiate the loss with respect to $c$ at $c = 1$, through the
+# weights and through the output, and they give the same (Euler's theorem). With $\langle a, b \rangle$ for the *inner
+# product*, the sum over all entries of their products:
 #
 # $$\left\langle W_l, \frac{\partial L}{\partial W_l} \right\rangle = \left\langle f, \frac{\partial L}{\partial f} \right\rangle \quad \text{for every layer } l .$$
 #
@@ -676,8 +682,8 @@ assert abs(above_floor.mean() - 1) < 0.2 and signals[False].max() < 1e-6
 # %% [markdown]
 # ### Exercise 3 · The balance (3 points, easy, about 8 minutes)
 #
-# Write `balance(net, x, y)`: the inner product $\langle W_l, \partial L / \partial W_l \rangle$, the sum over
-# entries of their products, for each linear layer. Again without biases, and the same when called twice.
+# Write `balance(net, x, y)`: the inner product $\langle W_l, \partial L / \partial W_l \rangle$ for each linear
+# layer. Again without biases, and the same when called twice.
 #
 # <details><summary>Hint 1: a nudge</summary>
 #
@@ -857,8 +863,8 @@ check.gradient_correlation(gradient_correlation)
 # %% [markdown]
 # We measure at 16 inputs, and predict from two facts about a pair of normal numbers (Cho and Saul, 2009). If
 # two inputs enclose the angle $\theta$, a ReLU unit that is active for one is active for the other with
-# probability $1 - \theta / \pi$; that is the factor of the gradients' correlation. And the angle itself shrinks
-# from layer to layer.
+# probability $1 - \theta / \pi$; by that factor a layer multiplies the cosine of the gradients. And the angle itself
+# shrinks from layer to layer.
 #
 # Three networks with $g = 2$: plain; residual; residual with the branches of section 8, scaled by
 # $1/\sqrt{L}$.
@@ -921,12 +927,13 @@ figures.show(
 )
 
 # %% [markdown]
-# **What we should see.** The plain network's gradients lose what they have in common: for unrelated inputs ½,
-# then 0.302, then 0.142 after four layers; at fifty they are all but unrelated although their *norms* are
-# perfect. Similar inputs lose it later, but lose it too. Skips slow this down. With branches scaled by
+# **What we should see.** The plain network's gradients lose what they have in common: for unrelated inputs ½ is
+# predicted after one layer, 0.302 after two, 0.142 after four; at fifty they are all but unrelated although their
+# *norms* are perfect. Similar inputs lose it later, but lose it too. Skips slow this down. With branches scaled by
 # $1/\sqrt{L}$ it *stops*: the more layers, the less each of them does, and about 0.64 is left at fifty layers.
-# (Deep points lie a little above their lines: the lines are for infinite width.)
-# Balduzzi et al. (2017) call the loss **shattering**.
+# (Points and bars are mean and deviation of five networks. Deep ones lie above their lines, those of "residual" for
+# similar inputs at twice the height: the lines are for infinite width, and these networks have 128 units.) Balduzzi
+# et al. (2017) call the loss **shattering**.
 #
 # So sections 8 and 11 end at the same network: a skip with a small branch keeps both the size of the gradient
 # and its direction.
