@@ -8,13 +8,13 @@ The solved one has to reach all points that checks give, the blank one none. The
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import nbformat
+from lessons import versions, write
 
 from course.config import load_course
 from course.editions.source import is_role
@@ -59,10 +59,13 @@ def main() -> int:
                 )
                 if not given or reached != (most if student == "solved" else 0):
                     problems.append(f"{lesson.name}, {student}: {reached:g} of {most:g} points")
-    path = course.root / "build" / "lanes" / f"{words.lane}-grading.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        json.dumps({"lane": words.lane, "sandbox": str(sandbox), "problems": problems}, indent=1) + "\n"
+    write(
+        words.lane,
+        "-grading",
+        versions=versions(sys.executable),
+        sandbox=sandbox.name,
+        graded=[lesson.name for lesson in lessons],
+        problems=problems,
     )
     print("\n".join(problems))
     return bool(problems)

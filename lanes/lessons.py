@@ -3,13 +3,15 @@
 python lanes/lessons.py LANE [--python PATH] [--only NUMBER ...] [--cwd FOLDER]
 
 This process needs the `course` command; PATH (this Python, if left out) needs what learners have. Warnings that our own code
-causes, in helpers or in a lesson, are errors there. The result is build/lanes/LANE.json; `lanes/table.py` shows all.
+causes, in helpers or in a lesson, are errors there. The result is build/lanes/LANE.json, written after each lesson, so that a lane
+that was stopped goes on with --only; `lanes/table.py` shows all.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import datetime
 import json
 import os
 import subprocess
@@ -65,29 +67,53 @@ def main() -> int:
     parser.add_argument("--cwd", type=Path, help="where the kernels start; the checkout, if left out")
     words = parser.parse_args()
     course = load_course()
-    versions = json.loads(_output(words.python, VERSIONS))
-    print(f"lane {words.lane}: " + ", ".join(f"{name} {version}" for name, version in versions.items()))
+    found = versions(words.python)
+    print(f"lane {words.lane}: " + ", ".join(f"{name} {version}" for name, version in found.items()))
+    result = earlier(course.root / ROOM / f"{words.lane}.json", found) if words.only else {}
+    ran: dict[str, dict[str, list[str]]] = result.get("ran", {})
     lessons = [lesson for lesson in course.written if not words.only or str(lesson.number) in words.only]
-    found: dict[str, list[str]] = {}
     with tempfile.TemporaryDirectory() as folder:
         _kernelspec(Path(folder), words.python)
         cwd = words.cwd or course.root
         for lesson in lessons:
-            for edition in ("solution", "release"):
+            of_lesson = {}
+            for name, edition in (("solved", "solution"), ("blank", "release")):
                 start = time.monotonic()
-                problems = list(run(getattr(course, edition)(lesson), edition == "release", cwd))
-                what = f"{lesson.name}, {'blank' if edition == 'release' else 'solved'}"
-                print(f"{what}: {'; '.join(problems) or 'ok'} ({time.monotonic() - start:.0f} s)", flush=True)
-                if problems:
-                    found[what] = problems
-        if problems := _imports(cwd):
-            found["imports"] = problems
-            print("; ".join(problems))
-    result = {"lane": words.lane, "versions": versions, "ran": [x.name for x in lessons], "problems": found}
-    path = course.root / ROOM / f"{words.lane}.json"
+                problems = list(run(getattr(course, edition)(lesson), name == "blank", cwd))
+                of_lesson[name] = problems
+                took = time.monotonic() - start
+                print(f"{lesson.name}, {name}: {'; '.join(problems) or 'ok'} ({took:.0f} s)", flush=True)
+            ran[lesson.name] = of_lesson
+            write(words.lane, "", versions=found, ran=ran)
+        imports = _imports(cwd)
+        print("\n".join(imports) or "every module of helpers can be imported")
+        write(words.lane, "", versions=found, ran=ran, imports=imports)
+    return int(any(map(any, (lesson.values() for lesson in ran.values()))) or bool(imports))
+
+
+def versions(python: str) -> dict[str, str]:
+    """What is installed where a Python looks for packages, by name; its own version first."""
+    return json.loads(_output(python, VERSIONS))
+
+
+def earlier(path: Path, found: dict[str, str]) -> dict[str, Any]:
+    """The result of an earlier run with the same versions; nothing if there is none."""
+    result = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return result if result.get("versions") == found else {}
+
+
+def write(lane: str, part: str, **facts: object) -> None:
+    """Write down what a lane found.
+
+    Args:
+        lane: its name.
+        part: which part of the lane, if it has several; "" for the lessons.
+        facts: what `lanes/table.py` shows.
+    """
+    path = load_course().root / ROOM / f"{lane}{part}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    return 1 if found else 0
+    told = {"lane": lane, "date": datetime.date.today().isoformat(), **facts}
+    path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
 def run(path: Path, blank: bool, cwd: Path) -> Iterator[str]:
