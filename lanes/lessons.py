@@ -2,8 +2,8 @@
 
 python lanes/lessons.py LANE [--python PATH] [--only NUMBER ...] [--cwd FOLDER]
 
-This process needs the `course` command; PATH (this Python, if left out) needs what learners have. Warnings that our own code
-causes, in helpers or in a lesson, are errors there. The result is build/lanes/LANE.json, written after each lesson, so that a lane
+This process needs the `course` command; PATH (this Python, if left out) needs what learners have. A solved lesson is the student
+edition with every answer in place. Warnings that our own code causes, in helpers or in a lesson, are errors there. The result is build/lanes/LANE.json, written after each lesson, so that a lane
 that was stopped goes on with --only; `lanes/table.py` shows all.
 """
 
@@ -29,6 +29,7 @@ from nbformat.v4 import new_code_cell
 
 from course.config import load_course
 from course.editions.source import is_role
+from course.model import Course, Lesson
 
 ROOM = Path("build", "lanes")
 CELL_SECONDS = 600  # a lane may run beside other work: this only ends what hangs
@@ -77,9 +78,10 @@ def main() -> int:
         cwd = words.cwd or course.root
         for lesson in lessons:
             of_lesson = {}
-            for name, edition in (("solved", "solution"), ("blank", "release")):
+            blank = nbformat.read(course.release(lesson), as_version=4)
+            for name, notebook in (("solved", solved(course, lesson)), ("blank", blank)):
                 start = time.monotonic()
-                problems = list(run(getattr(course, edition)(lesson), name == "blank", cwd))
+                problems = list(run(notebook, name == "blank", cwd))
                 of_lesson[name] = problems
                 took = time.monotonic() - start
                 print(f"{lesson.name}, {name}: {'; '.join(problems) or 'ok'} ({took:.0f} s)", flush=True)
@@ -87,7 +89,8 @@ def main() -> int:
             write(words.lane, "", versions=found, ran=ran)
         imports = _imports(cwd)
         print("\n".join(imports) or "every module of helpers can be imported")
-        write(words.lane, "", versions=found, ran=ran, imports=imports)
+        # Looked up once more: a lesson's first cell may have installed something.
+        write(words.lane, "", versions=versions(words.python), ran=ran, imports=imports)
     return int(any(map(any, (lesson.values() for lesson in ran.values()))) or bool(imports))
 
 
@@ -97,9 +100,9 @@ def versions(python: str) -> dict[str, str]:
 
 
 def earlier(path: Path, found: dict[str, str]) -> dict[str, Any]:
-    """The result of an earlier run with the same versions; nothing if there is none."""
+    """The result of an earlier run whose versions are still those that are found; nothing if there is none."""
     result = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    return result if result.get("versions") == found else {}
+    return result if result.get("versions", {}).items() <= found.items() else {}
 
 
 def write(lane: str, part: str, **facts: object) -> None:
@@ -116,18 +119,31 @@ def write(lane: str, part: str, **facts: object) -> None:
     path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
-def run(path: Path, blank: bool, cwd: Path) -> Iterator[str]:
+def solved(course: Course, lesson: Lesson) -> Any:
+    """The notebook of a learner who gave every answer of the solution, and has nothing else of it."""
+    right = {
+        cell.metadata.get("nbgrader", {}).get("grade_id"): cell.source
+        for cell in nbformat.read(course.solution(lesson), as_version=4).cells
+    }
+    notebook = nbformat.read(course.release(lesson), as_version=4)
+    for cell in notebook.cells:
+        if is_role(cell, "answer"):
+            lines = right[cell.metadata.nbgrader.grade_id].splitlines()
+            cell.source = "\n".join(line for line in lines if not line.strip().startswith("### "))
+    return notebook
+
+
+def run(notebook: Any, blank: bool, cwd: Path) -> Iterator[str]:
     """Execute one notebook from top to bottom.
 
     Args:
-        path: of the notebook.
+        notebook: any; its outputs are lost.
         blank: whether nothing is answered in it, so that checks have to say so.
         cwd: where the kernel starts.
 
     Yields:
         One sentence a cell that is not as it should be.
     """
-    notebook = nbformat.read(path, as_version=4)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = []
@@ -139,6 +155,8 @@ def run(path: Path, blank: bool, cwd: Path) -> Iterator[str]:
             yield f"{cell.id}: {failed[0].ename}: {' '.join(str(failed[0].evalue).split())[:300]}"
         elif blank and is_role(cell, "check") and not names and "waits for" not in said:
             yield f"{cell.id}: the check of a blank answer says nothing"
+        elif not blank and "waits for" in said:
+            yield f"{cell.id}: {' '.join(said.split())[:300]}"
 
 
 def _executed(notebook: Any, cwd: Path) -> Iterator[Any]:

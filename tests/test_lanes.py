@@ -159,7 +159,6 @@ def test_a_cell_that_fails_or_warns_is_found(tmp_path, monkeypatch, source, foun
     lessons = loaded("lessons")
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
     lessons._kernelspec(tmp_path, sys.executable)
-    path = tmp_path / "x.ipynb"
-    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)]), path)
-    problems = list(lessons.run(path, False, tmp_path))
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    problems = list(lessons.run(notebook, False, tmp_path))
     assert [problem.split(": ")[1] for problem in problems] == found
