@@ -142,6 +142,25 @@ def test_a_lane_that_cannot_run_fails_in_ci_alone(tmp_path, ci, code):
     assert (run.returncode, "could not run here: x" in run.stdout) == (code, True), run.stdout + run.stderr
 
 
+def test_a_stopped_lane_goes_on_with_the_same_versions_alone(tmp_path):
+    earlier = loaded("lessons").earlier
+    path = tmp_path / "lowest.json"
+    assert earlier(path, {"numpy": "2.1.0"}) == {}
+    path.write_text(json.dumps(result := {"versions": {"numpy": "2.1.0"}, "ran": {"01_x": {}}}))
+    assert earlier(path, {"numpy": "2.1.0", "mnist1d": "0.0.2"}) == result  # which a first cell installed
+    assert earlier(path, {"numpy": "2.2.0"}) == {}
+
+
+def test_a_solved_lesson_has_the_answers_and_nothing_else_of_the_solution():
+    lesson = COURSE.written[0]
+    blank = nbformat.read(COURSE.release(lesson), as_version=4)
+    solved = loaded("lessons").solved(COURSE, lesson)
+    differ = [a.id for a, b in zip(solved.cells, blank.cells, strict=True) if a.source != b.source]
+    assert differ == ["spectral-radius", "predict-death", "iterate", "overflow-iteration"]
+    code = "\n".join(cell.source for cell in solved.cells if cell.cell_type == "code")
+    assert not any(words in code for words in ("NotImplementedError", "### ", "course.exercises"))
+
+
 @pytest.mark.kernel
 @pytest.mark.parametrize(
     ("source", "found"),
