@@ -166,6 +166,7 @@ def _executed(notebook: Any, cwd: Path) -> Iterator[Any]:
         notebook,
         kernel_name="lane",
         timeout=CELL_SECONDS,
+        startup_timeout=CELL_SECONDS,
         allow_errors=True,
         shutdown_kernel="immediate",
         resources={"metadata": {"path": str(cwd)}},
