@@ -13,12 +13,6 @@ pip=("$room/bin/python" -m pip --disable-pip-version-check --quiet)
 "${pip[@]}" install --requirement lanes/colab.txt
 "${pip[@]}" uninstall --yes skip-connections mnist1d
 
-# Colab's kernels have google.colab loaded before the first cell: the first cell knows by it where it is.
-site=$("$room/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
-mkdir -p "$site/google/colab"
-echo '"""A stand-in: in Colab a package of this name is always there."""' >"$site/google/colab/__init__.py"
-echo 'import google.colab' >"$site/colab-lane.pth"
-
 # The address that the lessons name leads to the learners' repository on this disk.
 rm -rf "$room/students" "$room/elsewhere"
 .venv/bin/course publish "$room/students"
@@ -29,5 +23,13 @@ address=$(.venv/bin/python -c 'from course.config import load_course; print(load
 printf '[url "file://%s"]\n\tinsteadOf = %s\n' "$room/students" "$address" >"$room/gitconfig"
 mkdir "$room/elsewhere"
 
+# What the first cell says where it fails, in Colab and elsewhere.
+site=$("$room/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+rm -f "$site/colab-lane.pth"
 LANE_PYTHON=$room/bin/python .venv/bin/python -m pytest -q -p no:nbval tests/test_bootstrap.py
+
+# Colab's kernels have google.colab loaded before the first cell: the first cell knows by it where it is.
+mkdir -p "$site/google/colab"
+echo '"""A stand-in: in Colab a package of this name is always there."""' >"$site/google/colab/__init__.py"
+echo 'import google.colab' >"$site/colab-lane.pth"
 GIT_CONFIG_GLOBAL=$room/gitconfig exec .venv/bin/python lanes/lessons.py colab --python "$room/bin/python" --cwd "$room/elsewhere"

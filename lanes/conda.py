@@ -2,20 +2,22 @@
 
 python lanes/conda.py
 
-Without the channel each line is still read as conda reads it, and compared with what pyproject.toml asks for; that is said, and noted.
+Without the channel each line is still read as conda reads it (that it asks for what pyproject.toml asks for is a test's matter); then
+this lane could not run, which is said, written down and told by exit code 77.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from pathlib import Path
 
 import yaml
+from lessons import write
 from rattler import BuildString, Gateway, GenericVirtualPackage, MatchSpec, PackageName, Version, solve
 from rattler.exceptions import FetchRepoDataError, GatewayError, SolverError
 
+NOT_RUN = 77  # the exit code of a lane that could not run
 PYTHONS = ("3.11", "3.12", "3.13")
 # What packages may ask of a system, by name and version.
 PLATFORMS = {
@@ -53,40 +55,31 @@ async def resolved(specs: list[MatchSpec], python: str, platform: str) -> dict[s
 
 
 def main() -> int:
-    """Resolve; 0 if every Python on every platform has a solution, or the channel cannot be had."""
+    """Resolve; 0 if every Python on every platform has a solution, 77 if the channel cannot be had."""
     root = Path(__file__).parents[1]
     lines = yaml.safe_load((root / "environment.yml").read_text(encoding="utf-8"))["dependencies"]
     specs = [MatchSpec(line) for line in lines if isinstance(line, str)]
     print(f"{len(specs)} lines of environment.yml are match specifications of conda")
-    result: dict[str, object] = {"lane": "conda", "problems": {}, "versions": {}, "ran": []}
-    problems: dict[str, list[str]] = {}
+    versions: dict[str, str] = {}
+    problems: list[str] = []
     for platform in PLATFORMS:
         for python in PYTHONS:
             what = f"{platform}, Python {python}"
             try:
                 found = asyncio.run(resolved(specs, python, platform))
             except SolverError as error:
-                problems[what] = [" ".join(str(error).split())[:500]]
-                print(f"{what}: no solution: {problems[what][0]}")
+                problems.append(f"{what}: no solution: {' '.join(str(error).split())[:500]}")
+                print(problems[-1])
                 continue
             except (FetchRepoDataError, GatewayError, OSError) as error:
-                print(
-                    f"conda-forge cannot be had here ({str(error).splitlines()[0][:100]}): the lines were read, not resolved"
-                )
-                result["versions"] = {"note": "read, not resolved"}
-                _write(root, result)
-                return 0
+                why = f"conda-forge cannot be had here: the {len(specs)} lines of environment.yml were read, not resolved"
+                print(f"{why} ({str(error).splitlines()[0][:100]})")
+                write("conda", "", not_run=why)
+                return NOT_RUN
             print(f"{what}: " + ", ".join(f"{name} {found[name]}" for name in SHOWN if name in found))
-            result["versions"] = {name: found[name] for name in SHOWN if name in found}
-    result["problems"] = problems
-    _write(root, result)
+            versions = {name: found[name] for name in SHOWN if name in found}
+    write("conda", "", versions=versions, problems=problems)
     return bool(problems)
-
-
-def _write(root: Path, result: dict[str, object]) -> None:
-    path = root / "build" / "lanes" / "conda.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

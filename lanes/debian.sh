@@ -1,12 +1,28 @@
 #!/usr/bin/env bash
 # Python 3.13 and the CPU torch of Debian 13, without a wheel of either: the oldest torch that the lessons promise to run with.
 #   lanes/debian.sh [TREE]       as root; TREE (build/lanes/debian) is a system of 3 GB, which is kept for the next time
+# Where the system cannot be had this lane could not run, which is said, written down and told by exit code 77.
 set -euo pipefail
 checkout=$(realpath "$(dirname "$0")/..")
 tree=$(realpath -m "${1:-$checkout/build/lanes/debian}")
-command -v debootstrap >/dev/null || { apt-get update -qq && apt-get install -y -qq debootstrap; }
+could_not_run() {
+    echo "$1"
+    mkdir -p "$checkout/build/lanes"
+    printf '{"lane": "debian", "date": "%s", "not_run": "%s"}\n' "$(date +%F)" "$1" >"$checkout/build/lanes/debian.json"
+    exit 77
+}
+[ "$(id -u)" = 0 ] || could_not_run "only root can lay out a system and move into it: run lanes/debian.sh with sudo"
+command -v debootstrap >/dev/null || { apt-get update -qq && apt-get install -y -qq debootstrap; } ||
+    could_not_run "debootstrap is not installed here, and apt-get cannot get it"
 packages=ca-certificates,python3,python3-venv,python3-pip,python3-torch,python3-numpy,python3-scipy,python3-matplotlib,python3-sklearn
-[ -e "$tree/made" ] || { debootstrap --variant=minbase --include="$packages,git,make,bubblewrap,libseccomp2" trixie "$tree" >/dev/null && touch "$tree/made"; }
+if [ ! -e "$tree/made" ]; then
+    mkdir -p "$(dirname "$tree")"
+    rm -rf "$tree.part"
+    debootstrap --variant=minbase --include="$packages,git,make,bubblewrap,libseccomp2" trixie "$tree.part" >"$tree.log" 2>&1 ||
+        could_not_run "Debian 13 cannot be had here: $(tail -1 "$tree.log" | tr -cd '[:print:]' | tr -d '\\"')"
+    mv -T "$tree.part" "$tree"
+    touch "$tree/made"
+fi
 cp --remove-destination /etc/resolv.conf /etc/hosts "$tree/etc/"
 cat /etc/ssl/certs/ca-certificates.crt >"$tree/etc/certificates.crt"
 rm -rf "$tree/course"

@@ -8,16 +8,15 @@ The solved one has to reach all points that checks give, the blank one none. The
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import nbformat
+from lessons import solved, versions, write
 
 from course.config import load_course
-from course.editions.source import is_role
 from course.grading.grade import grade
 from course.grading.gradebook import marks
 from course.grading.sandboxes.choose import confinement
@@ -59,10 +58,13 @@ def main() -> int:
                 )
                 if not given or reached != (most if student == "solved" else 0):
                     problems.append(f"{lesson.name}, {student}: {reached:g} of {most:g} points")
-    path = course.root / "build" / "lanes" / f"{words.lane}-grading.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        json.dumps({"lane": words.lane, "sandbox": str(sandbox), "problems": problems}, indent=1) + "\n"
+    write(
+        words.lane,
+        "-grading",
+        versions=versions(sys.executable),
+        sandbox=sandbox.name,
+        graded=[lesson.name for lesson in lessons],
+        problems=problems,
     )
     print("\n".join(problems))
     return bool(problems)
@@ -70,17 +72,10 @@ def main() -> int:
 
 def hand_in(course: Course, lesson: Lesson, folder: Path) -> None:
     """Write the two submissions: the student edition as it is, and with every answer in place."""
-    blank = nbformat.read(course.release(lesson), as_version=4)
-    right = {
-        c.metadata.get("nbgrader", {}).get("grade_id"): c.source
-        for c in nbformat.read(course.solution(lesson), 4).cells
-    }
-    solved = nbformat.read(course.release(lesson), as_version=4)
-    for cell in solved.cells:
-        if is_role(cell, "answer"):
-            lines = right[cell.metadata.nbgrader.grade_id].splitlines()
-            cell.source = "\n".join(line for line in lines if not line.strip().startswith("### "))
-    for student, notebook in (("blank", blank), ("solved", solved)):
+    for student, notebook in (
+        ("blank", nbformat.read(course.release(lesson), as_version=4)),
+        ("solved", solved(course, lesson)),
+    ):
         path = folder / student / f"{lesson.name}.ipynb"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(nbformat.writes(notebook), encoding="utf-8")

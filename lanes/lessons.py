@@ -2,14 +2,16 @@
 
 python lanes/lessons.py LANE [--python PATH] [--only NUMBER ...] [--cwd FOLDER]
 
-This process needs the `course` command; PATH (this Python, if left out) needs what learners have. Warnings that our own code
-causes, in helpers or in a lesson, are errors there. The result is build/lanes/LANE.json; `lanes/table.py` shows all.
+This process needs the `course` command; PATH (this Python, if left out) needs what learners have. A solved lesson is the student
+edition with every answer in place. Warnings that our own code causes, in helpers or in a lesson, are errors there. The result is build/lanes/LANE.json, written after each lesson, so that a lane
+that was stopped goes on with --only; `lanes/table.py` shows all.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import datetime
 import json
 import os
 import subprocess
@@ -27,6 +29,7 @@ from nbformat.v4 import new_code_cell
 
 from course.config import load_course
 from course.editions.source import is_role
+from course.model import Course, Lesson
 
 ROOM = Path("build", "lanes")
 CELL_SECONDS = 600  # a lane may run beside other work: this only ends what hangs
@@ -65,43 +68,82 @@ def main() -> int:
     parser.add_argument("--cwd", type=Path, help="where the kernels start; the checkout, if left out")
     words = parser.parse_args()
     course = load_course()
-    versions = json.loads(_output(words.python, VERSIONS))
-    print(f"lane {words.lane}: " + ", ".join(f"{name} {version}" for name, version in versions.items()))
+    found = versions(words.python)
+    print(f"lane {words.lane}: " + ", ".join(f"{name} {version}" for name, version in found.items()))
+    result = earlier(course.root / ROOM / f"{words.lane}.json", found) if words.only else {}
+    ran: dict[str, dict[str, list[str]]] = result.get("ran", {})
     lessons = [lesson for lesson in course.written if not words.only or str(lesson.number) in words.only]
-    found: dict[str, list[str]] = {}
     with tempfile.TemporaryDirectory() as folder:
         _kernelspec(Path(folder), words.python)
         cwd = words.cwd or course.root
         for lesson in lessons:
-            for edition in ("solution", "release"):
+            of_lesson = {}
+            blank = nbformat.read(course.release(lesson), as_version=4)
+            for name, notebook in (("solved", solved(course, lesson)), ("blank", blank)):
                 start = time.monotonic()
-                problems = list(run(getattr(course, edition)(lesson), edition == "release", cwd))
-                what = f"{lesson.name}, {'blank' if edition == 'release' else 'solved'}"
-                print(f"{what}: {'; '.join(problems) or 'ok'} ({time.monotonic() - start:.0f} s)", flush=True)
-                if problems:
-                    found[what] = problems
-        if problems := _imports(cwd):
-            found["imports"] = problems
-            print("; ".join(problems))
-    result = {"lane": words.lane, "versions": versions, "ran": [x.name for x in lessons], "problems": found}
-    path = course.root / ROOM / f"{words.lane}.json"
+                problems = list(run(notebook, name == "blank", cwd))
+                of_lesson[name] = problems
+                took = time.monotonic() - start
+                print(f"{lesson.name}, {name}: {'; '.join(problems) or 'ok'} ({took:.0f} s)", flush=True)
+            ran[lesson.name] = of_lesson
+            write(words.lane, "", versions=found, ran=ran)
+        imports = _imports(cwd)
+        print("\n".join(imports) or "every module of helpers can be imported")
+        # Looked up once more: a lesson's first cell may have installed something.
+        write(words.lane, "", versions=versions(words.python), ran=ran, imports=imports)
+    return int(any(map(any, (lesson.values() for lesson in ran.values()))) or bool(imports))
+
+
+def versions(python: str) -> dict[str, str]:
+    """What is installed where a Python looks for packages, by name; its own version first."""
+    return json.loads(_output(python, VERSIONS))
+
+
+def earlier(path: Path, found: dict[str, str]) -> dict[str, Any]:
+    """The result of an earlier run whose versions are still those that are found; nothing if there is none."""
+    result = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return result if result.get("versions", {}).items() <= found.items() else {}
+
+
+def write(lane: str, part: str, **facts: object) -> None:
+    """Write down what a lane found.
+
+    Args:
+        lane: its name.
+        part: which part of the lane, if it has several; "" for the lessons.
+        facts: what `lanes/table.py` shows.
+    """
+    path = load_course().root / ROOM / f"{lane}{part}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    return 1 if found else 0
+    told = {"lane": lane, "date": datetime.date.today().isoformat(), **facts}
+    path.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
 
 
-def run(path: Path, blank: bool, cwd: Path) -> Iterator[str]:
+def solved(course: Course, lesson: Lesson) -> Any:
+    """The notebook of a learner who gave every answer of the solution, and has nothing else of it."""
+    right = {
+        cell.metadata.get("nbgrader", {}).get("grade_id"): cell.source
+        for cell in nbformat.read(course.solution(lesson), as_version=4).cells
+    }
+    notebook = nbformat.read(course.release(lesson), as_version=4)
+    for cell in notebook.cells:
+        if is_role(cell, "answer"):
+            lines = right[cell.metadata.nbgrader.grade_id].splitlines()
+            cell.source = "\n".join(line for line in lines if not line.strip().startswith("### "))
+    return notebook
+
+
+def run(notebook: Any, blank: bool, cwd: Path) -> Iterator[str]:
     """Execute one notebook from top to bottom.
 
     Args:
-        path: of the notebook.
+        notebook: any; its outputs are lost.
         blank: whether nothing is answered in it, so that checks have to say so.
         cwd: where the kernel starts.
 
     Yields:
         One sentence a cell that is not as it should be.
     """
-    notebook = nbformat.read(path, as_version=4)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = []
@@ -113,6 +155,8 @@ def run(path: Path, blank: bool, cwd: Path) -> Iterator[str]:
             yield f"{cell.id}: {failed[0].ename}: {' '.join(str(failed[0].evalue).split())[:300]}"
         elif blank and is_role(cell, "check") and not names and "waits for" not in said:
             yield f"{cell.id}: the check of a blank answer says nothing"
+        elif not blank and "waits for" in said:
+            yield f"{cell.id}: {' '.join(said.split())[:300]}"
 
 
 def _executed(notebook: Any, cwd: Path) -> Iterator[Any]:
@@ -122,6 +166,7 @@ def _executed(notebook: Any, cwd: Path) -> Iterator[Any]:
         notebook,
         kernel_name="lane",
         timeout=CELL_SECONDS,
+        startup_timeout=CELL_SECONDS,
         allow_errors=True,
         shutdown_kernel="immediate",
         resources={"metadata": {"path": str(cwd)}},

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # No bubblewrap on the machine: Landlock and seccomp are the sandbox. All lessons, solved and blank, are collected and graded in it.
+# (A learner's kernel knows of no sandbox: to run the lessons outside of it would only repeat `make test`.)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # Every program that is found here, but for bwrap.
@@ -12,6 +13,5 @@ for folder in "${folders[@]}"; do
 done
 export PATH=$room
 if command -v bwrap; then exit 1; fi
-.venv/bin/python lanes/lessons.py no_bubblewrap
-.venv/bin/python lanes/grading.py no_bubblewrap --sandbox landlock
-exec .venv/bin/python -m pytest -q -p no:nbval tests/test_sandbox.py
+.venv/bin/python -m pytest -q -p no:nbval tests/test_sandbox.py
+exec .venv/bin/python lanes/grading.py no_bubblewrap --sandbox landlock

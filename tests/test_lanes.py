@@ -67,17 +67,98 @@ def test_a_version_above_its_stated_bound_is_named(tmp_path):
     ]
 
 
-def test_the_table_names_what_a_lane_found(tmp_path, monkeypatch, capsys):
-    table = loaded("table")
-    monkeypatch.setattr(table, "ROOM", tmp_path)
+@pytest.fixture
+def table(tmp_path, monkeypatch):
+    """The script of the table, which looks for results in an empty folder."""
+    script = loaded("table")
+    monkeypatch.setattr(script, "ROOM", tmp_path)
+    return script
+
+
+def note(folder, name, **facts):
+    (folder / f"{name}.json").write_text(
+        json.dumps({"lane": name.split("-")[0], "date": "2026-11-01", **facts})
+    )
+
+
+def test_the_table_names_what_a_lane_found(tmp_path, table, capsys):
     assert table.main() == 1  # no lane ran
-    lane = {"lane": "lowest", "versions": {"numpy": "2.1.0"}, "ran": ["01_x"], "problems": {}}
-    (tmp_path / "lowest.json").write_text(json.dumps(lane))
+    ran = {lesson.name: {"solved": [], "blank": []} for lesson in COURSE.written}
+    note(tmp_path, "lowest", versions={"numpy": "2.1.0"}, ran=ran, imports=[])
     assert table.main() == 0
-    (tmp_path / "lowest.json").write_text(json.dumps({**lane, "problems": {"01_x, blank": ["no"]}}))
+    for less in ({"ran": ran}, {"ran": {"01_x": {"solved": [], "blank": []}}, "imports": []}):
+        note(tmp_path, "lowest", **less)
+        assert table.main() == 1  # somebody stopped it
+    note(tmp_path, "lowest", versions={"numpy": "2.1.0"}, ran={"01_x": {"solved": [], "blank": ["no"]}})
     assert table.main() == 1
     said = capsys.readouterr().out
-    assert "2.1.0" in said and "lowest: 01_x, blank" in said
+    assert "2.1.0" in said and "lowest: 01_x, blank: no" in said
+
+
+def test_a_lane_that_could_not_run_has_not_passed(tmp_path, table, monkeypatch):
+    note(tmp_path, "no_bubblewrap-grading", sandbox="walls", graded=["01_x"], problems=[])
+    note(tmp_path, "debian", not_run="no archive")
+    lanes = table.results()
+    assert [table.outcome(lane, 10) for lane in lanes.values()] == ["could not run", "passed"]
+    readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{table.BEGIN}old\n{table.END}after\n")
+    monkeypatch.setattr(table, "README", readme)
+    monkeypatch.setattr(sys, "argv", ["table.py", "--write"])
+    assert table.main() == 0
+    text = readme.read_text()
+    assert text.startswith("before\n") and text.endswith("after\n") and "old" not in text
+    assert "| outcome | could not run | passed |" in text and "- debian: no archive" in text
+
+
+def test_parts_of_a_lane_stand_in_one_column(tmp_path, table):
+    note(tmp_path, "debian", versions={"numpy": "2"}, ran={"01_x": {"solved": [], "blank": []}})
+    note(
+        tmp_path,
+        "debian-grading",
+        versions={"numpy": "2"},
+        sandbox="walls",
+        graded=["01_x"],
+        problems=["a zero"],
+    )
+    lanes = table.results()
+    assert list(lanes) == ["debian"] and table.problems(lanes["debian"]) == ["a zero"]
+    assert table.rows(lanes, 10)["lessons graded, solved and blank"] == ["1 of 10 (walls)"]
+
+
+@pytest.mark.parametrize(("ci", "code"), [("", 0), ("true", 1)])
+def test_a_lane_that_cannot_run_fails_in_ci_alone(tmp_path, ci, code):
+    for name, does in (("all.sh", (LANES / "all.sh").read_text()), ("x.sh", "exit 77"), ("y.sh", "exit 0")):
+        path = tmp_path / "lanes" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(does if name == "all.sh" else f"#!/bin/bash\n{does}\n")
+        path.chmod(0o755)
+    python = tmp_path / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.write_text("#!/bin/bash\n")
+    python.chmod(0o755)
+    run = subprocess.run(
+        [tmp_path / "lanes/all.sh", "x", "y"], env={**os.environ, "CI": ci}, capture_output=True, text=True
+    )
+    assert (run.returncode, "could not run here: x" in run.stdout) == (code, True), run.stdout + run.stderr
+
+
+def test_a_stopped_lane_goes_on_with_the_same_versions_alone(tmp_path):
+    earlier = loaded("lessons").earlier
+    path = tmp_path / "lowest.json"
+    assert earlier(path, {"numpy": "2.1.0"}) == {}
+    path.write_text(json.dumps(result := {"versions": {"numpy": "2.1.0"}, "ran": {"01_x": {}}}))
+    assert earlier(path, {"numpy": "2.1.0", "mnist1d": "0.0.2"}) == result  # which a first cell installed
+    assert earlier(path, {"numpy": "2.2.0"}) == {}
+
+
+def test_a_solved_lesson_has_the_answers_and_nothing_else_of_the_solution():
+    lesson = COURSE.written[0]
+    blank = nbformat.read(COURSE.release(lesson), as_version=4)
+    solved = loaded("lessons").solved(COURSE, lesson)
+    differ = [a.id for a, b in zip(solved.cells, blank.cells, strict=True) if a.source != b.source]
+    assert differ == ["spectral-radius", "predict-death", "iterate", "overflow-iteration"]
+    code = "\n".join(cell.source for cell in solved.cells if cell.cell_type == "code")
+    assert not any(words in code for words in ("NotImplementedError", "### ", "course.exercises"))
 
 
 @pytest.mark.kernel
@@ -97,7 +178,6 @@ def test_a_cell_that_fails_or_warns_is_found(tmp_path, monkeypatch, source, foun
     lessons = loaded("lessons")
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
     lessons._kernelspec(tmp_path, sys.executable)
-    path = tmp_path / "x.ipynb"
-    nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)]), path)
-    problems = list(lessons.run(path, False, tmp_path))
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    problems = list(lessons.run(notebook, False, tmp_path))
     assert [problem.split(": ")[1] for problem in problems] == found
