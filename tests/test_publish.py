@@ -265,6 +265,23 @@ def test_stand_ins_for_answers_are_left_out_unless_asked_for(copy):
     assert publish.publish(course, folder).removed == (STAND_IN,)
 
 
+def test_its_readme_promises_nothing_that_is_not_there(copy):
+    course, folder = copy
+    promised = {"on which processors": False, "Kaggle": False, "a [stand-in](stand_ins) does the work": True}
+    whole = (course.root / "README.md").read_text(encoding="utf-8")
+    assert all(words in whole for words in promised)
+    for stand_ins in (False, True):
+        publish.publish(course, folder, stand_ins=stand_ins)
+        readme = (folder / "README.md").read_text(encoding="utf-8")
+        assert {words: words in readme for words in promised} == {
+            words: stand_ins and given for words, given in promised.items()
+        }
+        assert (
+            "[glossary](docs/glossary.md)\nhold for all ten" in readme
+            and "a nudge, the idea, a skeleton." in readme
+        )
+
+
 def test_a_stand_in_is_a_leak_wherever_else_it_lies(copy):
     course, folder = copy
     shutil.copy(course.root / STAND_IN, course.root / "helpers" / "data.py")

@@ -22,13 +22,18 @@ from course.editions.address import readdressed
 from course.model import Course, CourseError, Lesson
 
 AS_THEY_ARE = (".gitignore", "LICENSE", "LICENSE-text", "constraints.txt")
-STAND_INS = "stand_ins/"  # solutions, packed: what a learner's `give_up` takes
+STAND_INS = "stand_ins"  # solutions, packed: what a learner's `give_up` takes
 LEARNERS_SECTION = "what learners need"  # of environment.yml
 LINK = re.compile(r"(!?)\[([^\]]*)\]\(([^()\s]+)\)")
+SENTENCE = re.compile(r"(?<=[.!?])(\s+)(?=[A-Z])")
 
 
 def repository(
-    course: Course, repository: str, ref: str, told: Callable[[Lesson], None] = lambda lesson: None
+    course: Course,
+    repository: str,
+    ref: str,
+    told: Callable[[Lesson], None] = lambda lesson: None,
+    stand_ins: bool = False,
 ) -> dict[str, bytes]:
     """Make the learners' repository, in memory.
 
@@ -36,6 +41,7 @@ def repository(
         course: the checkout, every written lesson built.
         repository, ref: where it will be published: what badges and bootstrap cells name.
         told: is told each lesson when its notebook is made.
+        stand_ins: whether what a learner's `give_up` takes is part of it.
 
     Returns:
         Path -> content.
@@ -50,7 +56,8 @@ def repository(
         texts[_name(course, lesson)] = _notebook(new, lesson)
     texts |= _pages(course, texts)
     makefile = _makefile(course, "lab")
-    names = [*AS_THEY_ARE, *_helpers(course), *_below(course, STAND_INS), *_started(course, makefile)]
+    names = [*AS_THEY_ARE, *_helpers(course), *_started(course, makefile)]
+    names += standing_in(course) if stand_ins else []
     texts |= {
         "pyproject.toml": _tables(course, ("build-system", "project", "tool.setuptools")),
         "environment.yml": _environment(course),
@@ -86,10 +93,10 @@ def _helpers(course: Course) -> Iterator[str]:
             yield path.relative_to(course.root).as_posix()
 
 
-def _below(course: Course, folder: str) -> list[str]:
-    """The files of a folder; none if there is no such folder."""
+def standing_in(course: Course) -> list[str]:
+    """The files that stand in for answers; none if the checkout has no such folder."""
     return sorted(
-        p.relative_to(course.root).as_posix() for p in (course.root / folder).glob("*") if p.is_file()
+        p.relative_to(course.root).as_posix() for p in (course.root / STAND_INS).glob("*") if p.is_file()
     )
 
 
@@ -169,7 +176,19 @@ def _readme(course: Course, known: set[str], makefile: str) -> str:
             raise CourseError(
                 f"{path} tells learners to `make {''.join(goal)}`, which their own Makefile does not know: say that in a section of its own"
             )
-    return _unlinked(text, "README.md", known)
+    return "\n\n".join(_without(paragraph, known) for paragraph in text.split("\n\n"))
+
+
+def _without(paragraph: str, known: set[str]) -> str:
+    """A paragraph of README.md less the sentences that lead to what learners do not get: there they promise nothing."""
+    folders = {parent.as_posix() for name in known for parent in PurePosixPath(name).parents}
+    parts = SENTENCE.split(paragraph)  # sentences, and the space between them
+    kept = [
+        sentence + space
+        for sentence, space in zip(parts[::2], [*parts[1::2], ""], strict=True)
+        if all(_target("README.md", link[2]) in {"", *known, *folders} for link in LINK.findall(sentence))
+    ]
+    return "".join(kept).rstrip() if len(kept) < len(parts[::2]) else paragraph
 
 
 def _tables(course: Course, wanted: tuple[str, ...]) -> str:

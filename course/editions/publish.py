@@ -71,9 +71,9 @@ def publish(
     """
     noted = earlier(course, folder)
     where = parsed(target) if target else (course.repository, course.ref)
-    files = learner.repository(course, *where, told)
+    files = learner.repository(course, *where, told, stand_ins)
     secrets = [secret for lesson in course.written for secret in leaks.secrets(course, lesson)]
-    holding = [name for name in files if name.startswith(learner.STAND_INS)]
+    holding = learner.standing_in(course)
     checked = {name: content for name, content in files.items() if name not in holding}
     if found := leaks.leaks(checked, secrets):
         more = f"\n  and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
@@ -83,8 +83,6 @@ def publish(
             + more
             + "\nMend the file; a line that learners may see stands in [tool.course.given] of pyproject.toml, with the reason."
         )
-    if not stand_ins:
-        files = checked
     edited = [
         name
         for name, digest in noted.items()

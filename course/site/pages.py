@@ -21,6 +21,7 @@ from course.editions.build import cpu_seconds
 from course.editions.source import is_role, minutes, points
 from course.model import Course, CourseError, Lesson
 from course.site.glossary import anchored, lessons
+from helpers.checks.predictions import NOTHING_YET
 
 # The pages beside the lessons: the parts of the table of contents, and what each page is called in it.
 PARTS = {
@@ -164,7 +165,7 @@ def _shown(cell: NotebookNode, full: NotebookNode, with_solutions: bool) -> Iter
             cell.outputs = full.outputs
             cell.source = HIDDEN.sub("", full.source).rstrip()
     elif not roles and "progress(" not in cell.source:  # it tells a learner's progress; here nobody has any
-        cell.outputs = full.outputs
+        cell.outputs = [output for output in full.outputs if not _asks_for_a_prediction(output)]
     if "setup" in tags and "import helpers" in cell.source:
         _folded(cell, "How the notebook finds the course's helpers")
     if "skip-execution" in tags:
@@ -174,6 +175,11 @@ def _shown(cell: NotebookNode, full: NotebookNode, with_solutions: bool) -> Iter
         if alt := _alt(output):
             cell.metadata.mystnb = {**cell.metadata.get("mystnb", {}), "image": {"alt": alt}}
     yield cell
+
+
+def _asks_for_a_prediction(output: NotebookNode) -> bool:
+    """Whether an output only says that no prediction was made: on a page, nobody can."""
+    return bool(output.get("data", {}).get("text/plain") == NOTHING_YET)
 
 
 def _folded(cell: NotebookNode, words: str) -> None:

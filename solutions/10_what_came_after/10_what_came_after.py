@@ -176,8 +176,9 @@ check.unet_forward(unet_forward)
 # We measure the *intersection over union*: of all pixels that belong to the true shapes, to the answer, or to both, the
 # share that belongs to both. 1 is perfect.
 #
-# **Predict.** How large is it with long skips, and without? And the pixels that are wrong in addition where skips are
-# missing: is their share larger next to the borders of the shapes, larger elsewhere, or about the same?
+# **Predict.** How large is it with long skips, and without? And the mistakes that are added when the skips are taken
+# away: of which pixels do they spoil the larger share, of those next to the borders of the shapes, of those elsewhere,
+# or about the same of both?
 
 # %% predict="with_long_skips"
 predict("with_long_skips", ...)
@@ -229,7 +230,10 @@ reveal("wrong_pixels", "about the same" if 1 / 1.5 < beside / beyond < 1.5 else 
 
 # %%
 share = {name: f"{values.mean():.2f}" for name, values in found.items()}
-title = f"Without long skips: {share['no skips']} instead of {share['long skips']}, and blurred borders"
+title = (
+    f"Intersection over union {share['no skips']} without long skips, "
+    f"{share['long skips']} with; borders blur without"
+)
 rows = {
     "picture": new_pictures[:5, 0].numpy(),
     "truth": new_truth[:5].numpy(),
@@ -363,10 +367,10 @@ check.block(block)
 # units, behind each layer, and at the gradient of each layer's last weights. Beside "pre" and "post" there is "pre" with
 # all branches multiplied by 0.01 (*LayerScale*, Touvron et al. 2021).
 #
-# **Predict.** With "pre" every branch reads a normalised stream, whatever the size of $h$, and so adds something of about
-# the same size in every layer. How does the size of the stream grow with the number of layers $L$? And with "post": by
-# what factor is the gradient of the first layer's weights larger (or smaller) than that of the last layer's, 32 layers
-# up? Popular accounts say that it vanishes. A factor of ten is near enough.
+# **Predict.** With "pre" every branch reads a normalised stream, whatever the size of $h$, and so adds something of
+# about the same size in every layer. How does the size of the stream grow with the number of layers $L$? And with
+# "post": by what factor is the gradient of the first layer's weights larger (or smaller) than that of the last layer's
+# weights? Popular accounts say that it vanishes. A factor of ten is near enough.
 
 # %% predict="stream"
 predict("stream", ..., ["like L", "like the root of L", "exponentially"])
@@ -421,12 +425,13 @@ figures.show(
 )
 
 # %% [markdown]
-# **What we should see.** With "pre" the branches add up like independent things: their *squares* add, so that the stream
-# grows like $\sqrt{L}$. (It is lesson 4's way of counting, with a branch that stays as it is while the stream grows.) And
-# it means that a late branch changes the stream by ever less. With "post" the stream has size 1 always, and the gradient
-# of the first layer is of the size of the last one's (with other seeds a fifth of it, or four times as much): **nowhere
-# near vanishing**, after 32 layers. LayerScale (and ReZero, which starts at 0) makes branches so small that the stream
-# does not grow at all: lesson 7's remedy under a new name.
+# **What we should see.** With "pre" the branches add up like independent things: their *squares* add, so that the
+# stream grows like $\sqrt{L}$: the dotted line is a stream whose square grows by the same in every layer. (It is lesson
+# 4's way of counting, with a branch that stays as it is while the stream grows.) And it means that a late branch
+# changes the stream by ever less. With "post" the stream has size 1 always, and the gradient of the first layer is of
+# the size of the last one's (with other seeds a fifth of it, or four times as much): **nowhere near vanishing**, after
+# 32 layers. LayerScale (and ReZero, which starts at 0) makes branches so small that the stream does not grow at all:
+# lesson 7's remedy under a new name.
 #
 # So "pre" and "post" both start healthily. Do both train? The task: sequences of eight numbers from 0 to 10; say at each
 # place the sum of this number and the one before, modulo 11. Guessing costs $\ln 11 = 2.40$ nats.
@@ -613,10 +618,12 @@ figures.show(
 )
 
 # %% [markdown]
-# **What we should see.** The start is at guessing: each position holds its own number only, and the sum needs two. Each
-# layer adds to the right logit, and the parts add up to the logits exactly, but for rounding. That is *refinement*, on a
-# task that is not linear: this explanation of lesson 9 does survive here. (There the statistics had to be re-estimated
-# after each cut. Layer norm has none to go stale: it takes them from the example in front of it.)
+# **What we should see.** (On the right an addition is what raises the right symbol's logit above the mean of all
+# eleven: what raises all of them alike changes no answer.) The start is at guessing: each position holds its own number
+# only, and the sum needs two. Each layer adds to the right logit, and the parts add up to the logits exactly, but for
+# rounding. That is *refinement*, on a task that is not linear: this explanation of lesson 9 does survive here. (There
+# the statistics had to be re-estimated after each cut. Layer norm has none to go stale: it takes them from the example
+# in front of it.)
 #
 # Do all layers matter equally? In the eight-layer "pre" networks of section 2 we deleted each layer once.
 #
@@ -719,9 +726,9 @@ print(f"54 blocks, p = 0.5: {kept.sum():.2f} blocks are there on average, a quar
 assert np.isclose(kept.sum(), 40.25)
 
 # %% [markdown]
-# Now lesson 9's ten-block networks on its digits, with $p = 1$ (nothing is ever left out) and $p = 0.5$. After
-# training we delete any five or any eight of the ten blocks, and re-estimate the batch norms' statistics, as we have
-# learned to.
+# Now lesson 9's ten-block networks on its digits, with $p = 1$ (nothing is ever left out) and $p = 0.5$. After training
+# we delete five or eight of the ten blocks, drawn at random, four times each, and re-estimate the batch norms'
+# statistics, as we have learned to.
 #
 # **Predict.** Which test accuracy is left with two blocks of ten: of the ordinary networks ($p = 1$), and of those that
 # had trained with $p = 0.5$? And what becomes of the *training* loss of the whole network, after the same number of
@@ -756,8 +763,8 @@ for p, net in nets.items():
 # %% varies=true claim="stochastic_depth_toughens" effect="kept_more"
 for p in (1.0, 0.5):
     print(
-        f"p = {p}: test accuracy {left[p, 0].mean():.3f}, without any five blocks {left[p, 5].mean():.2f}, "
-        f"without any eight {left[p, 8].mean():.2f}; training loss {train_loss[p].mean():.3f}"
+        f"p = {p}: test accuracy {left[p, 0].mean():.3f}, without five blocks {left[p, 5].mean():.2f}, "
+        f"without eight {left[p, 8].mean():.2f}; training loss {train_loss[p].mean():.3f}"
     )
 kept_more = left[0.5, 8] - left[1.0, 8]
 assert kept_more.mean() > 0.03 and left[0.5, 5].mean() > left[1.0, 5].mean()
@@ -769,7 +776,7 @@ reveal("price", "it is the same" if 0.9 < dearer < 1.1 else f"it is {'higher' if
 
 # %%
 ordinary, dropped = left[1.0, 8].mean(), left[0.5, 8].mean()
-title = f"Any eight of ten blocks gone: {dropped:.2f} left after stochastic depth, {ordinary:.2f} without it"
+title = f"Eight of ten blocks gone: {dropped:.2f} left after stochastic depth, {ordinary:.2f} without it"
 fig, ax = figures.canvas(title, "blocks deleted, of ten", "test accuracy", xticks=(0, 5, 8))
 for i, p in enumerate((1.0, 0.5)):
     figures.band(ax, (0, 5, 8), np.array([left[p, k] for k in (0, 5, 8)]), i, f"trained with p = {p}")
@@ -873,8 +880,9 @@ print(limit.round(4).tolist())
 assert np.allclose(limit[0, 0], np.sqrt(a * d) / (np.sqrt(a * d) + np.sqrt(b * c)))
 
 # %% [markdown]
-# We compare three kinds of mixers for four streams: free ones, the identity plus noise of deviation 0.2; such whose rows
-# sum to 1 (a softmax over each row of normal logits); and doubly stochastic ones, from the same logits.
+# We compare three kinds of mixers for four streams: free ones, the identity plus noise of deviation 0.2; some whose
+# rows sum to 1 (a softmax over each row of logits, which are drawn from a normal distribution); and doubly stochastic
+# ones, from the same logits.
 #
 # **Predict.** By which factor can a signal grow through 256 layers of free mixers (a factor of ten is near enough), and by
 # which through doubly stochastic ones?
@@ -957,10 +965,10 @@ figures.show(
 )
 
 # %% [markdown]
-# **What we should see.** Doubly stochastic mixers average, and an average of averages forgets: after 16 layers all
-# four streams are the same. All that is left is their mean. Unless every mixer *leans towards the identity*: then
-# streams forget so slowly that some of their differences reach the end of a deep network. It is the moral of lessons 6,
-# 7 and 9 once more: **the skip should be nearly clean.**
+# **What we should see.** Doubly stochastic mixers average, and an average of averages forgets: after 16 layers all four
+# streams are the same. All that is left is their mean. (The floor at $10^{-16}$ is rounding.) Unless every mixer *leans
+# towards the identity*: then streams forget so slowly that some of their differences reach the end of a deep network.
+# It is the moral of lessons 6, 7 and 9 once more: **the skip should be nearly clean.**
 #
 # **What it does not show.** What training makes of it. We multiplied random matrices and left the branches out. A
 # trained network may write new differences into its streams in each layer.
