@@ -344,6 +344,7 @@ def draw_streams(xrays: dict[str, XRay], title: str) -> Figure:
         axis.plot(picture.predicted.gradient, **figures.series(i), label=name)
         points = figures.series(i, marker=True) | {"linestyle": "", "markevery": 5}
         axis.plot(picture.measured.gradient, **points)
+    axis.margins(y=0.12)  # room for the arrow
     _mark_backward_pass(axis)
     axis.legend(loc="lower right", fontsize=9)
     return figure

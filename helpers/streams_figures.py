@@ -104,6 +104,9 @@ def survivors(values: Mapping[str, np.ndarray], title: str) -> Figure:
     )
     for i, (name, each) in enumerate(values.items()):
         figures.band(ax, 1 + np.arange(len(each)), np.maximum(each, 1e-17), i + 1, name, centre=np.median)
+    depths = [2**k for k in range(len(next(iter(values.values()))).bit_length())]
+    ax.set_xticks(depths, depths, minor=False)
+    ax.set_xticks([], minor=True)
     ax.legend(loc="lower left")
     return fig
 

@@ -478,6 +478,8 @@ gradient_correlation = Exercise(
                 These are the cosines of the inputs, not of the gradients there.
             cosines of the body's outputs | torch.nn.functional.normalize(net[0](x).detach(), dim=1)
                 These are the cosines of the outputs of the body, not of the input gradients.
+            one norm for all | gradient / gradient.norm()
+                One norm for all of them together: each example's gradient, a row, has its own.
             normalised along the batch | {UNIT.replace("1", "0")}
                 The norm runs along the batch: each *example* has its gradient, a row, and each row its own norm.
             one gradient for all examples | torch.nn.functional.normalize(gradient.sum(0, keepdim=True)).expand_as(x)

@@ -91,19 +91,21 @@ def call(function: Callable, *args: Any, **kwargs: Any) -> Any:
         words = [*map(_argument, args), *(f"{k}={_argument(v)}" for k, v in kwargs.items())]
         name = getattr(function, "__name__", type(function).__name__)
         raise CheckFailed(
-            f"{name}({', '.join(words)}) raised {type(error).__name__}: {error}. "
+            f"{name}({', '.join(words)}) raised {type(error).__name__}: {str(error).removesuffix('.')}. "
             "Make such a call in a cell of your own and read its traceback from the bottom."
         ) from error
 
 
 def _argument(value: Any) -> str:
-    """Write an argument of a call; a large array by its shape, a function by its name."""
+    """Write an argument of a call; a large array by its shape, a network by its kind, a function by its name."""
     if isinstance(value, (FunctionType, type)):  # not by its attributes: it may live in another process
         return value.__qualname__
     text = shown(value, 40)
-    if text.endswith("…") and hasattr(value, "shape"):
+    if not text.endswith("…"):
+        return text
+    if hasattr(value, "shape"):
         return f"<{type(value).__name__} of shape {tuple(value.shape)}>"
-    return text
+    return f"<{type(value).__name__}>" if hasattr(value, "parameters") else text
 
 
 def close(

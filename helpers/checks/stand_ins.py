@@ -49,9 +49,9 @@ def give_up(name: str) -> Any:
         raise GivenUp(FORM.format(name=name))
     source = _source(name)
     if source is None:
+        how = f" (In what you hand in: {FORM.format(name=name)})" if cell is None else ""
         raise GivenUp(
-            f"There is no stand-in for {name!r} here: ask whoever gave you this notebook for the file of stand-ins. "
-            f"(In what you hand in: {FORM.format(name=name)})"
+            f"There is no stand-in for {name!r} here: ask whoever gave you this notebook for the file of stand-ins.{how}"
         )
     space = sys._getframe(1).f_globals
     exec(compile(source, f"<stand-in for {name}>", "exec"), space)

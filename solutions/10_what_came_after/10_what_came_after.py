@@ -230,10 +230,7 @@ reveal("wrong_pixels", "about the same" if 1 / 1.5 < beside / beyond < 1.5 else 
 
 # %%
 share = {name: f"{values.mean():.2f}" for name, values in found.items()}
-title = (
-    f"Intersection over union {share['no skips']} without long skips, "
-    f"{share['long skips']} with; borders blur without"
-)
+title = f"Intersection over union: {share['no skips']} without long skips, {share['long skips']} with"
 rows = {
     "picture": new_pictures[:5, 0].numpy(),
     "truth": new_truth[:5].numpy(),
