@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from course.commands import classes, lessons
-from course.commands.options import console
+from course.commands.options import console, say
 from course.config import load_course
 from course.model import CourseError
 from course.store import LOG, Store
@@ -49,8 +49,10 @@ def doctor_command(ctx: typer.Context) -> None:
         mark = Text("ok", "green") if finding.ok else Text("missing", "red")
         table.add_row(mark, *map(Text, (finding.what, finding.found, "" if finding.ok else finding.remedy)))
     console.print(table)
-    if not all(finding.ok for finding in findings):
+    if missing := [finding.what for finding in findings if not finding.ok]:
+        say(f"to be mended: {', '.join(missing)}", "red")
         raise typer.Exit(1)
+    say("Nothing is missing.")
 
 
 def main() -> None:

@@ -184,6 +184,10 @@ def test_what_is_not_there_is_said_of_the_lesson_that_was_named(course, tmp_path
         (["similar"], "there is nothing to compare in"),
         (["similar", "2", "3"], "there is nothing of lesson 2, 3 to compare in"),
         (["feedback", "2"], "to write feedback for (lesson 2): run"),
+        (
+            ["report", "--to", "x.html"],
+            "--to x.html says where the page goes, and none was asked for: add --html",
+        ),
     ):
         ran = CliRunner().invoke(cli.app, words)
         assert isinstance(ran.exception, CourseError) and said in str(ran.exception), words

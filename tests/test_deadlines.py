@@ -186,5 +186,6 @@ def test_it_is_said_for_whom_nothing_can_be_granted(tmp_path, monkeypatch, capsy
     monkeypatch.setattr(classes, "say", lambda text, *_: said.append(text))
     assert command(course, monkeypatch, capsys, "deadlines") == (0, "")
     assert [text for text in said if "nobody" in text] == [
-        "nobody here is called s9999: what is granted there holds for no one"
+        f"nobody here is called 's9999': what is granted there holds for no one; correct {course.classroom / 'deadlines.csv'}"
     ]
+    assert any("(s0003): 2026-11-22" in text for text in said)  # by name, too

@@ -23,6 +23,7 @@ from course.intake.decode import read_sheet
 from course.intake.edition import read_editions
 from course.intake.rebuild import NO_ANSWER, NO_CELL, rebuild
 from course.intake.suspicion import reaches
+from course.intake.triage import Row, Triage
 from course.intake.workers import Failed, Workers
 from course.model import CourseError
 from tests.damage import platforms
@@ -530,6 +531,16 @@ def test_class_11_with_a_large_class_only_what_needs_a_person_is_printed(release
     assert "60 files: 58 taken, 2 unreadable; 2 need a person" in shown
     triage.write_html(tmp_path / "t.html")
     assert "s009" in (tmp_path / "t.html").read_text(encoding="utf-8")
+
+
+def test_a_narrow_terminal_breaks_names_and_cuts_none():
+    file = "submissions.zip/lovelaceada_101_9001_03_tanh_chain.ipynb"
+    row = Row("101", "Ada Lovelace", "03_tanh_chain", file, "taken", notes=("no answer: vanishing_response",))
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(Triage([row]).on_screen())
+    cells = [line.split("│") for line in console.export_text().splitlines() if line.startswith("│")]
+    assert "".join(cell[4].strip() for cell in cells) == file
+    assert "vanishing_response" in "".join(cell[5].strip() for cell in cells)
 
 
 # 12 and 21: files that stopped the class

@@ -36,7 +36,7 @@ def collect_command(
     ctx: typer.Context,
     paths: Annotated[
         list[Path] | None,
-        typer.Argument(help="zips, folders or notebooks; none looks again at what was kept"),
+        typer.Argument(help="zips, folders or notebooks; left out, what was kept is looked at again"),
     ] = None,
     roster: Annotated[
         Path | None, typer.Option(help="class list, CSV or .xlsx: id, first_name, last_name, email")
@@ -145,7 +145,7 @@ def amend_command(
 ) -> None:
     """Let the gradebook follow a lesson that was changed in mid-term: what is new is added, marks given by hand stay.
 
-    Example: course build 5, course amend 5, course grade 5
+    Example: course build 5 && course amend 5 && course grade 5
     """
     from course.grading.gradebook import amend, back_up
     from course.intake import collect
@@ -323,6 +323,8 @@ def report_command(
     from course.reports.ledger import read_ledger
 
     course = used(ctx, db)
+    if to and not html:
+        raise CourseError(f"--to {to} says where the page goes, and none was asked for: add --html")
     ledger = read_ledger(course)
     if not ledger.entries:
         raise CourseError(
@@ -461,6 +463,7 @@ def deadlines_command(
     from course.deadlines import DEADLINES, read_deadlines, shown
     from course.grading.gradebook import enter_deadlines
     from course.reports.ledger import read_ledger
+    from course.reports.report import whose
 
     course: Course = ctx.obj
     if table:
@@ -476,13 +479,18 @@ def deadlines_command(
             "No lesson has a deadline: write one beside the lesson in pyproject.toml, or hand a table over by --from."
         )
         return
+    known = read_ledger(course).rows()
+    names = {student: whose(next(iter(entries.values()))) for student, entries in known.items()}
     for lesson in course.lessons:
         if due := deadlines.lessons.get(lesson.name):
             say(f"{lesson.name}: {shown(due)}")
             for (student, name), own in sorted(deadlines.granted.items()):
                 if name == lesson.name:
-                    say(f"  {student}: {shown(own)}")
-    known = read_ledger(course).rows()
+                    say(f"  {names.get(student, student)}: {shown(own)}")
     if known and (strangers := sorted({student for student, _ in deadlines.granted} - known.keys())):
-        say(f"nobody here is called {', '.join(strangers)}: what is granted there holds for no one", "yellow")
+        who = ", ".join(map(repr, strangers))
+        say(
+            f"nobody here is called {who}: what is granted there holds for no one; correct {course.classroom / DEADLINES}",
+            "yellow",
+        )
     say(f"{str(course.late).capitalize()}.")

@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from rich.console import Group
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from course.csvfile import write_csv
@@ -180,7 +180,8 @@ class Triage:
         rows, title = self.rows, "What was handed in"
         if len(rows) > MANY:
             rows, title = self.waiting, "What needs a person"
-        table = Table(*HEADINGS, title=title)
+        # A narrow terminal breaks long names; cut, they would not tell one file of a zip from another.
+        table = Table(*(Column(heading, overflow="fold") for heading in HEADINGS), title=title)
         style = {
             UNREADABLE: "bold red",
             WAITING: "bold red",
