@@ -90,8 +90,10 @@ def rows(lanes: dict[str, dict[str, Any]], lessons: int) -> dict[str, list[str]]
 
 
 def remarks(lanes: dict[str, dict[str, Any]]) -> list[str]:
-    """Everything that is not as it should be, and why a lane could not run, a line each."""
-    return [
+    """Everything that is not as it should be, why a lane could not run, and which did not, a line each."""
+    scripts = {path.stem for path in README.parent.glob("*.sh")} - {"all"}
+    missing = ", ".join(sorted(scripts - set(lanes)))
+    return [f"without a result here: {missing}"] * bool(missing) + [
         f"{name}: {said}"
         for name, lane in lanes.items()
         for said in [*([lane["not_run"]] if "not_run" in lane else []), *problems(lane)]

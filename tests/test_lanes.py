@@ -93,6 +93,7 @@ def test_the_table_names_what_a_lane_found(tmp_path, table, capsys):
     assert table.main() == 1
     said = capsys.readouterr().out
     assert "2.1.0" in said and "lowest: 01_x, blank: no" in said
+    assert "without a result here: colab, conda, debian, no_bubblewrap" in said
 
 
 def test_a_lane_that_could_not_run_has_not_passed(tmp_path, table, monkeypatch):
