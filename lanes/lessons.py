@@ -29,6 +29,7 @@ from nbformat.v4 import new_code_cell
 
 from course.config import load_course
 from course.editions.source import is_role
+from course.editions.students import without_markers
 from course.model import Course, Lesson
 
 ROOM = Path("build", "lanes")
@@ -128,8 +129,7 @@ def solved(course: Course, lesson: Lesson) -> Any:
     notebook = nbformat.read(course.release(lesson), as_version=4)
     for cell in notebook.cells:
         if is_role(cell, "answer"):
-            lines = right[cell.metadata.nbgrader.grade_id].splitlines()
-            cell.source = "\n".join(line for line in lines if not line.strip().startswith("### "))
+            cell.source = without_markers(right[cell.metadata.nbgrader.grade_id])
     return notebook
 
 
