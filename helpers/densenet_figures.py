@@ -150,17 +150,20 @@ def rates(accuracy: dict[str, dict[float, np.ndarray]], title: str) -> Figure:
     return fig
 
 
-def costs(points: dict[str, tuple[float, float, np.ndarray]], families: dict[str, list[str]]) -> Figure:
+def costs(
+    points: dict[str, tuple[float, float, np.ndarray]], families: dict[str, list[str]], title: str
+) -> Figure:
     """Draw accuracy over parameters and over memory, one look per family of networks.
 
     Args:
         points: network -> parameters, kB kept per curve, accuracies of all seeds.
         families: family -> its networks.
+        title: the finding.
 
     Returns:
         The figure, two panels.
     """
-    fig, axes = figures.panels(["by parameters", "by memory"], height=3.4)
+    fig, axes = figures.panels(["by parameters", "by memory"], title, height=3.6)
     for index, (family, names) in enumerate(families.items()):
         found = [interval(points[name][2]) for name in names]
         half = [[one.mean - one.low for one in found], [one.high - one.mean for one in found]]

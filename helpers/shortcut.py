@@ -397,7 +397,7 @@ def depth_stage() -> panels.Stage:
         "predicted": figures.series(5) | {"label": "predicted"},
     }
     names = ("layers passed on the way back", "gradient norm (end = 1)")
-    corner = {"loc": "upper left", "fontsize": 9, "ncols": 3}
+    corner = {"loc": "upper left", "fontsize": 9, "ncols": 2}
     return panels.Stage(*names, looks, corner, xlim=(-2, 102), yscale="log", ylim=RANGE)
 
 
