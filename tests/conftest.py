@@ -31,7 +31,7 @@ KERNELS = {
     "test_sandbox": {"told", "walls"},
     "test_store": {"course"},  # a class that is collected and recorded in whole: seconds each
 }
-# A thousand answers, a published copy, browsers, mutated files. Single tests of over three seconds are marked where they stand.
+# A thousand answers, a published copy, browsers, mutated files. Single tests of over a second are marked where they stand.
 SLOW = {"test_wrong_answers", "test_publish", "test_accessibility", "test_desk_browser", "test_fuzz"}
 
 

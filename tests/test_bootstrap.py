@@ -67,6 +67,7 @@ def said(tmp_path, address, before=WITHOUT + COLAB):
     return run.stderr.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_a_wrong_ref_is_named(tmp_path, repository):
     assert said(tmp_path, repository) == (
         "RuntimeError: helpers could not be installed: there is no branch, tag or commit term-2027 in "
@@ -74,12 +75,14 @@ def test_a_wrong_ref_is_named(tmp_path, repository):
     )
 
 
+@pytest.mark.slow
 def test_a_private_repository_is_named(tmp_path, private):
     assert said(tmp_path, private) == (
         f"RuntimeError: helpers could not be installed: {HOME} is private, or is not there: ask whoever gave you this lesson for access"
     )
 
 
+@pytest.mark.slow
 def test_a_machine_that_is_offline_is_told_so(tmp_path):
     assert said(tmp_path, "https://nowhere.invalid/ada/skips") == (
         "RuntimeError: helpers could not be installed: this machine is offline: connect it, then run this cell again"

@@ -74,6 +74,7 @@ DTYPES = ["bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32"
 DTYPES += ["float16", "float32", "float64", "complex64", "complex128"]
 
 
+@pytest.mark.slow
 @given(PLAIN)
 @settings(deadline=None, max_examples=200)
 def test_plain_values_cross_with_their_types(value):
@@ -181,6 +182,7 @@ def test_what_is_no_message_is_refused(text):
         wire.loads(text, _none, LIMIT)
 
 
+@pytest.mark.slow
 @given(
     st.recursive(
         st.none()
@@ -197,6 +199,7 @@ def test_any_json_is_a_value_or_a_wire_error(tree):
         wire.loads(json.dumps(tree) + "\nAAAAAAAAAAA=", _none, LIMIT)
 
 
+@pytest.mark.slow
 def test_size_and_depth_are_limited():
     deep: list = []
     for _ in range(100):

@@ -192,6 +192,7 @@ def test_a_large_class_on_one_page(tmp_path):
     assert len(html) < 1_000_000
 
 
+@pytest.mark.slow
 def test_a_large_classs_exercises_are_called_as_in_the_lesson(tmp_path):
     course = large_class(tmp_path / "classroom", 20)
     facts = read_class(course, read_ledger(course)).lessons[0]

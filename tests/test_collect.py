@@ -123,6 +123,7 @@ def test_every_damaged_file_gets_the_expected_triage(suite):
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.slow
 def test_the_damage_suite_is_sorted_as_it_was(suite):
     paper, _, triage, _ = suite
     assert golden.frozen(f"damage_{paper.lesson}", {"triage": golden.triage_of(triage)}) == ""
@@ -135,6 +136,7 @@ def test_nothing_is_placed_for_what_cannot_be_read(suite):
         assert there == (damage.expected_score != UNGRADED), damage.name
 
 
+@pytest.mark.slow
 def test_whatever_arrives_the_released_cells_stand_unchanged(suite):
     paper, cases, _, classroom = suite
     answers = {place.ids[0] for place in paper.edition.answers}
@@ -158,6 +160,7 @@ def test_whatever_arrives_the_released_cells_stand_unchanged(suite):
         }
 
 
+@pytest.mark.slow
 def test_damaged_files_score_as_expected(tiny, release, tmp_path):
     for number, damage in enumerate(damages(tiny)):
         room = tmp_path / str(number)
@@ -178,6 +181,7 @@ def test_the_score_of_the_suite_can_fail(tiny):
     assert len(blank) == 5 and not any(blank.values()) and all(solved.values())
 
 
+@pytest.mark.slow
 def test_nbgrader_accepts_the_canonical_notebook(suite):
     import nbformat
 
@@ -906,6 +910,7 @@ def test_ordinary_code_is_not_flagged(source):
     assert reaches([("cell", source)]) == []
 
 
+@pytest.mark.slow
 def test_solutions_of_the_course_are_not_flagged(course):
     for lesson in course.written:
         if course.solution(lesson).is_file():

@@ -10,6 +10,7 @@ import sys
 import threading
 from dataclasses import replace
 
+import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -33,6 +34,7 @@ def test_starting_the_command_imports_nothing_heavy():
     assert imported & HEAVY == set() and "typer" in imported
 
 
+@pytest.mark.slow
 def test_a_command_reads_the_course_once(course, tmp_path, monkeypatch):
     read = []
 
@@ -176,6 +178,7 @@ def test_on_a_terminal_what_is_counted_is_a_bar():
     assert "files read" in out.getvalue() and "\x1b[31mx" not in out.getvalue()
 
 
+@pytest.mark.slow
 def test_what_is_not_there_is_said_of_the_lesson_that_was_named(course, tmp_path, monkeypatch):
     monkeypatch.setattr(cli, "load_course", lambda **more: replace(course, classroom=tmp_path, **more))
     for words, said in (

@@ -9,6 +9,7 @@ from sklearn.datasets import load_digits
 from helpers import datasets
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "load, train, test, features", [(datasets.digits, 1437, 360, 64), (datasets.mnist1d, 4000, 1000, 40)]
 )

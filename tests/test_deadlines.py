@@ -149,6 +149,7 @@ def test_late_is_what_comes_after_a_students_own_deadline():
     assert due.seconds_late("bo", FIRST, None) == 0 == due.seconds_late("bo", "other", DUE)
 
 
+@pytest.mark.slow
 def test_the_gradebook_and_the_report_say_the_same_of_who_came_late(tmp_path):
     course = replace(large_class(tmp_path / "classroom", 80), late=LatePolicy(per_day=10))
     # s0072 (ada) came 2 h after DUE, s0073 (blaise) 3 h, s0070 on the minute; s0073 has a day more
@@ -179,6 +180,7 @@ def test_the_gradebook_and_the_report_say_the_same_of_who_came_late(tmp_path):
         assert gradebook.find_assignment(FIRST).duedate is None
 
 
+@pytest.mark.slow
 def test_it_is_said_for_whom_nothing_can_be_granted(tmp_path, monkeypatch, capsys):
     course = large_class(tmp_path / "classroom", 20)
     table(course, ("", "1", "2026-11-20 22:00Z"), ("s0003", "1", "2026-11-22"), ("s9999", "1", "2026-11-22"))

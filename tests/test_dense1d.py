@@ -62,6 +62,7 @@ def test_a_stacked_network_is_the_plain_network_of_each_seed(make, curves):
         torch.testing.assert_close(scores[seed], one, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [dense1d.resnet, dense1d.densenet])
 def test_a_seed_trains_the_same_in_whatever_company(make, curves):
     labels = np.arange(6) % 3

@@ -160,6 +160,7 @@ def test_the_pace_of_a_reader_leaves_breaks_out():
     assert pace([], "ann") == marks.A_WHILE
 
 
+@pytest.mark.slow
 def test_a_mark_writes_what_the_formgrader_writes(classroom, sit, tmp_path):
     """The same clicks through nbgrader's own handlers, on a copy of the classroom, leave the same rows."""
     other = replace(classroom, classroom=tmp_path / "other")
@@ -216,6 +217,7 @@ def test_a_blank_answer_is_not_read_and_no_name_is_sent(sit):
     assert not [name for name in ("ada", "blaise", "carl", "emmy", "felix") if f'"{name}"' in said]
 
 
+@pytest.mark.slow
 def test_equal_answers_are_marked_at_once(classroom, sit):
     desk = sit()
     state = desk.mark(LESSON, QUESTION, names(desk, "blaise", "carl"), 1, "What is fitted?")
@@ -247,6 +249,7 @@ def test_undo_leaves_what_another_wrote_since(classroom, sit):
     assert rows(classroom) == before and not row(cleo, "ada")["read"]
 
 
+@pytest.mark.slow
 def test_undo_leaves_a_comment_that_the_formgrader_wrote_since(classroom, sit):
     desk = sit()
     mark(desk, "ada", 2, "Good.")
@@ -288,6 +291,7 @@ def test_two_halves_are_the_whole(sit):
     assert ids[0] == ids[1] | ids[2] and not ids[1] & ids[2]
 
 
+@pytest.mark.slow
 def test_two_readers_at_once_lose_nothing(classroom, monkeypatch):
     """Two desks, each with its own connection, mark all answers against each other, again and again."""
     students, failed, steps = ["ada", "blaise", "carl", "emmy", "felix"], [], []

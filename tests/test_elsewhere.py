@@ -77,6 +77,7 @@ def test_nbgraders_own_button_works_in_a_folder_with_an_odd_name(odd):
     assert not list(odd.classroom.glob("autograded/ada/*/*.py"))  # the solutions' text is not copied along
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("odd", FOLDERS, indirect=True)
 def test_nbgrader_finds_lessons_and_students_in_a_folder_with_an_odd_name(odd):
     (lesson,) = odd.lessons

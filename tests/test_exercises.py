@@ -364,6 +364,7 @@ def test_mutants_are_named_by_what_was_changed_and_all_differ():
         compile(mutant.source, "<mutant>", "exec")
 
 
+@pytest.mark.slow
 def test_a_new_exercise_is_refused_until_it_is_finished(tmp_path, monkeypatch):
     course = toy_course(tmp_path)
     (lesson,) = course.lessons
@@ -406,6 +407,7 @@ def test_a_new_exercise_is_refused_until_it_is_finished(tmp_path, monkeypatch):
     declared.cache_clear()
 
 
+@pytest.mark.slow
 def test_a_new_exercise_brings_what_its_declaration_uses(tmp_path):
     """Most modules of declarations have done without `Right` or `Mistake` so far."""
     folder = COURSE.root / "course" / "exercises"

@@ -238,6 +238,7 @@ def of_three_hundred(name: str) -> tuple[Target, str, str]:
     return BRIGHTSPACE, out.getvalue(), "utf-8"
 
 
+@pytest.mark.slow
 def test_a_large_class_goes_out_whole(tmp_path):
     course = large_class(tmp_path / "classroom")
     ledger = read_ledger(course)

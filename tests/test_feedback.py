@@ -158,6 +158,7 @@ SLOW = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", SLOW)
 def test_no_cell_takes_long_to_show(what):
     start = time.process_time()
@@ -168,6 +169,7 @@ def test_no_cell_takes_long_to_show(what):
     assert "characters left out" in html and len(html) < 500_000
 
 
+@pytest.mark.slow
 def test_all_pictures_of_a_page_share_one_budget():
     large = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"0" * 400_000).decode()
     figures = [extra(new_output("display_data", data={"image/png": large})) for _ in range(200)]
@@ -214,6 +216,7 @@ def test_waiting_answers_are_said_to_wait():
     assert "ada, &lt;b&gt;countess&lt;/b&gt;" in html
 
 
+@pytest.mark.slow
 def test_a_page_calls_its_student_by_the_name_that_the_gradebook_knows(tmp_path):
     course = reading_class(tmp_path, {"ada": "A text.", "bo": "A text."})
     with opened(course) as gradebook:
@@ -401,6 +404,7 @@ def test_without_a_browser_printing_is_one_sentence(monkeypatch):
         list(print_pages([]))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not any(map(shutil.which, BROWSERS)) and not (os.environ.get("CI") and sys.platform == "linux"),
     reason="no Chromium here: install `chromium`",

@@ -69,6 +69,7 @@ def test_the_keys_solution_takes_the_place_of_that_line_alone():
     assert in_its_place("f", "def f(n):\n    return n", key) == "def f(n):\n    return n"
 
 
+@pytest.mark.slow
 def test_stand_ins_are_the_solutions_each_under_a_name_of_its_own():
     names = [name for lesson in COURSE.written for name in exercises(lesson)]
     assert len(set(names)) == len(names)

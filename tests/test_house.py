@@ -9,6 +9,7 @@ import re
 import subprocess
 import tomllib
 from collections import defaultdict
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -39,9 +40,15 @@ def modules(package: str) -> dict[str, Path]:
     return found
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    """A module's syntax tree."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def imports(path: Path, name: str, top_level: bool = False) -> set[str]:
     """Dotted names that a module imports, by statements anywhere in it or only by those that run when it is imported."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = parsed(path)
     found = set()
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     waiting = list(tree.body) if top_level else list(ast.walk(tree))
@@ -125,7 +132,7 @@ def test_nothing_of_one_system_is_imported_before_it_is_needed(package):
 
 def test_every_console_prints_brackets_as_they_are():
     for path in modules("course").values():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(parsed(path)):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Console":
                 words = {k.arg: getattr(k.value, "value", None) for k in node.keywords}
                 assert words.get("markup") is False, f"{path}:{node.lineno}"

@@ -204,6 +204,7 @@ def test_class_01_nothing_but_our_solution_waits_for_a_person(checkout, release,
     assert [row.student for row in named.counted] == ["test"]
 
 
+@pytest.mark.slow
 def test_class_01_this_course_handed_in_whole(course, tmp_path):
     name = "01_iterated_convolution"
     files = {
@@ -416,6 +417,7 @@ def test_class_10_tars_are_gone_through(release, classroom, tiny, tmp_path, endi
     assert not (tmp_path / "up.ipynb").exists()
 
 
+@pytest.mark.slow
 def test_class_10_a_tar_can_fill_neither_memory_nor_time(release, classroom, tiny, tmp_path):
     from course.intake import Limits
 
@@ -517,6 +519,7 @@ def test_class_11_a_download_can_be_forgotten_and_brought_back(release, classroo
         collect(None, release, classroom, forget=["nonsense"])
 
 
+@pytest.mark.slow
 def test_class_11_with_a_large_class_only_what_needs_a_person_is_printed(release, classroom, tiny, tmp_path):
     files = {f"s{i:03}/a.ipynb": written(tiny.solved()) for i in range(60)} | {
         "s007/a.ipynb": b"",
@@ -579,6 +582,7 @@ def handed_in(paper, what) -> bytes:
     return written(notebook)
 
 
+@pytest.mark.slow
 def test_class_12_and_21_no_file_stops_the_class(release, classroom, tiny, tmp_path):
     files = {f"x{i}/a.ipynb": handed_in(tiny, what) for i, what in enumerate(HANGS.values())}
     files["good/a.ipynb"] = written(tiny.solved())

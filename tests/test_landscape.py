@@ -55,6 +55,7 @@ def test_surface_is_the_loss_of_copies_moved_unit_by_unit(net):
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.tuples(*[st.floats(-3, 3)] * 6), st.floats(0.05, 2))
 def test_curvatures_of_a_quadratic_are_its_eigenvalues(numbers, spacing):

@@ -187,6 +187,7 @@ def test_a_time_in_its_two_largest_units():
     assert [duration(s) for s in (1, 61, 3600, 90000, 86400 * 3 + 59)] == ["1 min", "2 min", "1 h", "1 d 1 h", "3 d 1 min"]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_nobody_of_a_large_class_is_missing_from_the_report(tmp_path):
     course = large_class(tmp_path / "classroom")
     made = read_ledger(course)

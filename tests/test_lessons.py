@@ -105,24 +105,6 @@ def test_the_stub_is_told_where_to_begin(lesson):
         assert judge(lesson, exercise, stubs[exercise]).startswith(UNBEGUN)
 
 
-@pytest.mark.kernel
-@ALL
-def test_panels_run_without_a_browser(lesson):
-    """In a lesson of which nothing runs but setup, answers, panels and what those need: the rest is run where it is built."""
-    key = read_lesson(COURSE, lesson)
-    notebook = read_lesson(COURSE, lesson)
-    live = [c for c in notebook.cells if "skip-execution" in c.metadata.get("tags", [])]
-    assert live
-    for cell in live:  # as if a student had written it: it runs in any case
-        cell.id, cell.metadata.tags = f"own-{cell.id}"[:64], []
-    left_out = spared(nbformat.writes(key).encode(), nbformat.writes(notebook).encode())
-    names = {}
-    for at, cell in enumerate(notebook.cells):
-        if cell.cell_type == "code" and "check" not in cell.id and at not in left_out:
-            exec(cell.source, names)
-    plt.close("all")
-
-
 @ALL
 def test_three_to_five_exercises_and_open_questions_with_a_rubric(lesson):
     assert 3 <= len(exercises(lesson)) <= 5

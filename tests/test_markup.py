@@ -20,12 +20,14 @@ def formulas(course):
                     yield block or inline
 
 
+@pytest.mark.slow
 def test_every_formula_of_the_lessons_is_understood(course):
     known = list(formulas(course))
     assert len(known) > 500
     assert [tex for tex in known if not formula(tex).startswith("<math")] == []
 
 
+@pytest.mark.slow
 def test_what_is_written_is_well_formed_and_passes_the_sanitiser_as_it_is(course):
     for tex in list(formulas(course))[::7]:
         made = formula(tex)

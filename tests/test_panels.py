@@ -10,6 +10,7 @@ import time
 from contextlib import redirect_stdout
 from io import StringIO
 
+import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
 import pytest
@@ -21,27 +22,33 @@ from helpers import degradation_figures, figures, panels, paths_figures, remedie
 from helpers.panels import Live, Panel, Shot, Stage, menu, slider
 
 COURSE = load_course()
-ALL = pytest.mark.parametrize("lesson", COURSE.written, ids=lambda lesson: lesson.name)
+ALL = pytest.mark.parametrize(
+    "lesson",
+    # One process has all tests of a lesson's panel: what it needs is computed once.
+    [
+        pytest.param(each, id=each.name, marks=pytest.mark.xdist_group(f"panel {each.number}"))
+        for each in COURSE.written
+    ],
+)
 CORNERS = 24  # of a panel with more than these, as many are drawn at random
 
 
 @functools.cache
 def panel_of(lesson):
-    """The lesson's panel, made by its own cells: nothing runs but setup, answers and what the panel needs."""
-    notebook = read_lesson(COURSE, lesson)
-    live = [i for i, cell in enumerate(notebook.cells) if cell.source.endswith(".live()")]
-    assert len(live) == 1, "a lesson has one panel"
-    key = nbformat.writes(notebook).encode()
-    cell = notebook.cells[live[0]]
-    cell.id, cell.metadata.tags = "own-panel", []  # as if a student had written it: what it needs is run
-    cell.source = f"the_panel = {cell.source.removesuffix('.live()')}"
-    skipped = spared(key, nbformat.writes(notebook).encode())
+    """The lesson's panel, made by its own cells: nothing runs but setup, answers, what is run by hand alone, and what those need."""
+    key, notebook = read_lesson(COURSE, lesson), read_lesson(COURSE, lesson)
+    by_hand = [cell for cell in notebook.cells if "skip-execution" in cell.metadata.get("tags", [])]
+    for cell in by_hand:  # as if a student had written it: it runs in any case
+        cell.id, cell.metadata.tags = f"own-{cell.id}"[:64], []
+    (live,) = (cell for cell in by_hand if cell.source.endswith(".live()"))
+    live.source = f"the_panel = {live.source.removesuffix('.live()')}"
+    left_out = spared(nbformat.writes(key).encode(), nbformat.writes(notebook).encode())
     names = {}
     for at, cell in enumerate(notebook.cells):
-        another = "skip-execution" in cell.metadata.get("tags", [])
-        if cell.cell_type == "code" and "check" not in cell.id and at not in skipped and not another:
+        if cell.cell_type == "code" and "check" not in cell.id and at not in left_out:
             with redirect_stdout(StringIO()):
                 exec(cell.source, names)
+    plt.close("all")
     return names["the_panel"]
 
 
@@ -52,6 +59,12 @@ def corners(panel):
         some = np.random.default_rng(0).choice(len(every), CORNERS - 2, replace=False)
         every = [every[0], every[-1], *(every[i] for i in some)]
     return [dict(zip(panel.controls, values, strict=True)) for values in every]
+
+
+@pytest.mark.kernel
+@ALL
+def test_a_panel_runs_without_a_browser(lesson):
+    panel_of(lesson).live()
 
 
 @pytest.mark.kernel

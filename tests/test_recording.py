@@ -102,6 +102,7 @@ def rows(course) -> dict[str, list[tuple]]:
         }
 
 
+@pytest.mark.slow
 def test_the_gradebook_and_the_notebooks_are_those_of_nbgraders_own_autograder(course, tmp_path):
     theirs = load_course(course.root, tmp_path / "theirs")
     (lesson,) = course.lessons
@@ -136,6 +137,7 @@ def test_no_reader_marks_between_the_gradebook_and_the_page_that_readers_see(cou
         pass
 
 
+@pytest.mark.slow
 def test_an_outcome_that_nbgrader_refuses_leaves_nothing_of_it(course):
     first, second, *_ = outcomes(course)
     strange = nbformat.reads(second.job.submission.notebook.decode(), as_version=4)

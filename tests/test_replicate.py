@@ -182,6 +182,7 @@ def test_a_helper_that_changes_is_run_again(toy):
     assert before[0].key != replicate.plan(course, course.written, [0], ["plain"])[0].key
 
 
+@pytest.mark.slow
 def test_what_no_claim_depends_on_starts_nothing_over(toy):
     course, add = toy
     add(JUDGED.format(check="assert answer() == 1", words="Gives one."))
@@ -260,6 +261,7 @@ def test_the_seed_is_assigned_behind_the_parameters(toy):
     assert "bootstrap" not in cells and len(cells) == 5
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="emulates x86 processors")
 def test_a_processor_is_an_environment_that_numpy_obeys():
     assert replicate.processors(["plain"]) == {"plain": {}}

@@ -425,6 +425,7 @@ def test_places_leave_secrets_out(tmp_path):
     assert BRIDGE in readable()
 
 
+@pytest.mark.slow
 def test_a_kernels_folder_has_a_short_name_and_is_removed_however_deep():
     with kernel_folder() as base:
         assert len(f"{base}/sockets/k-5") < 100
