@@ -108,6 +108,33 @@ def test_what_fails_in_full_too_has_failed():
     assert told(outcome) == {"f_check": "empty"} and outcome.spared == ()
 
 
+PAINTS = """
+import io, matplotlib.pyplot as plt
+picture = io.BytesIO()
+plt.gcf().add_subplot().figure.savefig(picture)
+box.append(len(picture.getvalue()))
+"""
+
+
+def test_what_runs_for_a_lost_point_alone_paints_nothing_and_shows_what_was_handed_in():
+    wrongly = tiny(f"{PAINTS}\nplt.show()\nprint(box[0] == 0 < box[1])\ndef f():\n    return 7")
+    key = nbformat.reads(wrongly.key.decode(), as_version=4)
+    notebook = nbformat.reads(wrongly.submission.notebook.decode(), as_version=4)
+    key.cells[1].source = notebook.cells[1].source = PAINTS
+    notebook.cells[1].outputs = [nbformat.v4.new_output("stream", name="stdout", text="mine")]
+    job = job_of(notebook, key)
+    outcome = run(replace(job, spared=(1,)))
+    assert not outcome.verdicts["f_check"].passed and outcome.spared == ()
+    _, demo, answer, _ = nbformat.reads(outcome.notebook.decode(), as_version=4).cells
+    assert [o.text for o in demo.outputs] == ["mine", "(shown as you handed it in)\n"]
+    assert "True\n" in [o.get("text") for o in answer.outputs]
+    assert any("image/png" in o.get("data", {}) for o in answer.outputs)
+    notebook.cells[1].source = key.cells[1].source = f"{PAINTS}\nraise ValueError(7)"
+    outcome = run(replace(job_of(notebook, key), spared=(1,)))
+    demo = nbformat.reads(outcome.notebook.decode(), as_version=4).cells[1]
+    assert [o.ename for o in demo.outputs if o.output_type == "error"] == ["ValueError"]
+
+
 def test_an_answer_that_nobody_began_is_not_run_twice():
     outcome = run(replace(tiny(STUB), spared=(1,)))
     assert outcome.kernels == 1 and not outcome.verdicts["f_check"].passed

@@ -10,6 +10,7 @@ import functools
 import json
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
@@ -24,7 +25,7 @@ from course.grading.bridge import wire
 from course.grading.checker.trusted import LINE_BYTES, TrustedServer
 from course.grading.kernel import Budget, KernelGone, MachineFault, StudentKernel, TooSlow, student_kernel
 from course.grading.outputs import Outputs, clean, error_output, pictures_within
-from course.grading.slice import NOTE, only_untouched_stubs
+from course.grading.slice import only_untouched_stubs
 from course.grading.stand_ins import NAME as GIVEN_UP
 from course.grading.stand_ins import in_its_place, told
 from course.grading.template import TEMPLATES
@@ -33,6 +34,9 @@ from course.model import Job, Limits, Outcome, Verdict
 from course.store import notebook_text
 
 SERVER = TrustedServer()
+UNPAINTED = "shown as you handed it in"
+NOT_RUN = f"{UNPAINTED}; not run for the grade"
+PAINT_NOTHING = "__import__('sys').modules['bridge.studentside'].unpainted()"
 CHECK = "_check"  # what the name of a check adds to that of its exercise
 PULSE = 0.1  # seconds between two looks at whether to stop
 PATIENCE = (
@@ -65,7 +69,7 @@ def run(job: Job, stop: threading.Event | None = None) -> Outcome:
     outcome = once(job, stop)
     if outcome.machine_fault or not job.spared or _is_settled(outcome):
         return outcome
-    whole = once(replace(job, spared=()), stop)
+    whole = once(replace(job, spared=()), stop, unpainted=job.spared)
     return replace(
         whole,
         job=job,
@@ -84,9 +88,20 @@ def _is_settled(outcome: Outcome) -> bool:
     return blank and not outcome.left_out and (not lost or only_untouched_stubs(outcome.job))
 
 
-def once(job: Job, stop: threading.Event | None = None) -> Outcome:
-    """Execute a job, once and as it says. Arguments, outcome and errors are those of `run`."""
-    execution = _Execution(job)
+def once(job: Job, stop: threading.Event | None = None, unpainted: Sequence[int] = ()) -> Outcome:
+    """Execute a job, once and as it says.
+
+    Args:
+        job, stop: as for `run`.
+        unpainted: positions of cells that run, but paint no figure: they show what they were handed in with.
+
+    Returns:
+        The outcome.
+
+    Raises:
+        Stopped: if it was stopped.
+    """
+    execution = _Execution(job, unpainted)
     with ThreadPoolExecutor(1) as thread:  # the caller may have an event loop of its own
         return thread.submit(asyncio.run, execution.until(stop or threading.Event())).result()
 
@@ -110,7 +125,7 @@ def twice(job: Job, stop: threading.Event | None = None) -> Outcome:
 class _Execution:
     """One job on its way through kernel and checks."""
 
-    def __init__(self, job: Job):
+    def __init__(self, job: Job, unpainted: Sequence[int] = ()):
         self._job, self._limits = job, job.limits
         self._notebook = nbformat.reads(job.submission.notebook.decode("utf-8"), as_version=4)
         key = _read_key(job.key)
@@ -124,6 +139,7 @@ class _Execution:
         self._checks: list[tuple[NotebookNode, NotebookNode]] = []
         self._steps: list[tuple[int, NotebookNode, str]] = []
         self._given_up: set[str] = set()  # the checks of answers that were
+        self._shown: dict[int, list[NotebookNode]] = {}  # what is shown of cells that paint nothing
         for position, cell in enumerate(self._notebook.cells):
             original = known.get(grade_id(cell), cell)
             if original.cell_type != "code":
@@ -131,8 +147,10 @@ class _Execution:
             handed_in = cell.get("outputs", [])
             cell.cell_type, cell.outputs, cell.execution_count = "code", [], None  # also what became prose
             if position in job.spared:
-                cell.outputs = _as_handed_in(handed_in, self._limits)
+                cell.outputs = _as_handed_in(handed_in, self._limits, NOT_RUN)
                 continue
+            if position in unpainted:
+                self._shown[position] = _as_handed_in(handed_in, self._limits, UNPAINTED)
             if original is not cell and is_check(original):
                 self._checks.append((cell, original))
                 self._steps.append((position, cell, ""))
@@ -228,7 +246,7 @@ class _Execution:
                     continue
                 try:
                     if source:
-                        cell.outputs, _ = await kernel.run(source)
+                        cell.outputs = await self._run(kernel, position, source)
                     else:
                         await self._snapshot(kernel, cell)
                 except KernelGone as gone:
@@ -241,6 +259,18 @@ class _Execution:
                 return kernel, ""
             self._cpu_seconds += kernel.cpu
         return None, why
+
+    async def _run(self, kernel: StudentKernel, position: int, source: str) -> list[NotebookNode]:
+        """Run a cell; give what it shows.
+
+        Raises:
+            KernelGone: if it took the kernel with it.
+        """
+        if position not in self._shown:
+            return (await kernel.run(source))[0]
+        outputs, _ = await kernel.run(f"{PAINT_NOTHING}\n{source}")
+        failed = any(output.output_type == "error" for output in outputs)
+        return outputs if failed else self._shown[position]
 
     async def _fresh(self, stack: AsyncExitStack) -> StudentKernel:
         """Start a kernel in the place of the last one.
@@ -382,13 +412,13 @@ def _read_key(key: bytes) -> NotebookNode:
     return made
 
 
-def _as_handed_in(outputs: list[NotebookNode], limits: Limits) -> list[NotebookNode]:
-    """What a cell that is not run shows: what it showed, as far as an output may, and that it was not run."""
+def _as_handed_in(outputs: list[NotebookNode], limits: Limits, note: str) -> list[NotebookNode]:
+    """What a cell shows that is not run, or paints nothing: what it showed, as far as an output may, and a note."""
     shown = Outputs(limits)
     for output in outputs:
         with suppress(KeyError, TypeError, AttributeError):  # a file can hold anything
             shown.take(output["output_type"], output)
-    return [*shown.cells, NotebookNode(output_type="stream", name="stdout", text=f"({NOTE})\n")]
+    return [*shown.cells, NotebookNode(output_type="stream", name="stdout", text=f"({note})\n")]
 
 
 def _tags(cell: NotebookNode) -> list[Any]:

@@ -23,8 +23,6 @@ from course.grading.facts import DRAWING, PART, PURE_METHODS, SAME, SHOWS, Call,
 from course.grading.stand_ins import in_its_place
 from course.model import Job
 
-NOTE = "shown as you handed it in; not run for the grade"
-
 EVERYTHING = "<everything>"  # what cannot be judged may read and change all there is
 RANDOM = "<random>"  # the generators that everybody draws from: those of random, numpy and torch
 WORLD = "<world>"  # files, settings, modules: whatever runs may notice them

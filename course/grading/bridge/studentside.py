@@ -9,6 +9,7 @@ from __future__ import annotations
 import builtins
 import importlib
 import itertools
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -102,6 +103,29 @@ def _names(check: str, names: list[str]) -> dict[str, Any]:
                 continue
             found[name] = space[name]
     return found
+
+
+def unpainted() -> None:
+    """Save figures as an empty picture until this cell has run: it is run for what it computes, and nobody will see them."""
+    from IPython import get_ipython
+
+    backends = sys.modules.get("matplotlib.backend_bases")
+    if not backends:
+        return
+    canvas, events = backends.FigureCanvasBase, get_ipython().events
+    painted = canvas.print_figure
+
+    def empty(self: Any, filename: Any, *words: Any, **options: Any) -> Any:
+        return (
+            filename.write(b"") if hasattr(filename, "write") else painted(self, filename, *words, **options)
+        )
+
+    def paint_again(_: Any) -> None:
+        events.unregister("post_run_cell", paint_again)
+        canvas.print_figure = painted
+
+    canvas.print_figure = empty
+    events.register("post_run_cell", paint_again)
 
 
 def _call(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
