@@ -6,6 +6,7 @@ classroom's `deadlines.csv`, which a person may edit: a line without a student i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time
@@ -16,6 +17,7 @@ from course.intake.roster import Roster, read_roster, safe_id
 from course.model import Course, CourseError, Lesson
 
 DEADLINES = "deadlines.csv"
+DAY_FIRST = re.compile(r"^(\d{1,2})\.(\d{1,2})\.(\d{4})")
 
 
 @dataclass(frozen=True)
@@ -98,14 +100,15 @@ def _student(called: str, people: Roster, where: str) -> str:
 
 
 def _time(text: str, where: str) -> datetime:
-    """A time as people write it, in ISO's order; a day alone lasts until its end, and no zone is this machine's."""
+    """A time as people write it, or Excel for them where days come first; a day alone lasts until its end, and no zone is this machine's."""
+    text = DAY_FIRST.sub(lambda told: f"{told[3]}-{told[2]:0>2}-{told[1]:0>2}", text.strip())
     try:
-        found = datetime.fromisoformat(text.strip())
+        found = datetime.fromisoformat(text)
     except ValueError as error:
         raise CourseError(
             f"{where}: {text!r} is no time that can be told: write it as 2026-12-01 23:59, or 2026-12-01 23:59+01:00"
         ) from error
-    if len(text.strip()) <= len("2026-12-01"):
+    if len(text) <= len("2026-12-01"):
         found = datetime.combine(found.date(), time(23, 59, 59))
     return found.astimezone()
 

@@ -126,11 +126,19 @@ def test_a_day_alone_lasts_until_its_end_in_excel_too(tmp_path):
     assert told == [datetime(2026, 12, 1, 23, 59, 59), datetime(2026, 12, 2), datetime(2026, 12, 2, 12, 30)]
 
 
+def test_days_come_first_where_dots_stand_as_excel_writes_them_in_half_of_europe(tmp_path):
+    course = project(tmp_path)
+    table(course, ("", "1", "1.12.2026"), ("bo", "1", "05.12.2026 12:30"))
+    found = read_deadlines(course)
+    told = [found.of(student, "01_toy").replace(tzinfo=None) for student in ("cy", "bo")]
+    assert told == [datetime(2026, 12, 1, 23, 59, 59), datetime(2026, 12, 5, 12, 30)]
+
+
 @pytest.mark.parametrize(
     ("row", "said"),
     [
         (("ada", "7", "2026-12-05"), r"line 2: there is no lesson '7'"),
-        (("ada", "1", "05.12.2026"), r"line 2: '05\.12\.2026' is no time .* 2026-12-01 23:59"),
+        (("ada", "1", "05/12/2026"), r"line 2: '05/12/2026' is no time .* 2026-12-01 23:59"),
         (("ada", "1", "2026-12-05"), r"grants time for 01_toy \(ada\), which is not due at all"),
     ],
 )  # fmt: skip
