@@ -124,18 +124,17 @@ class Store:
 
         Args:
             lesson: which.
-            students: which students; all if None.
+            students: which students, as far as they handed something in; all if None.
 
         Returns:
             By student.
 
         Raises:
-            CourseError: if a named student handed in nothing.
+            CourseError: if a folder holds no notebook.
         """
-        if students is None:
-            folders = sorted(self.root.joinpath("submitted").glob(f"*/{lesson.name}"))
-        else:
-            folders = [self.placed(student, lesson.name) for student in students]
+        folders = sorted(self.root.joinpath("submitted").glob(f"*/{lesson.name}"))
+        if students is not None:
+            folders = [folder for folder in folders if folder.parent.name in students]
         return [self._submission(folder) for folder in folders]
 
     def _submission(self, folder: Path) -> Submission:
@@ -143,7 +142,7 @@ class Store:
         path = folder / f"{lesson}.ipynb"
         if not path.is_file():
             raise CourseError(
-                f"{student} handed in nothing for {lesson}: {path} does not exist; `course collect` first"
+                f"{path} does not exist, and there is a folder for it: run `course collect`, or take {folder} away"
             )
         received = None
         with contextlib.suppress(OSError, ValueError):

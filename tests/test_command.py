@@ -184,7 +184,10 @@ def test_what_is_not_there_is_said_of_the_lesson_that_was_named(course, tmp_path
     for words, said in (
         (["grade", "--unsafe"], "there is nothing to grade in"),
         (["grade", "--unsafe", "2"], "there is nothing of lesson 2 to grade in"),
-        (["grade", "--unsafe", "--student", "ada"], "there is nothing by ada to grade in"),
+        (
+            ["grade", "--unsafe", "1", "2", "--student", "ada"],
+            "ada handed in nothing for 01_iterated_convolution, 02_rescue_or_illusion: run",
+        ),
         (["similar"], "there is nothing to compare in"),
         (["similar", "2", "3"], "there is nothing of lesson 2, 3 to compare in"),
         (["feedback", "2"], "to write feedback for (lesson 2): run"),

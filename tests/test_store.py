@@ -27,7 +27,7 @@ from course.grading.grade import grade
 from course.grading.gradebook import amend, full_marks, marks, opened, outgrown, recorded, scores
 from course.grading.outputs import error_output
 from course.intake import collect
-from course.model import Course, CourseError, Job, LatePolicy, Outcome, Verdict
+from course.model import Course, CourseError, Job, LatePolicy, Lesson, Outcome, Verdict
 from course.reports.ledger import Status, read_ledger
 from course.store import RECEIPT, Store, notebook_text, stamp_text, write_text
 from course.way import way
@@ -127,6 +127,20 @@ def test_what_a_killed_run_left_is_swept_and_what_it_had_moved_aside_comes_back(
         "autograded/ada/01_toy/x",
     }
     assert (folder / "01_toy" / "x").read_text() == ".01_toy.old"
+
+
+def test_of_students_who_are_named_what_they_handed_in_is_read(tmp_path):
+    for student, lesson in (("ada", "01_a"), ("ada", "02_b"), ("bo", "02_b")):
+        write_text(tmp_path / "submitted" / student / lesson / f"{lesson}.ipynb", "{}")
+
+    def found(lesson, students):
+        return [s.student for s in Store(tmp_path).submissions(Lesson(lesson, "", 0), students)]
+
+    assert found("01_a", ["ada", "bo"]) == ["ada"]
+    assert found("02_b", ["bo", "ada"]) == found("02_b", None) == ["ada", "bo"]
+    (tmp_path / "submitted" / "cy" / "02_b").mkdir(parents=True)
+    with pytest.raises(CourseError, match=r"02_b\.ipynb does not exist, and there is a folder for it"):
+        found("02_b", None)
 
 
 def test_a_machine_fault_is_no_score_and_is_graded_the_next_time(course):

@@ -130,9 +130,8 @@ def grade_command(
         )
         raise typer.Exit(130) from None
     if not results:
-        by = f" by {', '.join(student)}" if student else ""
         raise CourseError(
-            f"there is nothing{of_lessons(course, lessons)}{by} to grade in {course.classroom}: run `course collect`, which says what became of every file"
+            f"there is nothing{of_lessons(course, lessons)} to grade in {course.classroom}: run `course collect`, which says what became of every file"
         )
     show(read_ledger(course))
     if any(result.state == "failed" for result in results):

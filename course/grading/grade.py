@@ -59,7 +59,7 @@ def grade(
         One entry a submission, as they finished.
 
     Raises:
-        CourseError: if a named student handed in nothing, a lesson cannot be recorded, students' code could read what lies
+        CourseError: if a named student handed in nothing for any of the lessons, a lesson cannot be recorded, students' code could read what lies
             here, or another run is at work here.
     """
     results: list[Graded] = []
@@ -84,10 +84,15 @@ def grade(
         known = gradebook.recorded(course)  # first: a damaged gradebook must not replace a good backup
         gradebook.back_up(course)
         handed_in = {lesson: found for lesson in lessons if (found := store.submissions(lesson, students))}
+        found_of = {s.student for found in handed_in.values() for s in found}
+        if nothing := sorted(set(students or ()) - found_of):
+            raise CourseError(
+                f"{', '.join(nothing)} handed in nothing for {', '.join(lesson.name for lesson in lessons)}: run `course collect` first"
+            )
         jobs = [jobs_of(course, lesson, found) for lesson, found in handed_in.items()]
         for lesson in handed_in:
             gradebook.register(course, lesson)
-        _enter_names(course, store, {s.student for found in handed_in.values() for s in found})
+        _enter_names(course, store, found_of)
         gradebook.enter_deadlines(course)
         expected(sum(map(len, handed_in.values())))
 
