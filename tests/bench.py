@@ -33,6 +33,7 @@ from course.editions.source import is_role
 from course.grading.slice import spared
 from course.model import Course, Lesson
 from course.store import notebook_text, write_text
+from tests.anatomy import anatomy
 from tests.sample_class import RECIPES, filled, solutions
 
 COURSE = load_course()
@@ -71,9 +72,9 @@ def one_wrong(lesson: Lesson):
     return filled(lesson, solutions(lesson) | {first: bank(lesson).wrong[first][0].source})
 
 
-def handed_in(lesson: Lesson, number: int) -> str:
+def handed_in(lesson: Lesson, number: int, people: Sequence[str]) -> str:
     """The submission of a student: no two are alike."""
-    who = CLASS[number % len(CLASS)]
+    who = people[number % len(people)]
     notebook = one_wrong(lesson) if who == "wrong" else RECIPES[who](lesson)
     for cell in notebook.cells:
         if cell.cell_type == "code" and is_role(cell, "answer"):
@@ -169,14 +170,14 @@ def plain_config(room: Path) -> str:
     return PLAIN.format(root=str(room), code=stubs.code_stub["python"], text=stubs.text_stub)
 
 
-def prepared(folder: Path, lesson: Lesson, count: int, jobs: int) -> Bench:
+def prepared(folder: Path, lesson: Lesson, count: int, jobs: int, people: Sequence[str] = CLASS) -> Bench:
     """Hand the same work in to both courses."""
     from course.grading.gradebook import register
 
     plain, ours = folder / f"plain-{lesson.number}-{count}", folder / f"ours-{lesson.number}-{count}"
     course: Course = load_course(classroom=ours)
     for number in range(count):
-        text = handed_in(lesson, number)
+        text = handed_in(lesson, number, people)
         for room in (plain, ours):
             write_text(room / "submitted" / f"s{number:03d}" / lesson.name / f"{lesson.name}.ipynb", text)
     register(course, lesson)
@@ -250,6 +251,13 @@ def floor(lesson: Lesson, full: bool) -> Floor:
     return Floor(len(cells), *json.loads(done.stdout.splitlines()[-1]))
 
 
+def stages(lesson: Lesson, people: Sequence[str]) -> dict[str, float]:
+    """Where the time of one of these people's submissions goes, one after the other."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        bench = prepared(Path(folder), lesson, 6, 1, people)
+        return anatomy(load_course(classroom=bench.ours), lesson)
+
+
 def import_seconds() -> float:
     """What importing the command takes on top of Python itself: the least of five."""
 
@@ -264,6 +272,7 @@ def import_seconds() -> float:
     return least("import course.cli") - least("pass")
 
 
+Stages = dict[str, list[dict[str, float]]]  # lesson -> of right work, and of a wrong answer
 Floors = dict[str, tuple[Floor, Floor]]  # lesson -> all cells, and those that a grade depends on
 Runs = dict[tuple[str, int, str], list[Run]]  # lesson, number of submissions, way -> a run a round
 
@@ -318,7 +327,9 @@ def table(header: list[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
     yield ""
 
 
-def page(found: Runs, growth: Runs, floors: Floors, options: argparse.Namespace) -> Iterator[str]:
+def page(
+    found: Runs, growth: Runs, floors: Floors, parts: Stages, options: argparse.Namespace
+) -> Iterator[str]:
     """The page, line by line."""
     ways, sizes = options.ways, " and ".join(map(str, options.sizes))
     columns = [f"{way}, s / CPU s" for way in ways]
@@ -338,7 +349,17 @@ def page(found: Runs, growth: Runs, floors: Floors, options: argparse.Namespace)
     yield "The solved notebooks' cells by themselves, in an interpreter that has imported everything: the floor."
     header = ["lesson", "cells run", "of", "CPU s", "of them checks", "CPU s of all cells"]
     yield from table(header, [*(floor_row(n, [w], [p]) for n, (w, p) in floors.items()), floor_row("all", *zip(*floors.values(), strict=True))])  # fmt: skip
+    yield "## Where the time goes"
+    yield ""
+    yield "Milliseconds of one submission, one after the other: right work, and below it work with one wrong answer, which runs twice."
+    header = ["lesson", *next(iter(parts.values()))[0]]
+    yield from table(
+        header,
+        ([name, *(f"{1e3 * x:.0f}" for x in made.values())] for name, both in parts.items() for made in both),
+    )
     for lesson in sorted({name for name, _, _ in growth}):
+        ways = sorted({way for _, _, way in growth}, key=list(WAYS).index)
+        columns = [f"{way}, s / CPU s" for way in ways]
         counts = sorted({count for _, count, _ in growth})
         yield f"## A larger class, lesson {lesson}"
         yield ""
@@ -357,7 +378,7 @@ def page(found: Runs, growth: Runs, floors: Floors, options: argparse.Namespace)
         yield ""
     hours = {
         way: statistics.mean(marginal(found, n, way, "wall") for n in floors) * STUDENTS * LESSONS / 3600
-        for way in ways
+        for way in options.ways
     }
     yield (
         f"Projected, {STUDENTS} students and {LESSONS} lessons as these are on average, in hours: "
@@ -436,18 +457,21 @@ def main() -> None:
     def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    found, growth, floors = {}, {}, {}
-    rest = (options.ways, options.rounds, options.jobs, say)
+    found, growth, floors, parts = {}, {}, {}, {}
     for lesson, larger in [
         *((x, False) for x in lessons),
         *([(COURSE.lesson("1"), True)] if options.growth else []),
     ]:
         if larger:
-            growth = measured(lesson, options.growth, *rest)
+            ours = [
+                way for way in options.ways if way != "stock"
+            ]  # which costs the same for each, one after the other
+            growth = measured(lesson, options.growth, ours, 1, options.jobs, say)
         else:
-            found |= measured(lesson, options.sizes, *rest)
+            found |= measured(lesson, options.sizes, options.ways, options.rounds, options.jobs, say)
             floors[lesson.name] = floor(lesson, True), floor(lesson, False)
-        text = "\n".join(page(found, growth, floors, options)) + "\n"
+            parts[lesson.name] = [stages(lesson, ["ada"]), stages(lesson, ["wrong"])]
+        text = "\n".join(page(found, growth, floors, parts, options)) + "\n"
         write_text(options.page, text)
     print(text)
 

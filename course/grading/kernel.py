@@ -32,6 +32,9 @@ from course.grading.watch import excess, family
 from course.model import Confinement, Limits
 
 PULSE = 0.1  # seconds between two looks at the limits
+KNOCK = (
+    0.03  # seconds between two questions whether the kernel is there: the answer to an early one may be lost
+)
 SETTLE = 10.0  # seconds that a finished cell's last outputs may take to arrive
 SERVE = "__import__('sys').modules['bridge.studentside'].serve({!r})"
 
@@ -219,7 +222,7 @@ class StudentKernel:
             request = self._client.session.msg("kernel_info_request", {})
             self._client.shell_channel.send(request)
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._heard.wait(), PULSE)
+                await asyncio.wait_for(self._heard.wait(), KNOCK)
             if time.monotonic() > self._deadline:
                 raise KernelGone(self._late())
             if self._gone or time.monotonic() > end:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,9 @@ from traitlets import Instance
 from course.grading.sandboxes.choose import command, environment, spec
 from course.grading.template import Forked, Template
 from course.model import Confinement, Limits
+
+
+SOON = 0.005  # seconds between two looks at a kernel that was killed
 
 
 class SandboxProvisioner(LocalProvisioner):
@@ -38,6 +42,12 @@ class SandboxProvisioner(LocalProvisioner):
         # A template's kernel needs no command, and to look up all that is readable takes a while.
         argv = [] if self.template else command(self.walls.name, self.base, self.limits)
         return {**kwargs, "cmd": argv, "env": environment(self.base), "cwd": str(self.base)}
+
+    async def wait(self) -> int | None:
+        """Wait for the kernel's end, which takes milliseconds; jupyter_client looks ten times a second."""
+        while await self.poll() is None:
+            await asyncio.sleep(SOON)
+        return await super().wait()
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Start the kernel, or let the template fork it."""
