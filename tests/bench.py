@@ -351,7 +351,8 @@ def page(
     yield from table(header, [*(floor_row(n, [w], [p]) for n, (w, p) in floors.items()), floor_row("all", *zip(*floors.values(), strict=True))])  # fmt: skip
     yield "## Where the time goes"
     yield ""
-    yield "Milliseconds of one submission, one after the other: right work, and below it work with one wrong answer, which runs twice."
+    yield "Milliseconds of one submission, one after the other: right work, and below it work with one wrong answer, which runs twice. A submission"
+    yield "is recorded while the next one begins, so that the rest may be below zero."
     header = ["lesson", *next(iter(parts.values()))[0]]
     yield from table(
         header,

@@ -15,7 +15,6 @@ from course.grading.sandboxes.choose import command, environment, spec
 from course.grading.template import Forked, Template
 from course.model import Confinement, Limits
 
-
 SOON = 0.005  # seconds between two looks at a kernel that was killed
 
 
