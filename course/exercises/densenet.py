@@ -15,10 +15,10 @@ from helpers.checks.probes import skip_connection as backward
 
 
 def _concatenated(k0, k, L, pixels=1):
-    """The streams of a block that concatenates anew for each layer, on the device that knows shapes only."""
-    streams = [torch.empty(1, k0, pixels, device="meta")]
+    """The streams of a block that concatenates anew for each layer."""
+    streams = [torch.empty(1, k0, pixels)]
     for _ in range(L):
-        streams.append(torch.cat((streams[-1], torch.empty(1, k, pixels, device="meta")), dim=1))
+        streams.append(torch.cat((streams[-1], torch.empty(1, k, pixels)), dim=1))
     return streams
 
 

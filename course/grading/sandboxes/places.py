@@ -24,7 +24,8 @@ SETTINGS = (
     "/etc/matplotlibrc",  # where Debian keeps it
     "/sys/devices/system/cpu",
 )
-# What lessons import; torch itself imports the last one, at the first optimizer.
+OPTIMIZER = "torch._dynamo"  # what torch imports at the first optimizer, for a second or two
+# What lessons import.
 LESSONS = (
     "numpy",
     "scipy.linalg",
@@ -34,7 +35,7 @@ LESSONS = (
     "matplotlib.pyplot",
     "matplotlib.backends.backend_agg",
     "torch",
-    "torch._dynamo",
+    OPTIMIZER,
 )
 PRIVATE = ("solutions", "stand_ins", "course", "tests", "classroom", ".git")
 
