@@ -83,9 +83,9 @@ def handed_in(lesson: Lesson, number: int, people: Sequence[str]) -> str:
 
 
 def busy() -> float:
-    """Seconds that this machine's processors have been at work since it was started."""
-    user, nice, system, _, _, irq, soft = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:8])
-    return (user + nice + system + irq + soft) / os.sysconf("SC_CLK_TCK")
+    """Seconds that this machine's processors have been at work since it was started, but for programs of lower priority."""
+    user, _, system, _, _, irq, soft = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:8])
+    return (user + system + irq + soft) / os.sysconf("SC_CLK_TCK")
 
 
 def children() -> float:
@@ -122,13 +122,11 @@ class Bench:
     Args:
         lesson: which.
         count: how many submissions.
-        jobs: how many are executed at once by ours.
         plain, ours: nbgrader's plain course, and our classroom; both registered and not graded.
     """
 
     lesson: Lesson
     count: int
-    jobs: int
     plain: Path
     ours: Path
 
@@ -142,7 +140,7 @@ class Bench:
                 words = [tool("nbgrader"), "autograde", self.lesson.name]
                 took = timed(words, room)
             else:
-                words = [tool("course"), "grade", self.lesson.name, "--jobs", str(self.jobs), *WAYS[way]]
+                words = [tool("course"), "grade", self.lesson.name, *WAYS[way]]
                 took = timed(words, COURSE.root, **{CLASSROOM: str(room)})
             found = scores(room / "gradebook.db")
         if len({student for student, _ in found}) != self.count:
@@ -170,7 +168,7 @@ def plain_config(room: Path) -> str:
     return PLAIN.format(root=str(room), code=stubs.code_stub["python"], text=stubs.text_stub)
 
 
-def prepared(folder: Path, lesson: Lesson, count: int, jobs: int, people: Sequence[str] = CLASS) -> Bench:
+def prepared(folder: Path, lesson: Lesson, count: int, people: Sequence[str] = CLASS) -> Bench:
     """Hand the same work in to both courses."""
     from course.grading.gradebook import register
 
@@ -185,7 +183,7 @@ def prepared(folder: Path, lesson: Lesson, count: int, jobs: int, people: Sequen
     source = plain / "source" / lesson.name / f"{lesson.name}.ipynb"
     write_text(source, COURSE.solution(lesson).read_text(encoding="utf-8"))
     timed([tool("nbgrader"), "generate_assignment", lesson.name], plain)
-    return Bench(lesson, count, jobs, plain, ours)
+    return Bench(lesson, count, plain, ours)
 
 
 FLOOR = """
@@ -254,7 +252,7 @@ def floor(lesson: Lesson, full: bool) -> Floor:
 def stages(lesson: Lesson, people: Sequence[str]) -> dict[str, float]:
     """Where the time of one of these people's submissions goes, one after the other."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        bench = prepared(Path(folder), lesson, 6, 1, people)
+        bench = prepared(Path(folder), lesson, 6, people)
         return anatomy(load_course(classroom=bench.ours), lesson)
 
 
@@ -278,7 +276,7 @@ Runs = dict[tuple[str, int, str], list[Run]]  # lesson, number of submissions, w
 
 
 def measured(
-    lesson: Lesson, counts: list[int], ways: list[str], rounds: int, jobs: int, say: Callable[[str], None]
+    lesson: Lesson, counts: list[int], ways: list[str], rounds: int, say: Callable[[str], None]
 ) -> Runs:
     """Let the ways take turns on classes of one lesson.
 
@@ -288,7 +286,7 @@ def measured(
     found: Runs = defaultdict(list)
     for count in counts:
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            bench = prepared(Path(folder), lesson, count, jobs)
+            bench = prepared(Path(folder), lesson, count)
             first: Run | None = None
             for number in range(rounds):
                 turn = number % len(ways)
@@ -335,8 +333,8 @@ def page(
     columns = [f"{way}, s / CPU s" for way in ways]
     yield "# How fast a class is graded"
     yield ""
-    yield f"Measured on {date.today():%-d %B %Y} by `make bench`: {machine()}. Medians of rounds: {options.rounds}; at once:"
-    yield f"{options.jobs} submissions, stock one after the other, as it does. CPU seconds are the whole machine's. The scores were equal, cell by cell,"
+    yield f"Measured on {date.today():%-d %B %Y} by `make bench`: {machine()}. Medians of rounds: {options.rounds}. Ours runs as many"
+    yield f"submissions at once as `course grade` does by itself, stock one after the other, as it does. CPU seconds are the whole machine's. The scores were equal, cell by cell,"
     yield f"in all runs. Importing the command takes {import_seconds():.2f} s."
     yield ""
     yield "## What one more submission costs"
@@ -450,7 +448,6 @@ def main() -> None:
         "--growth", type=int, nargs="*", default=[8, 16, 32, 64], help="submissions of lesson 1"
     )
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
-    parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--page", type=Path, default=COURSE.root / "docs" / "speed.md")
     options = parser.parse_args()
     lessons = [COURSE.lesson(name) for name in options.lessons]
@@ -467,9 +464,9 @@ def main() -> None:
             ours = [
                 way for way in options.ways if way != "stock"
             ]  # which costs the same for each, one after the other
-            growth = measured(lesson, options.growth, ours, 1, options.jobs, say)
+            growth = measured(lesson, options.growth, ours, 1, say)
         else:
-            found |= measured(lesson, options.sizes, options.ways, options.rounds, options.jobs, say)
+            found |= measured(lesson, options.sizes, options.ways, options.rounds, say)
             floors[lesson.name] = floor(lesson, True), floor(lesson, False)
             parts[lesson.name] = [stages(lesson, ["ada"]), stages(lesson, ["wrong"])]
         text = "\n".join(page(found, growth, floors, parts, options)) + "\n"

@@ -21,7 +21,10 @@ console = Console(highlight=False, markup=False)
 Lessons = Annotated[list[str] | None, typer.Argument(help="names or numbers of lessons; all if left out")]
 Students = Annotated[list[str] | None, typer.Option("--student", help="only this student; may be repeated")]
 Jobs = Annotated[
-    int | None, typer.Option(help="how many submissions are executed at once; one a core if left out")
+    int | None,
+    typer.Option(
+        help="how many submissions are executed at once; if left out, one more than there are cores"
+    ),
 ]
 Scheduler = Annotated[
     str,
