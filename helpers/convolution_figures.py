@@ -165,8 +165,9 @@ def health(system: str, depths: Sequence[int], sizes: Mapping[str, Sequence[floa
         The shot; what is 0 is drawn at 1e-46, below the smallest float32. A separation of a few units in the last place of a float32
         is rounding, which processors do not do alike: it is shown as 0.
     """
-    apart = np.asarray(sizes["separation"])
-    sizes = {**sizes, "separation": np.where(apart < 4 * np.finfo(np.float32).eps, 0, apart)}
+    rounding = 4 * np.finfo(np.float32).eps
+    apart = [0.0 if value < rounding else value for value in sizes["separation"]]
+    sizes = {**sizes, "separation": apart}
     curves = {name: (depths, np.log10(np.maximum(values, 1e-46))) for name, values in sizes.items()}
     ends = ", ".join(f"{name} {values[-1]:.1g}" for name, values in sizes.items())
     return panels.Shot(

@@ -334,7 +334,7 @@ def page(
     yield "# How fast a class is graded"
     yield ""
     yield f"Measured on {date.today():%-d %B %Y} by `make bench`: {machine()}. Medians of rounds: {options.rounds}. Ours runs as many"
-    yield f"submissions at once as `course grade` does by itself, stock one after the other, as it does. CPU seconds are the whole machine's. The scores were equal, cell by cell,"
+    yield "submissions at once as `course grade` does by itself, stock one after the other, as it does. CPU seconds are the whole machine's. The scores were equal, cell by cell,"
     yield f"in all runs. Importing the command takes {import_seconds():.2f} s."
     yield ""
     yield "## What one more submission costs"
