@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -116,6 +117,8 @@ def kills(root: Path, count: int, seed: int = 0) -> list[Kill]:
     hand_in(course, rooms / "handed", CLASS)
     took = {}
     for verb in VERBS:
+        if (root / "undisturbed").exists():
+            shutil.copytree(root / "undisturbed", root / f"before-{verb}")
         start = time.monotonic()
         _start(course.root, root / "undisturbed", verb).wait()
         took[verb] = time.monotonic() - start
@@ -126,8 +129,8 @@ def kills(root: Path, count: int, seed: int = 0) -> list[Kill]:
     found = []
     for number in range(count):
         verb, room = VERBS[number % len(VERBS)], root / f"room-{number}"
-        for before in VERBS[: VERBS.index(verb)]:
-            assert _start(course.root, room, before).wait() == 0
+        if (root / f"before-{verb}").exists():
+            shutil.copytree(root / f"before-{verb}", room)
         after, hit, kept = 0.0, False, {}
         for again in range(2 if verb == "grade" else 1):
             process, start = _start(course.root, room, verb), time.monotonic()
