@@ -229,35 +229,49 @@ def special(title: str, *edits: str) -> Mistake:
     return Mistake(title, edits=_pairs(edits), special=True)
 
 
-def rewritten(title: str, *edits: tuple[str, str]) -> Right:
-    """A right answer that changes the solution: pairs of what it changes and what it puts there."""
-    return Right(title, edits=edits)
-
-
-def _pairs(edits: Sequence[str]) -> list[tuple[str, str]]:
-    return list(zip(edits[::2], edits[1::2], strict=True))
-
-
-def listed(table: str, old: str = "") -> list[Mistake]:
+def listed(table: str) -> list[Mistake]:
     """Read mistakes from a table in plain text, where hints are long and changes short.
 
     Args:
         table: for each hint one line or more of "title | old | new" (and perhaps more such pairs), then the hint,
-            indented. A backslash and an n stand for a new line.
-        old: what is changed where a line says "title | new" alone.
+            indented. Below a line "instead of old:" it is enough to say "title | new", and below "instead of it all:"
+            the new one is the whole answer. What a line has no room for goes on in the next one, behind a bar. A
+            backslash and an n stand for a new line.
 
     Returns:
         One mistake a line, in order.
     """
-    groups = re.findall(r"((?:^\S.*\n)+)((?:^ .*\n)+)", textwrap.dedent(table) + "\n", re.MULTILINE)
-    cells = [
-        (line.replace("\\n", "\n").split(" | "), " ".join(hint.split()))
-        for lines, hint in groups
-        for line in lines.splitlines()
-    ]
-    return changed(
-        *((title, *(change if change[1:] else (old, *change)), hint) for (title, *change), hint in cells)
-    )
+    found, old = [], ""
+    groups = re.findall(r"((?:^\S.*\n)+)((?:^ .*\n)+)", _unfolded(table), re.MULTILINE)
+    for line, hint in (
+        (line, " ".join(hint.split())) for lines, hint in groups for line in lines.splitlines()
+    ):
+        title, *edits = _cells(line)
+        if not edits:
+            old = title.removeprefix("instead of ").removesuffix(":")
+        elif edits[1:] or old != "it all":
+            found.append(Mistake(title, edits=_pairs(edits if edits[1:] else (old, *edits)), hint=hint))
+        else:
+            found.append(Mistake(title, *edits, hint=hint))
+    return found
+
+
+def rewritten(table: str) -> list[Right]:
+    """Read right answers that change the solution from a table as that of `listed`, without hints."""
+    rows = map(_cells, _unfolded(table).split("\n"))
+    return [Right(title, edits=_pairs(edits)) for title, *edits in rows if title]
+
+
+def _unfolded(table: str) -> str:
+    return re.sub(r"\n\|", " |", textwrap.dedent(table).strip("\n")) + "\n"
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.removeprefix(" ") for cell in line.replace("\\n", "\n").split(" |")]
+
+
+def _pairs(edits: Sequence[str]) -> list[tuple[str, str]]:
+    return list(zip(edits[::2], edits[1::2], strict=True))
 
 
 def written(text: str) -> list[Right]:
@@ -269,13 +283,27 @@ def written(text: str) -> list[Right]:
     Returns:
         One right answer a title, in order.
     """
-    found = re.split(r"^# (.*)\n", textwrap.dedent(text), flags=re.MULTILINE)[1:]
+    found = re.split(r"^# (\S.*)\n", textwrap.dedent(text), flags=re.MULTILINE)[1:]
     return [Right(title, body) for title, body in zip(found[::2], found[1::2], strict=True)]
 
 
-def told(hint: str, text: str) -> list[Mistake]:
-    """Read wrong answers from a piece of code, as `written` does right ones; they are all told the same."""
-    return [Mistake(each.title, each.body, hint=hint) for each in written(text)]
+def told(text: str) -> list[Mistake]:
+    """Read wrong answers from a piece of code, as `written` does right ones; below its title stands what each is told.
+
+    Args:
+        text: for each answer a line "# title", the hint in lines that begin with a # and further spaces, and the answer.
+
+    Returns:
+        One mistake a title, in order.
+    """
+    halves = [
+        (each.title, *re.split(r"^(?!#  )", each.body, maxsplit=1, flags=re.MULTILINE))
+        for each in written(text)
+    ]
+    return [
+        Mistake(title, body, hint=" ".join(re.sub("^#", "", hint, flags=re.MULTILINE).split()))
+        for title, hint, body in halves
+    ]
 
 
 def _called(name: str, args: Sequence[Any]) -> str:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 import torch
 from torch import nn
 
-from course.exercises import Exercise, Mistake, Right, case, changed, conduct, special, written
+from course.exercises import Exercise, Mistake, Right, case, changed, conduct, special, told, written
 from helpers import architectures
 from helpers.architectures import DenseNetSpec, _densenet
 from helpers.checks.probes import densenet as probes
@@ -63,8 +63,7 @@ channels = Exercise(
         special("right up to 6 layers", "range(L + 1)", "range(min(L, 6) + 1)"),
         *CHANNELS,
     ],
-    right=written(
-        """
+    right=written("""
         # step by step
         widths = [k0]
         while len(widths) <= L:
@@ -78,8 +77,7 @@ channels = Exercise(
         return range(k0, k0 + k * L + 1, k)
         # a range, as a tuple
         return tuple(range(k0, k0 + k * L + 1, k))
-        """
-    ),
+    """),
 )
 
 # dense_block and transition ------------------------------------------------------------------------------------------
@@ -219,9 +217,9 @@ dense_block = Exercise(
     hints=HINTS,
     mistakes=[
         *DENSE_BLOCK,
-        Mistake(
-            "writes into memory that the backward pass needs",
-            """
+        *told(f"""
+            # writes into memory that the backward pass needs
+            #     {IN_PLACE}
             start = x.shape[1]
             stream = x.new_empty(x.shape[0], start + sum(len(w) for w in weights), *x.shape[2:])
             stream[:, :start] = x
@@ -229,13 +227,10 @@ dense_block = Exercise(
                 stream[:, start : start + len(w)] = functional.conv2d(stream[:, :start].clamp(min=0), w, padding=1)
                 start += len(w)
             return stream
-            """,
-            hint=IN_PLACE,
-        ),
+        """),
         special("right up to 3 layers", "in weights", "in weights[:3]"),
     ],
-    right=written(
-        """
+    right=written("""
         # a list of features
         features = [x]
         for w in weights:
@@ -255,8 +250,7 @@ dense_block = Exercise(
             return x
         new = functional.conv2d(functional.relu(x), weights[0], padding=1)
         return dense_block(torch.hstack((x, new)), weights[1:])
-        """
-    ),
+    """),
 )
 
 RELU = "functional.relu(x)"
@@ -315,8 +309,7 @@ transition = Exercise(
             special=True,
         ),
     ],
-    right=written(
-        """
+    right=written("""
         # pools first, which costs a quarter
         return functional.conv2d(functional.avg_pool2d(functional.relu(x), 2), weight)
         # einsum and reshape
@@ -325,8 +318,7 @@ transition = Exercise(
         return mixed.reshape(n, len(weight), h // 2, 2, w // 2, 2).mean((3, 5))
         # one convolution with a 2 x 2 kernel
         return functional.conv2d(functional.relu(x), weight.expand(-1, -1, 2, 2) / 4, stride=2)
-        """
-    ),
+    """),
 )
 
 # count_parameters ----------------------------------------------------------------------------------------------------
@@ -459,8 +451,7 @@ count_parameters = Exercise(
         special("right up to 16 layers", "range(depth)", "range(min(depth, 16))"),
     ],
     right=[
-        *written(
-            """
+        *written("""
             # line by line
             k, c, imagenet = spec["growth"], spec["stem_channels"], spec["stem"] == "imagenet"
             n = 3 * c * (49 if imagenet else 9)
@@ -494,8 +485,7 @@ count_parameters = Exercise(
                         c += k
                 parts += [nn.BatchNorm2d(c), nn.Linear(c, spec["classes"])]
             return sum(p.numel() for part in parts for p in part.parameters())
-            """
-        ),
+        """),
         *(
             Right(
                 f"sums instead of loops, {sign}",
@@ -557,8 +547,7 @@ concat_bytes = Exercise(
         special("right up to 6 layers", "range(1, L + 1)", "range(1, min(L, 6) + 1)"),
         *CONCATENATIONS,
     ],
-    right=written(
-        """
+    right=written("""
         # closed form
         return 4 * pixels * (L * k0 + k * L * (L + 1) // 2)
         # closed form, divided by /
@@ -573,6 +562,5 @@ concat_bytes = Exercise(
         return total
         # from exercise 1
         return 4 * pixels * sum(channels(k0, k, L)[1:])
-        """
-    ),
+    """),
 )

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from course.exercises import Exercise, Right, case, changed, conduct, made, rewritten, written
+from course.exercises import Exercise, case, changed, conduct, made, rewritten, written
 from helpers import shortcut
 from helpers.checks.probes import drawn, refused
 from helpers.checks.probes import shortcut_layer as probes
@@ -54,8 +54,8 @@ STRIDES = "max(height1 // height2, 1), max(height2 // height1, 1)"
 CHANNELS = "min(channels1, channels2)"
 SMALLER = "Channels that only one of the two has do not meet anything: take the smaller number."
 TEXT = (
-    'f"shapes {tuple(shape1)} and {tuple(shape2)} do not fit: batches must be equal, and height and "\n'
-    '            "width of one a whole multiple of the other\'s, by the same ratio"'
+    'f"shapes {tuple(shape1)} and {tuple(shape2)} do not fit: batches must be equal, and height and "',
+    '"width of one a whole multiple of the other\'s, by the same ratio"',
 )
 OVERLAP_WRONG = changed(
     ("strides exchanged", STRIDES, "max(height2 // height1, 1), max(height1 // height2, 1)",
@@ -76,7 +76,7 @@ OVERLAP_WRONG = changed(
      "Equal ratios are not enough: 4 is no multiple of 3, and no stride is 4/3."),
     ("divides without looking at the batch", "batch1 != batch2 or ", "",
      "The batches differ, and are not compared: which image would meet which?"),
-    ("a ValueError that says nothing", TEXT, "", NAMED),
+    ("a ValueError that says nothing", TEXT[0], "", TEXT[1], "", NAMED),
     ("a ValueError that names one shape", " and {tuple(shape2)}", "", NAMED),
     ("an assertion in place of a ValueError", "raise ValueError", "raise AssertionError",
      "It is refused, but not with a ValueError, which is what a caller looks for."),
@@ -112,12 +112,11 @@ overlap = Exercise(
     )
     | _unchanged(
         "a tuple in the message",
-        "raise ValueError(" + TEXT.replace('"\n            "', "") + ")",
+        f"raise ValueError({TEXT[0][:-1]}{TEXT[1][1:]})",
         ("tuple(shape1)", "shape1"),
         ("tuple(shape2)", "shape2"),
     ),
-    right=[
-        *written("""
+    right=written("""
         # fractions
         from fractions import Fraction
 
@@ -135,13 +134,13 @@ overlap = Exercise(
             if h2 % h1 == 0 and w2 % w1 == 0 and h2 // h1 == w2 // w1:
                 return 1, h2 // h1, channels
         raise ValueError("shapes do not fit: %s, %s" % (shape1, shape2))
+    """)
+    + rewritten(f"""
+        the message in its own way, a list of numpy's numbers
+        | {TEXT[0]} | "x".join(map(str, shape1)) + " and "
+        | {TEXT[1]} | + "x".join(map(str, shape2))
+        | return {STRIDES}, {CHANNELS} | return list(np.array([{STRIDES}, {CHANNELS}]))
     """),
-        rewritten(
-            "the message in its own way, a list of numpy's numbers",
-            (TEXT, '"x".join(map(str, shape1)) + " and " + "x".join(map(str, shape2))'),
-            (f"return {STRIDES}, {CHANNELS}", f"return list(np.array([{STRIDES}, {CHANNELS}]))"),
-        ),
-    ],
 )
 
 # ShortcutForward -----------------------------------------------------------------------------------------------------
@@ -308,25 +307,17 @@ ShortcutForward = Exercise(
         ("float(alpha)", "alpha"),
         ("float(beta)", "beta"),
     ),
-    right=[
-        rewritten("the plain formula", (ADD, "z[self.here] += self.beta * x2[self.there]")),
-        rewritten(
-            "S(x2) as an array of its own",
-            (START, "placed = np.zeros_like(x1); placed[self.here] = x2[self.there]"),
-            (ADD, "z = self.alpha * x1 + self.beta * placed"),
-        ),
-        rewritten(
-            "one pixel after the other, the sum taken in float64",
-            (START, "z = self.alpha * x1.astype(float)"),
-            (
-                ADD,
-                "for i, r in enumerate(range(0, x2.shape[1], stride2)):\n"
-                "            for j, c in enumerate(range(0, x2.shape[2], stride2)):\n"
-                "                z[:, i * stride1, j * stride1, :channels] += self.beta * x2[:, r, c, :channels]\n"
-                "        z = z.astype(x1.dtype)",
-            ),
-        ),
-    ],
+    right=rewritten(f"""
+        the plain formula | {ADD} | z[self.here] += self.beta * x2[self.there]
+        S(x2) as an array of its own
+        | {START} | placed = np.zeros_like(x1); placed[self.here] = x2[self.there]
+        | {ADD} | z = self.alpha * x1 + self.beta * placed
+        one pixel after the other, the sum taken in float64
+        | {START} | z = self.alpha * x1.astype(float)
+        | {ADD} | for i, r in enumerate(range(0, x2.shape[1], stride2)):\\n            COLUMNS
+        | COLUMNS | for j, c in enumerate(range(0, x2.shape[2], stride2)):\\n                PIXEL
+        | PIXEL | z[:, i * stride1, j * stride1, :channels] += self.beta * x2[:, r, c, :channels]\\n        z = z.astype(x1.dtype)
+    """),
 )
 
 # Shortcut ------------------------------------------------------------------------------------------------------------
@@ -408,31 +399,23 @@ Shortcut = Exercise(
     ],
     hidden=lambda rng: list(_draw_passes(rng, True)),
     mistakes=BACKWARD_WRONG,
-    right=[
-        rewritten(
-            "the plain formula",
-            (FIRST, "gradient1 += self.alpha * delta"),
-            (SECOND, "gradient2[self.there] += self.beta * delta[self.here]"),
-        ),
-        rewritten(
-            "a share for x2 of its full size, np.add with out",
-            (FIRST, f"np.add(gradient1, delta * self.alpha, out=gradient1); {SHARE2}"),
-            (SECOND, "np.add(gradient2, share, out=gradient2); return gradient1, gradient2"),
-        ),
-        Right(
-            "forgets its own forward and uses the shapes of the arrays",
-            """
-            class Shortcut(ShortcutForward):
-                def backward(self, gradient, gradient1, gradient2):
-                    s1, s2, c = overlap(gradient1.shape, gradient2.shape)
-                    y = self.output
-                    slope = {"linear": 1.0, "relu": y > 0, "tanh": 1 - y**2, "logistic": y - y**2}[self.activation]
-                    delta = slope * gradient
-                    gradient1[...] = gradient1 + self.alpha * delta
-                    gradient2[:, ::s2, ::s2, :c] += self.beta * delta[:, ::s1, ::s1, :c]
-            """,
-        ),
-    ],
+    right=rewritten(f"""
+        the plain formula | {FIRST} | gradient1 += self.alpha * delta | {SECOND} | gradient2[self.there] += self.beta * delta[self.here]
+        a share for x2 of its full size, np.add with out
+        | {FIRST} | np.add(gradient1, delta * self.alpha, out=gradient1); {SHARE2}
+        | {SECOND} | np.add(gradient2, share, out=gradient2); return gradient1, gradient2
+    """)
+    + written("""
+        # forgets its own forward and uses the shapes of the arrays
+        class Shortcut(ShortcutForward):
+            def backward(self, gradient, gradient1, gradient2):
+                s1, s2, c = overlap(gradient1.shape, gradient2.shape)
+                y = self.output
+                slope = {"linear": 1.0, "relu": y > 0, "tanh": 1 - y**2, "logistic": y - y**2}[self.activation]
+                delta = slope * gradient
+                gradient1[...] = gradient1 + self.alpha * delta
+                gradient2[:, ::s2, ::s2, :c] += self.beta * delta[:, ::s1, ::s1, :c]
+    """),
 )
 
 # adjoint_gap ---------------------------------------------------------------------------------------------------------
@@ -525,8 +508,7 @@ adjoint_gap = Exercise(
     | {
         f"return float(abs(difference) / {NORMS})  ->  return abs(difference) / {NORMS}": "numpy's float is one"
     },
-    right=[
-        *written("""
+    right=written("""
         # sums of products
         g1, g2 = np.zeros(x1.shape), np.zeros(x2.shape)
         y = layer.forward(x1, x2)
@@ -540,9 +522,10 @@ adjoint_gap = Exercise(
         x, g = (np.concatenate([a.ravel() for a in pair]) for pair in ((x1, x2), grads))
         left, right = np.einsum("i,i", y, gradient.ravel()), np.einsum("i,i", x, g)
         return np.abs(left - right) / np.linalg.norm(y) / np.linalg.norm(gradient.ravel())
+    """)
+    + rewritten("""
+        a tensor of no dimension | float(abs(difference) | torch.tensor(abs(difference)
     """),
-        rewritten("a tensor of no dimension", ("float(abs(difference)", "torch.tensor(abs(difference)")),
-    ],
 )
 
 # option_a ------------------------------------------------------------------------------------------------------------
