@@ -12,7 +12,7 @@ import ast
 import importlib
 import re
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from types import ModuleType
@@ -108,7 +108,7 @@ class Exercise:
 
     oracle: Callable[..., Any]
     cases: Sequence[Case]
-    hidden: Callable[[np.random.Generator], Sequence[Case]]
+    hidden: Callable[[np.random.Generator], Iterable[Case]]
     mistakes: Sequence[Mistake]
     right: Sequence[Right]
     idea: str = ""
@@ -135,22 +135,16 @@ class Exercise:
         """What is still missing, one sentence each."""
         texts = [each.title + each.body + getattr(each, "hint", "") for each in (*self.mistakes, *self.right)]
         hinted = [each for each in self.mistakes if each.hint]
-        found = []
-        if any("TODO" in text for text in texts):
-            found.append(f"{self.name}: a title, an answer or a hint still says TODO")
-        if len(hinted) < ENOUGH_MISTAKES:
-            found.append(
-                f"{self.name}: {len(hinted)} mistakes have a hint of their own; {ENOUGH_MISTAKES} are the least"
-            )
-        if len(self.right) < ENOUGH_RIGHT:
-            found.append(
-                f"{self.name}: {len(self.right)} right answers beside the solution; {ENOUGH_RIGHT} are the least"
-            )
-        if not (self.idea.endswith(".") and "TODO" not in self.idea):
-            found.append(
-                f"{self.name}: `idea` says in a sentence what the exercise has shown, for who passes"
-            )
-        return found
+        found = [
+            any("TODO" in text for text in texts) and "a title, an answer or a hint still says TODO",
+            len(hinted) < ENOUGH_MISTAKES
+            and f"{len(hinted)} mistakes have a hint of their own; {ENOUGH_MISTAKES} are the least",
+            len(self.right) < ENOUGH_RIGHT
+            and f"{len(self.right)} right answers beside the solution; {ENOUGH_RIGHT} are the least",
+            ("TODO" in self.idea or not self.idea.endswith("."))
+            and "`idea` says in a sentence what the exercise has shown, for who passes",
+        ]
+        return [f"{self.name}: {sentence}" for sentence in found if sentence]
 
     def expected(self, cases: Sequence[Case]) -> list[Mapping[str, Any]]:
         """What the oracle shows in these cases.
@@ -242,11 +236,7 @@ def listed(table: str) -> list[Mistake]:
         One mistake a line, in order.
     """
     found, old = [], ""
-    groups = re.findall(r"((?:^\S.*\n)+)((?:^ .*\n)+)", _unfolded(table), re.MULTILINE)
-    for line, hint in (
-        (line, " ".join(hint.split())) for lines, hint in groups for line in lines.splitlines()
-    ):
-        title, *edits = _cells(line)
+    for (title, *edits), hint in _rows(table):
         if not edits:
             old = title.removeprefix("instead of ").removesuffix(":")
         elif edits[1:] or old != "it all":
@@ -258,16 +248,21 @@ def listed(table: str) -> list[Mistake]:
 
 def rewritten(table: str) -> list[Right]:
     """Read right answers that change the solution from a table as that of `listed`, without hints."""
-    rows = map(_cells, _unfolded(table).split("\n"))
-    return [Right(title, edits=_pairs(edits)) for title, *edits in rows if title]
+    return [Right(title, edits=_pairs(edits)) for (title, *edits), _ in _rows(table)]
 
 
-def _unfolded(table: str) -> str:
-    return re.sub(r"\n\|", " |", textwrap.dedent(table).strip("\n")) + "\n"
+def unchanged(table: str) -> dict[str, str]:
+    """Read mutants that are right from a table of "line | old | new", and below those that share a reason the reason."""
+    return {f"{line}  ->  {line.replace(old, new)}": why for (line, old, new), why in _rows(table)}
 
 
-def _cells(line: str) -> list[str]:
-    return [cell.removeprefix(" ") for cell in line.replace("\\n", "\n").split(" |")]
+def _rows(table: str) -> Iterator[tuple[list[str], str]]:
+    """The cells of each row, and the text that is indented below it or below the rows that follow it."""
+    unfolded = re.sub(r"\n\|", " |", textwrap.dedent(table).strip("\n")) + "\n"
+    for rows, text in re.findall(r"((?:^\S.*\n)+)((?:^ .*\n)*)", unfolded, re.MULTILINE):
+        for row in rows.splitlines():
+            cells = row.replace("\\n", "\n").split(" |")
+            yield [each.removeprefix(" ") for each in cells], " ".join(text.split())
 
 
 def _pairs(edits: Sequence[str]) -> list[tuple[str, str]]:
@@ -296,14 +291,13 @@ def told(text: str) -> list[Mistake]:
     Returns:
         One mistake a title, in order.
     """
-    halves = [
-        (each.title, *re.split(r"^(?!#  )", each.body, maxsplit=1, flags=re.MULTILINE))
-        for each in written(text)
-    ]
-    return [
-        Mistake(title, body, hint=" ".join(re.sub("^#", "", hint, flags=re.MULTILINE).split()))
-        for title, hint, body in halves
-    ]
+    found = []
+    for each in written(text):
+        hint, body = re.split(r"^(?!#  )", each.body, maxsplit=1, flags=re.MULTILINE)
+        found.append(
+            Mistake(each.title, body, hint=" ".join(re.sub("^#", "", hint, flags=re.MULTILINE).split()))
+        )
+    return found
 
 
 def _called(name: str, args: Sequence[Any]) -> str:

@@ -55,14 +55,11 @@ channels = Exercise(
     idea="Each layer adds k channels to all that came before, so that the count grows along a straight line.",
     oracle=lambda k0, k, L: [stream.shape[1] for stream in _concatenated(k0, k, L)],
     cases=[
-        *(case(k0, k, depth) for k0, k, depth in [(16, 12, 4), (5, 3, 1), (64, 32, 6), (7, 2, 0)]),
+        *(case(*sizes) for sizes in [(16, 12, 4), (5, 3, 1), (64, 32, 6), (7, 2, 0)]),
         conduct(3, 4, 5),
     ],
     hidden=lambda rng: [case(*numbers) for numbers in rng.integers(2, 20, (4, 3)).tolist()],
-    mistakes=[
-        special("right up to 6 layers", "range(L + 1)", "range(min(L, 6) + 1)"),
-        *CHANNELS,
-    ],
+    mistakes=[special("right up to 6 layers", "range(L + 1)", "range(min(L, 6) + 1)"), *CHANNELS],
     right=written("""
         # step by step
         widths = [k0]
@@ -120,22 +117,19 @@ def _passed(shape, outputs, **options):
     )
 
 
+VALUES = "The values are right, but"
 CUT = "`.detach()`, `.data`, `torch.no_grad()` and numpy all cut it."
-NEW_CUT = f"The values are right, but a gradient does not find its way back through the convolution. {CUT}"
-READ_CUT = f"The values are right, but x gets no gradient by way of what the layers read. {CUT}"
-WEIGHTS_CUT = f"The values are right, but the weights get no gradient, so they could not be trained. {CUT}"
-NOTHING_FLOWS = (
-    f"The values are right, but nothing connects the output with x and the weights any more. {CUT}"
-)
-IN_PLACE = "The values are right, but the backward pass fails: is a tensor written into that is still needed?"
+NEW_CUT = f"{VALUES} a gradient does not find its way back through the convolution. {CUT}"
+READ_CUT = f"{VALUES} x gets no gradient by way of what the layers read. {CUT}"
+WEIGHTS_CUT = f"{VALUES} the weights get no gradient, so they could not be trained. {CUT}"
+NOTHING_FLOWS = f"{VALUES} nothing connects the output with x and the weights any more. {CUT}"
+IN_PLACE = f"{VALUES} the backward pass fails: is a tensor written into that is still needed?"
 CHANGED = "Your function changed its caller's x: an in-place ReLU or `+=` works on the very tensor that it was given."
 PRECISION = "The precision has changed: what comes in as float32 goes out as float32, and float64 as float64."
 HINTS = {
     backward.FAILS: IN_PLACE,
     **{
-        backward.GRADIENT.format(
-            each
-        ): f"The values are right, but a gradient is not: somewhere a path is cut. {CUT}"
+        backward.GRADIENT.format(each): f"{VALUES} a gradient is not: somewhere a path is cut. {CUT}"
         for each in ("x", "weight", *(f"weights[{layer}]" for layer in range(5)))
     },
     backward.UNREACHED: WEIGHTS_CUT,
@@ -446,10 +440,7 @@ count_parameters = Exercise(
             for options in [(True, 0.5, "cifar"), (False, 0.75, "imagenet")]
         ),
     ],
-    mistakes=[
-        *COUNTS,
-        special("right up to 16 layers", "range(depth)", "range(min(depth, 16))"),
-    ],
+    mistakes=[*COUNTS, special("right up to 16 layers", "range(depth)", "range(min(depth, 16))")],
     right=[
         *written("""
             # line by line
@@ -543,10 +534,7 @@ concat_bytes = Exercise(
         case(3, 2, 4, 6, probe=probes.whole_conduct),
     ],
     hidden=lambda rng: [case(*numbers) for numbers in rng.integers(1, 40, (5, 4)).tolist()],
-    mistakes=[
-        special("right up to 6 layers", "range(1, L + 1)", "range(1, min(L, 6) + 1)"),
-        *CONCATENATIONS,
-    ],
+    mistakes=[special("right up to 6 layers", "range(1, L + 1)", "range(1, min(L, 6) + 1)"), *CONCATENATIONS],
     right=written("""
         # closed form
         return 4 * pixels * (L * k0 + k * L * (L + 1) // 2)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from scipy.integrate import quad
 
-from course.exercises import Exercise, Mistake, case, conduct, listed, made, special, told, written
+from course.exercises import Exercise, Mistake, case, conduct, listed, made, special, told, unchanged, written
 from helpers import gradient_flow
 from helpers.checks.probes.gradient_flow import twice, unaided
 
@@ -230,7 +230,7 @@ gradient_norms = Exercise(
         case(*_asked((4, 8, 3), "relu", False, 1), what="gradient_norms of a ReLU net without biases"),
         conduct(*_asked((4, 8, 3), "relu", True, 1)),
     ],
-    hidden=lambda rng: list(_draw_classifiers("gradient_norms", rng)),
+    hidden=lambda rng: _draw_classifiers("gradient_norms", rng),
     mistakes=[
         *listed(f"""
             instead of g.norm().item():
@@ -287,7 +287,7 @@ gradient_norms = Exercise(
     },
 )
 
-PRODUCTS = "(w * g).sum().item() for w, g in zip(weights, gradients"
+BALANCES = "[(w * g).sum().item() for w, g in zip(weights, gradients, strict=True)]"
 balance = Exercise(
     idea="In a ReLU network without biases every layer scales the output alike, and so ⟨W, ∂L/∂W⟩ has to be the same in all of them.",
     oracle=_balances,
@@ -298,7 +298,7 @@ balance = Exercise(
         case(*_asked((6, 9, 7, 4), "tanh", True, 5), what="balance of a tanh net with biases"),
         conduct(*_asked((4, 8, 3), "relu", True, 1)),
     ],
-    hidden=lambda rng: list(_draw_classifiers("balance", rng)),
+    hidden=lambda rng: _draw_classifiers("balance", rng),
     mistakes=[
         *listed(f"""
             instead of (w * g).sum().item():
@@ -354,18 +354,15 @@ balance = Exercise(
         with torch.no_grad():
             return torch.stack([(m.weight.T @ m.weight.grad).trace() for m in net if hasattr(m, "weight")])
     """),
-    equivalent={
-        f"return np.array([{PRODUCTS}, strict=True)])  ->  return {new}": why
-        for new, why in (
-            (f"[{PRODUCTS}, strict=True)]", PLAIN),
-            (
-                f"np.array([{PRODUCTS}, strict=True)])".replace("weights, gradients", "gradients, weights"),
-                "a product both ways",
-            ),
-            (f"np.array([{PRODUCTS})])", "there are as many gradients as weights"),
-            (f"np.array([{PRODUCTS}, strict=False)])", "there are as many gradients as weights"),
-        )
-    },
+    equivalent=unchanged(f"""
+        return np.array({BALANCES}) | np.array({BALANCES}) | {BALANCES}
+            {PLAIN}
+        return np.array({BALANCES}) | weights, gradients | gradients, weights
+            a product both ways
+        return np.array({BALANCES}) | , strict=True |
+        return np.array({BALANCES}) | True | False
+            there are as many gradients as weights
+    """),
 )
 
 # gradient_correlation ------------------------------------------------------------------------------------------------

@@ -38,7 +38,7 @@ spectral_radius = Exercise(
         case(20, hints={"": f"spectral_radius(20) is not right. {SLOW}"}),
         conduct(5),
     ],
-    hidden=lambda rng: [case(n) for n in rng.integers(2, 25, 4).tolist()],
+    hidden=lambda rng: map(case, rng.integers(2, 25, 4).tolist()),
     mistakes=[
         *listed(f"""
             instead of {RHO}:
@@ -121,14 +121,11 @@ predict_death = Exercise(
     idea="A signal that shrinks by a constant factor ends where its line meets the end of the format, and logarithms find that place.",
     oracle=_counted,
     cases=[case(8, 149), case(4, 149), case(8, 24), case(8, 1074), case(4, 1074), conduct(6, 133)],
-    hidden=lambda rng: [
-        case(n, int(exponent))
-        for n, exponent in zip(
-            rng.permutation(np.arange(3, 13))[:5].tolist(),
-            (133, 24, 149, 1074, rng.integers(200, 900)),
-            strict=True,
-        )
-    ],
+    hidden=lambda rng: map(
+        case,
+        rng.permutation(np.arange(3, 13))[:5].tolist(),
+        (133, 24, 149, 1074, int(rng.integers(200, 900))),
+    ),
     mistakes=[
         *listed(f"""
             one too early | {END} | {END} - 1
@@ -254,7 +251,7 @@ iterate = Exercise(
         ),
         conduct(ONES.astype("float32"), KERNEL.astype("float32"), "float32", "fill", 12),
     ],
-    hidden=lambda rng: list(_draw_images(rng)),
+    hidden=_draw_images,
     mistakes=listed("""
         silent float64 | image.astype(dtype), kernel.astype(dtype) | image.astype(dtype), kernel
             2616 is the index for float64: image and kernel are float64, and float64 wins every product. Cast both of them.
@@ -336,12 +333,9 @@ overflow_iteration = Exercise(
     idea="A bare shortcut turns the factor ρ into 1 + ρ: what died now explodes.",
     oracle=_by_growth,
     cases=[case(8, "float32"), case(8, "float64"), case(4, "float32"), conduct(5, "float32")],
-    hidden=lambda rng: [
-        case(n, dtype)
-        for n, dtype in zip(
-            rng.permutation(np.arange(2, 13))[:4].tolist(), ["float32"] * 3 + ["float64"], strict=True
-        )
-    ],
+    hidden=lambda rng: map(
+        case, rng.permutation(np.arange(2, 13))[:4].tolist(), ["float32"] * 3 + ["float64"]
+    ),
     mistakes=listed("""
         silent float64 | KERNEL.astype(dtype) | KERNEL
             1264 is the index for float64: the kernel is float64 and makes the image so. Cast both of them.

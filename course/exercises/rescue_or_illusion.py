@@ -63,7 +63,7 @@ separation = Exercise(
         conduct(plain_step, A[:2], B[:2], 0),
         conduct(plain_step, A[:2], B[:2], 2),
     ],
-    hidden=lambda rng: list(_draw_pairs(rng)),
+    hidden=_draw_pairs,
     mistakes=[
         *listed(f"""
             instead of {DIVIDED}:
@@ -221,7 +221,7 @@ input_gradient = Exercise(
         case(plain_step, X.float(), 3, V.float(), what="input_gradient in float32", rtol=1e-4, atol=1e-6),
         conduct(residual_softmax_step, X, 2, V),
     ],
-    hidden=lambda rng: list(_draw_pulls(rng)),
+    hidden=_draw_pulls,
     mistakes=[
         *listed("""
             a cotangent of ones | output, start, cotangent | output.sum(), start
@@ -337,7 +337,7 @@ dense_sum_as_residual = Exercise(
         case(softmax_step, A.astype(np.float32), 3, rtol=1e-4, atol=1e-6, what="the float32 sum"),
         conduct(softmax_step, A[:2], 3),
     ],
-    hidden=lambda rng: list(_draw_maps(rng)),
+    hidden=_draw_maps,
     mistakes=[
         *listed("""
             no sum at all | total = total + f(total) | total = f(total)

@@ -321,7 +321,7 @@ degradation_gap = Exercise(
         case(TWO, what="a table of depths [3, 7]"),
         conduct(FOUR, what="degradation_gap"),
     ],
-    hidden=lambda rng: list(_draw_tables(rng)),
+    hidden=_draw_tables,
     mistakes=GAP_WRONG,
     right=written("""
 # scipy and a dictionary of columns

@@ -5,16 +5,10 @@ import math
 
 import numpy as np
 
-from course.exercises import Exercise, case, changed, conduct, made, rewritten, written
+from course.exercises import Exercise, case, changed, conduct, made, rewritten, unchanged, written
 from helpers import shortcut
 from helpers.checks.probes import drawn, refused
 from helpers.checks.probes import shortcut_layer as probes
-
-
-def _unchanged(why, line, *pairs):
-    """Mutants of a line that are right."""
-    return {f"{line}  ->  {line.replace(old, new)}": why for old, new in pairs}
-
 
 # overlap -------------------------------------------------------------------------------------------------------------
 
@@ -50,6 +44,7 @@ BAD_SHAPES = {
     "the first is larger in height, the second in width": ((1, 4, 2, 2), (1, 2, 4, 2)),
     "the batches differ": ((2, 4, 4, 2), (1, 4, 4, 2)),
 }
+WHOLE = "whole = max(height1, height2) % min(height1, height2) == 0"
 STRIDES = "max(height1 // height2, 1), max(height2 // height1, 1)"
 CHANNELS = "min(channels1, channels2)"
 SMALLER = "Channels that only one of the two has do not meet anything: take the smaller number."
@@ -95,27 +90,19 @@ overlap = Exercise(
         *(_refused(*pair, why) for why, shapes in BAD_SHAPES.items() for pair in (shapes, shapes[::-1])),
         conduct((1, 4, 4, 2), (1, 2, 2, 3)),
     ],
-    hidden=lambda rng: list(_draw_shapes(rng)),
+    hidden=_draw_shapes,
     mistakes=OVERLAP_WRONG,
-    equivalent=_unchanged(
-        "the order does not matter",
-        "whole = max(height1, height2) % min(height1, height2) == 0",
-        ("max(height1, height2)", "max(height2, height1)"),
-        ("min(height1, height2)", "min(height2, height1)"),
-    )
-    | _unchanged(
-        "the order does not matter",
-        f"return ({STRIDES}, {CHANNELS})",
-        ("max(height1 // height2, 1)", "max(1, height1 // height2)"),
-        ("max(height2 // height1, 1)", "max(1, height2 // height1)"),
-        (CHANNELS, "min(channels2, channels1)"),
-    )
-    | _unchanged(
-        "a tuple in the message",
-        f"raise ValueError({TEXT[0][:-1]}{TEXT[1][1:]})",
-        ("tuple(shape1)", "shape1"),
-        ("tuple(shape2)", "shape2"),
-    ),
+    equivalent=unchanged(f"""
+        {WHOLE} | max(height1, height2) | max(height2, height1)
+        {WHOLE} | min(height1, height2) | min(height2, height1)
+        return ({STRIDES}, {CHANNELS}) | max(height1 // height2, 1) | max(1, height1 // height2)
+        return ({STRIDES}, {CHANNELS}) | max(height2 // height1, 1) | max(1, height2 // height1)
+        return ({STRIDES}, {CHANNELS}) | {CHANNELS} | min(channels2, channels1)
+            the order does not matter
+        raise ValueError({TEXT[0][:-1]}{TEXT[1][1:]}) | tuple(shape1) | shape1
+        raise ValueError({TEXT[0][:-1]}{TEXT[1][1:]}) | tuple(shape2) | shape2
+            a tuple in the message
+    """),
     right=written("""
         # fractions
         from fractions import Fraction
@@ -301,12 +288,11 @@ ShortcutForward = Exercise(
         case((1, 4, 4, 1), (1, 3, 3, 1), probe=probes.layer_refused),
     ],
     mistakes=FORWARD_WRONG,
-    equivalent=_unchanged(
-        "a weight is a Python number in this course",
-        "self.alpha, self.beta, self.activation = (float(alpha), float(beta), activation)",
-        ("float(alpha)", "alpha"),
-        ("float(beta)", "beta"),
-    ),
+    equivalent=unchanged("""
+        self.alpha, self.beta, self.activation = (float(alpha), float(beta), activation) | float(alpha) | alpha
+        self.alpha, self.beta, self.activation = (float(alpha), float(beta), activation) | float(beta) | beta
+            a weight is a Python number in this course
+    """),
     right=rewritten(f"""
         the plain formula | {ADD} | z[self.here] += self.beta * x2[self.there]
         S(x2) as an array of its own
@@ -397,7 +383,7 @@ Shortcut = Exercise(
         _passes(True),
         _layer_conduct(True),
     ],
-    hidden=lambda rng: list(_draw_passes(rng, True)),
+    hidden=lambda rng: _draw_passes(rng, True),
     mistakes=BACKWARD_WRONG,
     right=rewritten(f"""
         the plain formula | {FIRST} | gradient1 += self.alpha * delta | {SECOND} | gradient2[self.there] += self.beta * delta[self.here]
@@ -497,17 +483,14 @@ adjoint_gap = Exercise(
     ],
     hidden=lambda rng: [_layer(right, int(rng.integers(1000))) for right in (True, False, False)],
     mistakes=ADJOINT_WRONG,
-    equivalent=_unchanged(
-        "an inner product is symmetric",
-        f"difference = np.vdot(y, gradient){SIDE1}{SIDE2}",
-        *(
-            (f"({a}, {b})", f"({b}, {a})")
-            for a, b in (("y", "gradient"), ("x1", "gradient1"), ("x2", "gradient2"))
-        ),
-    )
-    | {
-        f"return float(abs(difference) / {NORMS})  ->  return abs(difference) / {NORMS}": "numpy's float is one"
-    },
+    equivalent=unchanged(f"""
+        difference = np.vdot(y, gradient){SIDE1}{SIDE2} | (y, gradient) | (gradient, y)
+        difference = np.vdot(y, gradient){SIDE1}{SIDE2} | (x1, gradient1) | (gradient1, x1)
+        difference = np.vdot(y, gradient){SIDE1}{SIDE2} | (x2, gradient2) | (gradient2, x2)
+            an inner product is symmetric
+        return float(abs(difference) / {NORMS}) | float(abs(difference) / {NORMS}) | abs(difference) / {NORMS}
+            numpy's float is one
+    """),
     right=written("""
         # sums of products
         g1, g2 = np.zeros(x1.shape), np.zeros(x2.shape)

@@ -302,16 +302,11 @@ input_dependence = Exercise(
     idea="A value that is not zero need not come from the image: only other images show what depends on them.",
     oracle=_followed,
     cases=[
-        *(
-            _through(geometry, n, seed)
-            for geometry, n, seed in [
-                ((2, 2, 2), 3, 3),
-                ((2, 2, 2), 4, 4),
-                ((2, 2, 2), 1, 1),
-                ((3, 1, 1), 5, 5),
-                ((3, 1, 2), 4, 6),
-            ]
-        ),
+        _through((2, 2, 2), 3, 3),
+        _through((2, 2, 2), 4, 4),
+        _through((2, 2, 2), 1, 1),
+        _through((3, 1, 1), 5, 5),
+        _through((3, 1, 2), 4, 6),
         _through((2, 2, 2), 3, 7, probes.dependence_conduct),
     ],
     hidden=lambda rng: [
@@ -459,10 +454,7 @@ FixedBlock = Exercise(
         conv1=(channels, channels, 3, 1, 1),
         conv2=(channels, channels, 3, 1, 1),
     ),
-    cases=[
-        _asked("FixedBlock", [channels], (2, channels, height, width), 5)
-        for channels, height, width in [(2, 1, 1), (3, 5, 6)]
-    ],
+    cases=[_asked("FixedBlock", [2], (2, 2, 1, 1), 5), _asked("FixedBlock", [3], (2, 3, 5, 6), 5)],
     hidden=lambda rng: [
         _asked("FixedBlock", [channels], (2, channels, *sides), int(rng.integers(10**6)))
         for channels, sides in [

@@ -55,7 +55,7 @@ chain_gradients = Exercise(
         conduct(*CHAIN, True),
         case(*CHAIN, True, probe=probes.tools, hints={"the tool": TORCH}),
     ],
-    hidden=lambda rng: list(_draw_chains(rng)),
+    hidden=_draw_chains,
     mistakes=[
         *listed(f"""
             error turned round | z[-1] - target | target - z[-1]
@@ -363,7 +363,7 @@ update_survives = Exercise(
         ),
         conduct(1.0, -4e-8, "float32"),
     ],
-    hidden=lambda rng: list(_draw_updates(rng)),
+    hidden=_draw_updates,
     mistakes=[
         *listed(f"""
             instead of {SUM}:

@@ -61,7 +61,7 @@ unet_forward = Exercise(
         case(made(training_net, True), _pictures(3, 8, 8, 6), what="unet_forward of a net in training mode"),
         conduct(made(segmentation.example_net, 2, 1), _pictures(1, 4, 4, 7)),
     ],
-    hidden=lambda rng: list(_draw_segmentations(rng)),
+    hidden=_draw_segmentations,
     mistakes=[
         *listed(f"""
             keeps what was pooled | h = layer(h)\\n        {KEEP}\\n        {POOL} | h = F.max_pool2d(layer(h), 2)\\n        {KEEP}
@@ -215,7 +215,7 @@ block = Exercise(
             _stream(4, 2, 4), bent, "sandwich", 1.0, probe=probes.refused, what="block with kind = 'sandwich'"
         ),
     ],
-    hidden=lambda rng: list(_draw_joints(rng)),
+    hidden=_draw_joints,
     mistakes=listed(f"""
         pre: the norm over the sum | {PRE} | {POST}
             For "pre" the norm stands inside the branch, before f; the stream itself is never normalised.

@@ -59,7 +59,7 @@ delete_blocks = Exercise(
         _deletion(3, True, (1,), make=training_net, kind="still training "),
         conduct(made(paths.example_net, 2, True), (1,), _examples(92)[0]),
     ],
-    hidden=lambda rng: list(_draw_deletions(rng)),
+    hidden=_draw_deletions,
     mistakes=[
         *listed(f"""
             ignores drop | {KEEP} | if i not in ()
@@ -350,7 +350,7 @@ landscape_slice = Exercise(
         _slice(2, True, 5, [0.4], draw=partial_direction),
         _slice(2, True, 6, [0.3], ask=conduct),
     ],
-    hidden=lambda rng: list(_draw_slices(rng)),
+    hidden=_draw_slices,
     mistakes=[
         *listed(f"""
             instead of {UNIT}:
