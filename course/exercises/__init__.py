@@ -229,8 +229,8 @@ def listed(table: str) -> list[Mistake]:
     Args:
         table: for each hint one line or more of "title | old | new" (and perhaps more such pairs), then the hint,
             indented. Below a line "instead of old:" it is enough to say "title | new", and below "instead of it all:"
-            the new one is the whole answer. What a line has no room for goes on in the next one, behind a bar. A
-            backslash and an n stand for a new line.
+            the new one is the whole answer. Lines behind the last hint have none. What a line has no room for goes on
+            in the next one, behind a bar. A backslash and an n stand for a new line.
 
     Returns:
         One mistake a line, in order.

@@ -1,6 +1,7 @@
 """Exercises of lesson 8."""
 
 from dataclasses import asdict
+from itertools import starmap
 
 import torch
 from torch import nn
@@ -55,10 +56,10 @@ channels = Exercise(
     idea="Each layer adds k channels to all that came before, so that the count grows along a straight line.",
     oracle=lambda k0, k, L: [stream.shape[1] for stream in _concatenated(k0, k, L)],
     cases=[
-        *(case(*sizes) for sizes in [(16, 12, 4), (5, 3, 1), (64, 32, 6), (7, 2, 0)]),
+        *starmap(case, [(16, 12, 4), (5, 3, 1), (64, 32, 6), (7, 2, 0)]),
         conduct(3, 4, 5),
     ],
-    hidden=lambda rng: [case(*numbers) for numbers in rng.integers(2, 20, (4, 3)).tolist()],
+    hidden=lambda rng: starmap(case, rng.integers(2, 20, (4, 3)).tolist()),
     mistakes=[special("right up to 6 layers", "range(L + 1)", "range(min(L, 6) + 1)"), *CHANNELS],
     right=written("""
         # step by step
@@ -530,10 +531,10 @@ concat_bytes = Exercise(
     oracle=lambda k0, k, L, pixels: sum(stream.nbytes for stream in _concatenated(k0, k, L, pixels)[1:]),
     probe=probes.whole,
     cases=[
-        *(case(*numbers) for numbers in [(16, 12, 5, 64), (64, 32, 6, 3136), (3, 5, 1, 1)]),
+        *starmap(case, [(16, 12, 5, 64), (64, 32, 6, 3136), (3, 5, 1, 1)]),
         case(3, 2, 4, 6, probe=probes.whole_conduct),
     ],
-    hidden=lambda rng: [case(*numbers) for numbers in rng.integers(1, 40, (5, 4)).tolist()],
+    hidden=lambda rng: starmap(case, rng.integers(1, 40, (5, 4)).tolist()),
     mistakes=[special("right up to 6 layers", "range(1, L + 1)", "range(1, min(L, 6) + 1)"), *CONCATENATIONS],
     right=written("""
         # closed form

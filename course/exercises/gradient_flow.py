@@ -390,9 +390,8 @@ def _pairs(activation, depth, skip, seed, batch=4, width=24):
     """A network with one output, and inputs for it."""
     x = torch.randn(batch, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     net = made(gradient_flow.scalar_net, activation, 2.0, depth, width, skip, 1.0, seed)
-    return case(
-        net, x, what=f"gradient_correlation of {batch} examples, {depth} {activation} layers, skip={skip!r}"
-    )
+    what = f"gradient_correlation of {batch} examples, {depth} {activation} layers, skip={skip!r}"
+    return case(net, x, what=what)
 
 
 SUM = "cosines.sum() - cosines.trace()"

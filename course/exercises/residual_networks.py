@@ -246,12 +246,8 @@ FOUR = _table(
     [[0.8, 0.9, 0.7], [0.9, 0.8, 0.9], [0.5, 0.7, 0.5], [0.6, 0.9, 0.7]],
 )
 TWO = _table([3, 7], [[1.0, 0.5], [1.5, 1.25]], [[0.5, 0.75], [0.25, 0.5]])
-BASE, GAP, DEVIATION = (
-    'loss[results["depth"].argmin()]',
-    "difference.mean(axis=1)",
-    "difference.std(axis=1, ddof=1)",
-)
-ROOT = "math.sqrt(loss.shape[1])"
+BASE, GAP = 'loss[results["depth"].argmin()]', "difference.mean(axis=1)"
+DEVIATION, ROOT = "difference.std(axis=1, ddof=1)", "math.sqrt(loss.shape[1])"
 ERROR = f"{DEVIATION} / {ROOT}"
 SMALLEST = "The baseline is the network with the smallest loss. Wanted is the one with the smallest depth, good or bad."
 FIT = "Those are gaps of the test accuracy, where overfitting would show. Degradation is a matter of the training loss."

@@ -178,6 +178,8 @@ STALE = (
     "Each pass is right on a new layer, but wrong when one layer sees several shapes: something of the first pass "
     "(indices? shapes? a buffer?) is still in use. Work it out anew in every forward pass."
 )
+UNFIT = (1, 4, 4, 1), (1, 3, 3, 1)
+REFUSE = "forward must refuse shapes that do not fit, with a ValueError: `overlap` knows which."
 KEPT = "In your layer an input was changed: what a layer is given, it only reads."
 
 
@@ -274,19 +276,10 @@ ShortcutForward = Exercise(
         ),
         *map(_pass, itertools.repeat(False), SHAPES, shortcut.ACTIVATIONS, DTYPES),
         _passes(False),
-        case(
-            *((1, 4, 4, 1), (1, 3, 3, 1)),
-            probe=probes.layer_refused,
-            hints={
-                "": "forward must refuse shapes that do not fit, with a ValueError: `overlap` knows which."
-            },
-        ),
+        case(*UNFIT, probe=probes.layer_refused, hints={"": REFUSE}),
         _layer_conduct(False),
     ],
-    hidden=lambda rng: [
-        *_draw_passes(rng, False),
-        case((1, 4, 4, 1), (1, 3, 3, 1), probe=probes.layer_refused),
-    ],
+    hidden=lambda rng: [*_draw_passes(rng, False), case(*UNFIT, probe=probes.layer_refused)],
     mistakes=FORWARD_WRONG,
     equivalent=unchanged("""
         self.alpha, self.beta, self.activation = (float(alpha), float(beta), activation) | float(alpha) | alpha

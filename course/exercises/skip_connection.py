@@ -1,5 +1,7 @@
 """Exercises of lesson 5."""
 
+from itertools import starmap
+
 import numpy as np
 import torch
 from torch import nn
@@ -209,13 +211,10 @@ branch_size = Exercise(
     idea="What two convolutions make of an image's size decides for which images the addition is possible at all.",
     oracle=lambda height, width: (_windows(_windows(height)), _windows(_windows(width))),
     cases=[
-        *(
-            case(*size)
-            for size in [(8, 8), (3, 3), (4, 4), (1, 1), (7, 7), (32, 32), (4, 11), (9, 6), (2, 64)]
-        ),
+        *starmap(case, [(8, 8), (3, 3), (4, 4), (1, 1), (7, 7), (32, 32), (4, 11), (9, 6), (2, 64)]),
         conduct(5, 12),
     ],
-    hidden=lambda rng: [case(*size) for size in rng.integers(1, 90, (8, 2)).tolist()],
+    hidden=lambda rng: starmap(case, rng.integers(1, 90, (8, 2)).tolist()),
     mistakes=[
         *changed(*((title, *_sizes(rule), hint) for title, rule, hint in SIZES_TABLE)),
         *listed("""

@@ -115,12 +115,9 @@ chain_gradients = Exercise(
             turns a mistake of the check round | return -check._chain_mistakes(x, weights, target, skip)[0][0], 0.0
             asks the panel for its gradients | return chain._weight_gradients(x, weights, skip), 0.0
                 There is nothing to ask: neither the check nor the helpers can work this out.
+            forgets dL/dx | return by_weights
+            everything in float32 | z, t = [x], [] | z, t, weights = [np.float32(x)], [], weights.astype('float32')
         """),
-        Mistake("forgets dL/dx", edits=[(RETURNED, "return by_weights")]),
-        Mistake(
-            "everything in float32",
-            edits=[("z, t = [x], []", "z, t, weights = [np.float32(x)], [], weights.astype('float32')")],
-        ),
         *told(f"""
             # difference quotients
             def loss(u):
@@ -208,6 +205,7 @@ SLOW = (
     "Nearly: a factor after so many layers, and not yet the limit. Close to w = 1 the state settles slowly, and at w = 1 it "
     "creeps to 0 so slowly that no loop gets there. Where does it end, and what is the slope there?"
 )
+LAYERS = "z = 1.0\nfor _ in range({}):\n    z = math.tanh(w * z)\nreturn w * (1 - z * z)"
 PEAK = "math.atanh(math.sqrt(1 - 1 / w)) / w"
 SEARCH = "brentq(lambda z: math.tanh(w * z) - z, peak"
 
@@ -251,11 +249,7 @@ layer_factor = Exercise(
                 This is the slope at z = 1, the first layer's. Go on, to where the state settles.
         """),
         *(
-            Mistake(
-                f"after {steps} layers",
-                f"z = 1.0\nfor _ in range({steps}):\n    z = math.tanh(w * z)\nreturn w * (1 - z * z)",
-                hint=SLOW,
-            )
+            Mistake(f"after {steps} layers", LAYERS.format(steps), hint=SLOW)
             for steps in (100, 300, 1000, 10_000, 100_000)
         ),
         special("right for two decimals", "return float(w)", "return round(w, 2)"),

@@ -454,10 +454,8 @@ def _logits(seed, *shape, size=1.0, ask=case, rounds=5):
     return ask(size * probes.drawn(seed, *shape), rounds, what=what)
 
 
-ROWS, COLUMNS = (
-    "log = log - logsumexp(log, axis=-1, keepdims=True)",
-    "log = log - logsumexp(log, axis=-2, keepdims=True)",
-)
+ROWS = "log = log - logsumexp(log, axis=-1, keepdims=True)"
+COLUMNS = "log = log - logsumexp(log, axis=-2, keepdims=True)"
 BOTH = rf"        {ROWS}\n        {COLUMNS}"
 
 TOO_LARGE = (

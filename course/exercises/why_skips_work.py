@@ -322,9 +322,8 @@ def _unit_by_unit(net, direction, steps, x, y):
 def _slice(blocks, residual, seed, steps, draw=landscape.random_direction, ask=case):
     net = made(paths.example_net, blocks, residual, 2, seed)
     which = "the weights of one branch" if draw is partial_direction else "all weights"
-    what = (
-        f"landscape_slice through {which} of a {'residual' if residual else 'plain'} net at the steps {steps}"
-    )
+    kind = "residual" if residual else "plain"
+    what = f"landscape_slice through {which} of a {kind} net at the steps {steps}"
     x, y = _examples(seed, 9)
     return ask(net, made(draw, net, seed), np.array(steps), x, y, what=what)
 
