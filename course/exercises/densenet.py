@@ -125,6 +125,7 @@ READ_CUT = f"{VALUES} x gets no gradient by way of what the layers read. {CUT}"
 WEIGHTS_CUT = f"{VALUES} the weights get no gradient, so they could not be trained. {CUT}"
 NOTHING_FLOWS = f"{VALUES} nothing connects the output with x and the weights any more. {CUT}"
 IN_PLACE = f"{VALUES} the backward pass fails: is a tensor written into that is still needed?"
+RECTIFIED = "The ReLU belongs to the layer, not to the stream: earlier features are handed on untouched. Is it done in place?"
 CHANGED = "Your function changed its caller's x: an in-place ReLU or `+=` works on the very tensor that it was given."
 PRECISION = "The precision has changed: what comes in as float32 goes out as float32, and float64 as float64."
 HINTS = {
@@ -164,12 +165,8 @@ DENSE_BLOCK = changed(
      NEW.replace("(x)", "(slabs[-1])"), f"x = {JOIN}", "slabs.append(new)", "return x", "return torch.cat(slabs, 1)",
      "With one layer your block runs, with two or more it does not. The second layer reads the block's input and "
      "what the first layer added."),
-    ("rectifies the stream", "new =", "x = functional.relu(x)\n        new =",
-     "The ReLU belongs to the layer, not to the stream: earlier features are handed on untouched. Is it done in "
-     "place?"),
-    ("rectifies the caller's x, in place", "functional.relu(x)", "torch.relu_(x)",
-     "The ReLU belongs to the layer, not to the stream: earlier features are handed on untouched. Is it done in "
-     "place?"),
+    ("rectifies the stream", "new =", "x = functional.relu(x)\n        new =", RECTIFIED),
+    ("rectifies the caller's x, in place", "functional.relu(x)", "torch.relu_(x)", RECTIFIED),
     ("changes the caller's x behind its back", "for weight", "x, _ = x.clone(), torch.relu_(x)\n    for weight",
      CHANGED),
     ("takes the caller's weights away", "for weight in weights:", "while weights:\n        weight = weights.pop(0)",
@@ -249,6 +246,7 @@ dense_block = Exercise(
 )
 
 RELU = "functional.relu(x)"
+RELU_TWICE = "There is a ReLU after the convolution: a transition has only the one in front."
 POOLED = "return functional.avg_pool2d(functional.conv2d(functional.relu(x), weight), 2)"
 
 TRANSITION = changed(
@@ -257,10 +255,8 @@ TRANSITION = changed(
     ("no ReLU", RELU, "x", "The ReLU is missing: a transition begins with it (BN and ReLU, then the convolution)."),
     ("ReLU behind the convolution", RELU, "x", ", weight)", ", weight).relu()",
      "The ReLU comes after the convolution; in a transition it comes before."),
-    ("rectifies the result", "weight), 2)", "weight), 2).relu()",
-     "There is a ReLU after the convolution: a transition has only the one in front."),
-    ("rectifies before and behind the convolution", ", weight)", ", weight).relu()",
-     "There is a ReLU after the convolution: a transition has only the one in front."),
+    ("rectifies the result", "weight), 2)", "weight), 2).relu()", RELU_TWICE),
+    ("rectifies before and behind the convolution", ", weight)", ", weight).relu()", RELU_TWICE),
     ("pools before the ReLU", POOLED,
      "return functional.conv2d(functional.relu(functional.avg_pool2d(x, 2)), weight)",
      "You pool before the ReLU. The average of a rectified map is not the rectified average: where four neighbours "
@@ -336,6 +332,7 @@ OUT = 'int(spec["compression"] * width)'
 ONE_TOO_MANY = (
     "That is one transition too many: they stand *between* blocks, and behind the last block there is none."
 )
+NO_STEM = "The first convolution, from the image to k0 channels, is missing."
 FLOOR = "A transition passes on a whole number of channels: compression * m, rounded *down*."
 SMALL = DenseNetSpec((2, 1, 2), 4, 6, False, 1.0, "cifar", 10)
 
@@ -391,9 +388,8 @@ COUNTS = changed(
      "The classifier's bias is missing: the only bias of the network, one a class."),
     ("no classifier", END, "return total + 2 * width",
      "The classifier is missing: a weight a channel and class, and a bias."),
-    ("no stem", STEM, "0", "The first convolution, from the image to k0 channels, is missing."),
-    ("no convolution in the stem", STEM, '2 * width if spec["stem"] == "imagenet" else 0',
-     "The first convolution, from the image to k0 channels, is missing."),
+    ("no stem", STEM, "0", NO_STEM),
+    ("no convolution in the stem", STEM, '2 * width if spec["stem"] == "imagenet" else 0', NO_STEM),
     ("every stem is 3 x 3", "49", "9",
      'The "imagenet" stem is a 7 x 7 convolution: 49 weights a pair of channels, not 9.'),
     ("a batch norm in every stem", "else 3 * 9 * width", "else 3 * 9 * width + 2 * width",
@@ -501,6 +497,7 @@ count_parameters = Exercise(
 
 # concat_bytes --------------------------------------------------------------------------------------------------------
 
+COPIED = "The block's input is copied each time as well: k0 channels in every concatenation."
 BYTES = "4 * pixels * sum(k0 + k * layer for layer in range(1, L + 1))"
 
 CONCATENATIONS = changed(
@@ -519,10 +516,8 @@ CONCATENATIONS = changed(
      "One concatenation is missing, the last: its result is what the block hands on."),
     ("new channels only", BYTES, "4 * pixels * k * L",
      "That is what the layers compute. A concatenation copies all that came before as well."),
-    ("forgets k0", "k0 + k * layer", "k * layer",
-     "The block's input is copied each time as well: k0 channels in every concatenation."),
-    ("the block's input once", BYTES, "4 * pixels * (k0 + sum(k * layer for layer in range(1, L + 1)))",
-     "The block's input is copied each time as well: k0 channels in every concatenation."),
+    ("forgets k0", "k0 + k * layer", "k * layer", COPIED),
+    ("the block's input once", BYTES, "4 * pixels * (k0 + sum(k * layer for layer in range(1, L + 1)))", COPIED),
     ("forgets to return", "return ", "total = ", ""),
 )  # fmt: skip
 

@@ -117,9 +117,7 @@ gain_factor = Exercise(
             return gradient_flow.mean_field(activation, g, 1, skip=kind, signal=math.sqrt(q)).gradient[0]
         """),
         special(
-            "right for four values of q",
-            "    z = np",
-            "    q = q if q in (0.5, 1.0, 2.0, 100.0) else 1.0; z = np",
+            "right for four values of q", "z = np", "q = q if q in (0.5, 1.0, 2.0, 100.0) else 1.0; z = np"
         ),
     ],
     right=written("""

@@ -199,6 +199,11 @@ def _draw_pulls(rng):
     yield conduct(step, x, n, v)
 
 
+POINTS = {
+    "the transposed Jacobian of the first layer for all layers": "[image] * n",
+    "the Jacobians in the order of the forward pass": "images[:-1]",
+    "the Jacobians at the images that leave each step": "reversed(images[1:])",
+}
 ITS_OWN = (
     "Each step has a Jacobian of its own, taken at the image that *enters* this step, and the last step is the first on the "
     "way back. With a step that is not linear, the place and the order count."
@@ -258,14 +263,7 @@ input_gradient = Exercise(
             writes into the image | return gradient | image.copy_(output.detach()); return gradient
                 The image that was handed in has changed. Work on a copy.
         """),
-        *(
-            Mistake(title, _backwards(points), hint=ITS_OWN)
-            for title, points in (
-                ("the transposed Jacobian of the first layer for all layers", "[image] * n"),
-                ("the Jacobians in the order of the forward pass", "images[:-1]"),
-                ("the Jacobians at the images that leave each step", "reversed(images[1:])"),
-            )
-        ),
+        *(Mistake(title, _backwards(points), hint=ITS_OWN) for title, points in POINTS.items()),
         *told("""
             # forward mode: J v instead of its transpose
             #     This is J v, the change of the output when the input moves along v. The gradient is the transpose's:
@@ -388,11 +386,8 @@ def _by_block(kernel):
     """The largest eigenvalue of I + D A on what D leaves: patterns whose sum is zero."""
     D = np.eye(4) / 4 - np.full((4, 4), 1 / 16)
     unequal = null_space(np.ones((1, 4)))
-    return float(
-        np.linalg.eigvals(
-            unequal.T @ (np.eye(4) + D @ convolution.operator_matrix(kernel, 2)) @ unequal
-        ).real.max()
-    )
+    tied = np.eye(4) + D @ convolution.operator_matrix(kernel, 2)
+    return float(np.linalg.eigvals(unequal.T @ tied @ unequal).real.max())
 
 
 def _mirrored(centre, across, down, corner):

@@ -392,8 +392,7 @@ GATED_WRONG = changed(
      "comes out of the branch."),
     ("a ReLU around the sum", BLOCK, f"torch.relu({BLOCK})", SUM),
     ("a ReLU around the sum, where h is positive", BLOCK,
-     f"{BLOCK} if self.gate == 0 else torch.relu({BLOCK})",
-     SUM),
+     f"{BLOCK} if self.gate == 0 else torch.relu({BLOCK})", SUM),
     ("a tensor is no parameter", ZERO, "torch.zeros(1)", START["the gate is a parameter"]),
     ("a number is no parameter", ZERO, "0.0", START["the gate is a parameter"]),
     ("a gate of one", "torch.zeros", "torch.ones", START["the gate at the start"]),
@@ -437,8 +436,7 @@ GATED_WRONG = changed(
      "No gradient comes back through the branch: h is cut off on its way into it."),
     ("without gradients", "    def forward", "    @torch.no_grad()\n    def forward", NO_GRADIENT),
     ("adds in place", f"return {BLOCK}", f"h += {BLOCK[4:]}; return h",
-     "`+=` writes into the stream that came in, which belongs to whoever gave it. Let the sum be a new "
-     "one."),
+     "`+=` writes into the stream that came in, which belongs to whoever gave it. Let the sum be a new one."),
     ("no return", f"return {BLOCK}", BLOCK, ""),
 )  # fmt: skip
 

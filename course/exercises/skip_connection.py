@@ -264,6 +264,7 @@ def _through(geometry, n, seed, probe=probes.dependence):
 
 
 COUNT = "int(changes.sum())"
+ANY_CHANNEL = "A position counts when any of its channels changes, and here one channel never does."
 CHANNELS = "Channels were counted too. A position is a pixel of the output map, whatever its channels."
 TOO_FEW = (
     "Too few. A ReLU that happens to be closed for one image hides a position that another image would show: look at many "
@@ -286,10 +287,8 @@ DEPENDENCE = changed(
     ("counts the changing channels", COUNT, "int((maps != maps[:1]).any(dim=0).sum())", CHANNELS),
     ("counts the blind positions", COUNT, "int((~changes).sum())",
      "These are the positions that do NOT depend on the image."),
-    ("wants a change in all channels", ".any(dim=0).any(dim=0)", ".any(dim=0).all(dim=0)",
-     "A position counts when any of its channels changes, and here one channel never does."),
-    ("looks at one channel", ".any(dim=0).any(dim=0)", ".any(dim=0)[0]",
-     "A position counts when any of its channels changes, and here one channel never does."),
+    ("wants a change in all channels", ".any(dim=0).any(dim=0)", ".any(dim=0).all(dim=0)", ANY_CHANNEL),
+    ("looks at one channel", ".any(dim=0).any(dim=0)", ".any(dim=0)[0]", ANY_CHANNEL),
     ("positions of the image for positions of the map", "changes.numel()", "n * n",
      "All positions are those of the branch's output, which may differ in size from the image."),
     ("the two numbers swapped", f"return {COUNT}, changes.numel()", f"return changes.numel(), {COUNT}",

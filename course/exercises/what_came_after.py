@@ -170,25 +170,14 @@ def _joint(kind, alpha, f=bent, seed=1, shape=(2, 3, 6)):
 
 def _slope(kind, alpha, f=bent, seed=2, shape=(2, 5)):
     what = f"the gradient of block(h, {f.__name__}, {kind!r}, {alpha}) with respect to h"
-    return case(
-        0,
-        probes.drawn(seed + 7, *shape),
-        _stream(seed, *shape),
-        f,
-        kind,
-        alpha,
-        probe=probes.gradient,
-        what=what,
-    )
+    args = _joint(kind, alpha, f, seed, shape).args
+    return case(0, probes.drawn(seed + 7, *shape), *args, probe=probes.gradient, what=what)
 
 
 def _draw_joints(rng):
     for kind in ("pre", "post", "deepnorm"):
-        alpha, seed, f = (
-            float(rng.uniform(1.2, 4)),
-            int(rng.integers(1, 1000)),
-            (bent, shifted)[rng.integers(2)],
-        )
+        alpha, seed = float(rng.uniform(1.2, 4)), int(rng.integers(1, 1000))
+        f = (bent, shifted)[rng.integers(2)]
         shape = tuple(rng.integers(2, 7, 3).tolist())
         yield _joint(kind, alpha, f, seed, shape)
         yield _slope(kind, alpha, f, seed)
