@@ -234,15 +234,21 @@ def listed(table: str) -> list[Mistake]:
 
     Returns:
         One mistake a line, in order.
+
+    Raises:
+        ValueError: if a line is none of these.
     """
-    found, old = [], ""
+    found: list[Mistake] = []
+    old = ""
     for (title, *edits), hint in _rows(table):
+        if not edits and not title.startswith("instead of "):
+            raise ValueError(f"{title!r} is neither a row, which has bars, nor a hint, which is indented")
         if not edits:
             old = title.removeprefix("instead of ").removesuffix(":")
         elif edits[1:] or old != "it all":
             found.append(Mistake(title, edits=_pairs(edits if edits[1:] else (old, *edits)), hint=hint))
         else:
-            found.append(Mistake(title, *edits, hint=hint))
+            found.append(Mistake(title, edits[0], hint=hint))
     return found
 
 
