@@ -568,7 +568,8 @@ ProjectionBlock = Exercise(
     right=rewritten(f"""
         functional, no bias in the projection
         | nn.Conv2d({P}) | nn.Conv2d({P}, bias=False)
-        | branch = {INNER} | functional = nn.functional.conv2d\\n        branch = functional(self.conv1(image).relu(), self.conv2.weight, self.conv2.bias, padding=1)
+        | {INNER} | functional(self.conv1(image).relu(), self.conv2.weight, self.conv2.bias, padding=1)
+        | branch = | functional = nn.functional.conv2d\\n        branch =
         | {ADDED} | nn.functional.relu(torch.add(self.projection(image), branch))
         subsample first, then a 1 x 1 convolution without stride
         | nn.Conv2d({P}) | nn.Conv2d(c_in, c_out, 1)
