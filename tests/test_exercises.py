@@ -27,7 +27,7 @@ from course.editions.mutants import mutants
 from course.editions.skeleton import new_exercise
 from course.editions.solved import Solved, quiet, visible
 from course.editions.source import read_lesson
-from course.exercises import Exercise, Mistake, Right, case, conduct
+from course.exercises import Exercise, Mistake, Right, case, conduct, listed, rewritten, told, unchanged
 from course.exercises import exercises as declared
 from course.grading import job
 from course.model import CourseError
@@ -336,6 +336,52 @@ def test_an_edit_that_does_not_fit_is_named():
         answer.source("add_one", Names.solutions["add_one"])
 
 
+def test_answers_are_read_from_tables_and_from_code():
+    """What each row means, written out."""
+    table = r"""
+        adds two | 1 | 2
+        adds three | 1 | 3
+            Adds too much,
+            you see.
+        instead of x + 1:
+        doubles | 2 * x
+            It doubles.
+        forgets the sum | + 1 | | x | \n  x
+        instead of it all:
+        hard-coded | x = 1\nreturn x
+            Is x used?
+        says nothing | + |
+        | 1 | x
+    """
+    many = "Adds too much, you see."
+    assert listed(table) == [
+        Mistake("adds two", edits=[("1", "2")], hint=many),
+        Mistake("adds three", edits=[("1", "3")], hint=many),
+        Mistake("doubles", edits=[("x + 1", "2 * x")], hint="It doubles."),
+        Mistake("forgets the sum", edits=[("+ 1", ""), ("x", "\n  x")], hint="Is x used?"),
+        Mistake("hard-coded", "x = 1\nreturn x", hint="Is x used?"),
+        Mistake("says nothing", edits=[("+", ""), ("1", "x")]),
+    ]
+    assert rewritten("turned round | x + 1 | 1 + x") == [Right("turned round", edits=[("x + 1", "1 + x")])]
+    assert unchanged("return float(x) | float(x) | x\n  a number") == {
+        "return float(x)  ->  return x": "a number"
+    }
+    code = """
+        # doubles
+        #     It doubles, and
+        #     should add.
+        return 2 * x
+        # squares
+        return x * x
+    """
+    assert told(code) == [
+        Mistake("doubles", "return 2 * x\n", hint="It doubles, and should add."),
+        Mistake("squares", "return x * x\n"),
+    ]
+    with pytest.raises(ValueError, match=r"'It doubles\.' is neither a row"):
+        listed("doubles | x + 1 | 2 * x\nIt doubles.")
+
+
 def test_an_unfinished_declaration_says_what_is_missing():
     assert toy().unfinished() == [
         "add_one: 2 mistakes have a hint of their own; 3 are the least",
@@ -438,13 +484,13 @@ def test_a_new_exercise_brings_what_its_declaration_uses(tmp_path):
 
 def test_what_stops_a_declaration_is_said_with_its_line(tmp_path, monkeypatch):
     module = tmp_path / "iterated_convolution.py"
-    for text, told in (
+    for text, where in (
         ("x = 1\ny = Wrong()\n", "line 2: NameError"),
         ("x = 1\n\ny = (\n", "line 3: SyntaxError"),
     ):
         module.write_text(text)
         monkeypatch.setattr(recording, "exercises", lambda topic: runpy.run_path(str(module)))
-        with pytest.raises(CourseError, match=rf"course/exercises/iterated_convolution.py:\n  {told}"):
+        with pytest.raises(CourseError, match=rf"course/exercises/iterated_convolution.py:\n  {where}"):
             recording._judged(COURSE, COURSE.lesson("1"), ["x"])
 
 

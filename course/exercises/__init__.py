@@ -12,7 +12,7 @@ import ast
 import importlib
 import re
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from types import ModuleType
@@ -108,7 +108,7 @@ class Exercise:
 
     oracle: Callable[..., Any]
     cases: Sequence[Case]
-    hidden: Callable[[np.random.Generator], Sequence[Case]]
+    hidden: Callable[[np.random.Generator], Iterable[Case]]
     mistakes: Sequence[Mistake]
     right: Sequence[Right]
     idea: str = ""
@@ -135,22 +135,16 @@ class Exercise:
         """What is still missing, one sentence each."""
         texts = [each.title + each.body + getattr(each, "hint", "") for each in (*self.mistakes, *self.right)]
         hinted = [each for each in self.mistakes if each.hint]
-        found = []
-        if any("TODO" in text for text in texts):
-            found.append(f"{self.name}: a title, an answer or a hint still says TODO")
-        if len(hinted) < ENOUGH_MISTAKES:
-            found.append(
-                f"{self.name}: {len(hinted)} mistakes have a hint of their own; {ENOUGH_MISTAKES} are the least"
-            )
-        if len(self.right) < ENOUGH_RIGHT:
-            found.append(
-                f"{self.name}: {len(self.right)} right answers beside the solution; {ENOUGH_RIGHT} are the least"
-            )
-        if not (self.idea.endswith(".") and "TODO" not in self.idea):
-            found.append(
-                f"{self.name}: `idea` says in a sentence what the exercise has shown, for who passes"
-            )
-        return found
+        found = [
+            any("TODO" in text for text in texts) and "a title, an answer or a hint still says TODO",
+            len(hinted) < ENOUGH_MISTAKES
+            and f"{len(hinted)} mistakes have a hint of their own; {ENOUGH_MISTAKES} are the least",
+            len(self.right) < ENOUGH_RIGHT
+            and f"{len(self.right)} right answers beside the solution; {ENOUGH_RIGHT} are the least",
+            ("TODO" in self.idea or not self.idea.endswith("."))
+            and "`idea` says in a sentence what the exercise has shown, for who passes",
+        ]
+        return [f"{self.name}: {sentence}" for sentence in found if sentence]
 
     def expected(self, cases: Sequence[Case]) -> list[Mapping[str, Any]]:
         """What the oracle shows in these cases.
@@ -233,35 +227,56 @@ def special(title: str, *edits: str) -> Mistake:
     return Mistake(title, edits=_pairs(edits), special=True)
 
 
-def rewritten(title: str, *edits: tuple[str, str]) -> Right:
-    """A right answer that changes the solution: pairs of what it changes and what it puts there."""
-    return Right(title, edits=edits)
-
-
-def _pairs(edits: Sequence[str]) -> list[tuple[str, str]]:
-    return list(zip(edits[::2], edits[1::2], strict=True))
-
-
-def listed(table: str, old: str = "") -> list[Mistake]:
+def listed(table: str) -> list[Mistake]:
     """Read mistakes from a table in plain text, where hints are long and changes short.
 
     Args:
         table: for each hint one line or more of "title | old | new" (and perhaps more such pairs), then the hint,
-            indented. A backslash and an n stand for a new line.
-        old: what is changed where a line says "title | new" alone.
+            indented. Below a line "instead of old:" it is enough to say "title | new", and below "instead of it all:"
+            the new one is the whole answer. Lines behind the last hint have none. What a line has no room for goes on
+            in the next one, behind a bar. A backslash and an n stand for a new line.
 
     Returns:
         One mistake a line, in order.
+
+    Raises:
+        ValueError: if a line is none of these.
     """
-    groups = re.findall(r"((?:^\S.*\n)+)((?:^ .*\n)+)", textwrap.dedent(table) + "\n", re.MULTILINE)
-    cells = [
-        (line.replace("\\n", "\n").split(" | "), " ".join(hint.split()))
-        for lines, hint in groups
-        for line in lines.splitlines()
-    ]
-    return changed(
-        *((title, *(change if change[1:] else (old, *change)), hint) for (title, *change), hint in cells)
-    )
+    found: list[Mistake] = []
+    old = ""
+    for (title, *edits), hint in _rows(table):
+        if not edits and not title.startswith("instead of "):
+            raise ValueError(f"{title!r} is neither a row, which has bars, nor a hint, which is indented")
+        if not edits:
+            old = title.removeprefix("instead of ").removesuffix(":")
+        elif edits[1:] or old != "it all":
+            found.append(Mistake(title, edits=_pairs(edits if edits[1:] else (old, *edits)), hint=hint))
+        else:
+            found.append(Mistake(title, edits[0], hint=hint))
+    return found
+
+
+def rewritten(table: str) -> list[Right]:
+    """Read right answers that change the solution from a table as that of `listed`, without hints."""
+    return [Right(title, edits=_pairs(edits)) for (title, *edits), _ in _rows(table)]
+
+
+def unchanged(table: str) -> dict[str, str]:
+    """Read mutants that are right from a table of "line | old | new", and below those that share a reason the reason."""
+    return {f"{line}  ->  {line.replace(old, new)}": why for (line, old, new), why in _rows(table)}
+
+
+def _rows(table: str) -> Iterator[tuple[list[str], str]]:
+    """The cells of each row, and the text that is indented below it or below the rows that follow it."""
+    unfolded = re.sub(r"\n\|", " |", textwrap.dedent(table).strip("\n")) + "\n"
+    for rows, text in re.findall(r"((?:^\S.*\n)+)((?:^ .*\n)*)", unfolded, re.MULTILINE):
+        for row in rows.splitlines():
+            cells = row.replace("\\n", "\n").split(" |")
+            yield [each.removeprefix(" ") for each in cells], " ".join(text.split())
+
+
+def _pairs(edits: Sequence[str]) -> list[tuple[str, str]]:
+    return list(zip(edits[::2], edits[1::2], strict=True))
 
 
 def written(text: str) -> list[Right]:
@@ -273,13 +288,26 @@ def written(text: str) -> list[Right]:
     Returns:
         One right answer a title, in order.
     """
-    found = re.split(r"^# (.*)\n", textwrap.dedent(text), flags=re.MULTILINE)[1:]
+    found = re.split(r"^# (\S.*)\n", textwrap.dedent(text), flags=re.MULTILINE)[1:]
     return [Right(title, body) for title, body in zip(found[::2], found[1::2], strict=True)]
 
 
-def told(hint: str, text: str) -> list[Mistake]:
-    """Read wrong answers from a piece of code, as `written` does right ones; they are all told the same."""
-    return [Mistake(each.title, each.body, hint=hint) for each in written(text)]
+def told(text: str) -> list[Mistake]:
+    """Read wrong answers from a piece of code, as `written` does right ones; below its title stands what each is told.
+
+    Args:
+        text: for each answer a line "# title", the hint in lines that begin with a # and further spaces, and the answer.
+
+    Returns:
+        One mistake a title, in order.
+    """
+    found = []
+    for each in written(text):
+        hint, body = re.split(r"^(?!#  )", each.body, maxsplit=1, flags=re.MULTILINE)
+        found.append(
+            Mistake(each.title, body, hint=" ".join(re.sub("^#", "", hint, flags=re.MULTILINE).split()))
+        )
+    return found
 
 
 def _called(name: str, args: Sequence[Any]) -> str:

@@ -1,11 +1,12 @@
 """Exercises of lesson 8."""
 
 from dataclasses import asdict
+from itertools import starmap
 
 import torch
 from torch import nn
 
-from course.exercises import Exercise, Mistake, Right, case, changed, conduct, special, written
+from course.exercises import Exercise, Mistake, Right, case, changed, conduct, special, told, written
 from helpers import architectures
 from helpers.architectures import DenseNetSpec, _densenet
 from helpers.checks.probes import densenet as probes
@@ -55,16 +56,12 @@ channels = Exercise(
     idea="Each layer adds k channels to all that came before, so that the count grows along a straight line.",
     oracle=lambda k0, k, L: [stream.shape[1] for stream in _concatenated(k0, k, L)],
     cases=[
-        *(case(k0, k, depth) for k0, k, depth in [(16, 12, 4), (5, 3, 1), (64, 32, 6), (7, 2, 0)]),
+        *starmap(case, [(16, 12, 4), (5, 3, 1), (64, 32, 6), (7, 2, 0)]),
         conduct(3, 4, 5),
     ],
-    hidden=lambda rng: [case(*numbers) for numbers in rng.integers(2, 20, (4, 3)).tolist()],
-    mistakes=[
-        special("right up to 6 layers", "range(L + 1)", "range(min(L, 6) + 1)"),
-        *CHANNELS,
-    ],
-    right=written(
-        """
+    hidden=lambda rng: starmap(case, rng.integers(2, 20, (4, 3)).tolist()),
+    mistakes=[special("right up to 6 layers", "range(L + 1)", "range(min(L, 6) + 1)"), *CHANNELS],
+    right=written("""
         # step by step
         widths = [k0]
         while len(widths) <= L:
@@ -78,8 +75,7 @@ channels = Exercise(
         return range(k0, k0 + k * L + 1, k)
         # a range, as a tuple
         return tuple(range(k0, k0 + k * L + 1, k))
-        """
-    ),
+    """),
 )
 
 # dense_block and transition ------------------------------------------------------------------------------------------
@@ -122,22 +118,20 @@ def _passed(shape, outputs, **options):
     )
 
 
+VALUES = "The values are right, but"
 CUT = "`.detach()`, `.data`, `torch.no_grad()` and numpy all cut it."
-NEW_CUT = f"The values are right, but a gradient does not find its way back through the convolution. {CUT}"
-READ_CUT = f"The values are right, but x gets no gradient by way of what the layers read. {CUT}"
-WEIGHTS_CUT = f"The values are right, but the weights get no gradient, so they could not be trained. {CUT}"
-NOTHING_FLOWS = (
-    f"The values are right, but nothing connects the output with x and the weights any more. {CUT}"
-)
-IN_PLACE = "The values are right, but the backward pass fails: is a tensor written into that is still needed?"
+NEW_CUT = f"{VALUES} a gradient does not find its way back through the convolution. {CUT}"
+READ_CUT = f"{VALUES} x gets no gradient by way of what the layers read. {CUT}"
+WEIGHTS_CUT = f"{VALUES} the weights get no gradient, so they could not be trained. {CUT}"
+NOTHING_FLOWS = f"{VALUES} nothing connects the output with x and the weights any more. {CUT}"
+IN_PLACE = f"{VALUES} the backward pass fails: is a tensor written into that is still needed?"
+RECTIFIED = "The ReLU belongs to the layer, not to the stream: earlier features are handed on untouched. Is it done in place?"
 CHANGED = "Your function changed its caller's x: an in-place ReLU or `+=` works on the very tensor that it was given."
 PRECISION = "The precision has changed: what comes in as float32 goes out as float32, and float64 as float64."
 HINTS = {
     backward.FAILS: IN_PLACE,
     **{
-        backward.GRADIENT.format(
-            each
-        ): f"The values are right, but a gradient is not: somewhere a path is cut. {CUT}"
+        backward.GRADIENT.format(each): f"{VALUES} a gradient is not: somewhere a path is cut. {CUT}"
         for each in ("x", "weight", *(f"weights[{layer}]" for layer in range(5)))
     },
     backward.UNREACHED: WEIGHTS_CUT,
@@ -171,12 +165,8 @@ DENSE_BLOCK = changed(
      NEW.replace("(x)", "(slabs[-1])"), f"x = {JOIN}", "slabs.append(new)", "return x", "return torch.cat(slabs, 1)",
      "With one layer your block runs, with two or more it does not. The second layer reads the block's input and "
      "what the first layer added."),
-    ("rectifies the stream", "new =", "x = functional.relu(x)\n        new =",
-     "The ReLU belongs to the layer, not to the stream: earlier features are handed on untouched. Is it done in "
-     "place?"),
-    ("rectifies the caller's x, in place", "functional.relu(x)", "torch.relu_(x)",
-     "The ReLU belongs to the layer, not to the stream: earlier features are handed on untouched. Is it done in "
-     "place?"),
+    ("rectifies the stream", "new =", "x = functional.relu(x)\n        new =", RECTIFIED),
+    ("rectifies the caller's x, in place", "functional.relu(x)", "torch.relu_(x)", RECTIFIED),
     ("changes the caller's x behind its back", "for weight", "x, _ = x.clone(), torch.relu_(x)\n    for weight",
      CHANGED),
     ("takes the caller's weights away", "for weight in weights:", "while weights:\n        weight = weights.pop(0)",
@@ -219,9 +209,9 @@ dense_block = Exercise(
     hints=HINTS,
     mistakes=[
         *DENSE_BLOCK,
-        Mistake(
-            "writes into memory that the backward pass needs",
-            """
+        *told(f"""
+            # writes into memory that the backward pass needs
+            #     {IN_PLACE}
             start = x.shape[1]
             stream = x.new_empty(x.shape[0], start + sum(len(w) for w in weights), *x.shape[2:])
             stream[:, :start] = x
@@ -229,13 +219,10 @@ dense_block = Exercise(
                 stream[:, start : start + len(w)] = functional.conv2d(stream[:, :start].clamp(min=0), w, padding=1)
                 start += len(w)
             return stream
-            """,
-            hint=IN_PLACE,
-        ),
+        """),
         special("right up to 3 layers", "in weights", "in weights[:3]"),
     ],
-    right=written(
-        """
+    right=written("""
         # a list of features
         features = [x]
         for w in weights:
@@ -255,11 +242,11 @@ dense_block = Exercise(
             return x
         new = functional.conv2d(functional.relu(x), weights[0], padding=1)
         return dense_block(torch.hstack((x, new)), weights[1:])
-        """
-    ),
+    """),
 )
 
 RELU = "functional.relu(x)"
+RELU_TWICE = "There is a ReLU after the convolution: a transition has only the one in front."
 POOLED = "return functional.avg_pool2d(functional.conv2d(functional.relu(x), weight), 2)"
 
 TRANSITION = changed(
@@ -268,10 +255,8 @@ TRANSITION = changed(
     ("no ReLU", RELU, "x", "The ReLU is missing: a transition begins with it (BN and ReLU, then the convolution)."),
     ("ReLU behind the convolution", RELU, "x", ", weight)", ", weight).relu()",
      "The ReLU comes after the convolution; in a transition it comes before."),
-    ("rectifies the result", "weight), 2)", "weight), 2).relu()",
-     "There is a ReLU after the convolution: a transition has only the one in front."),
-    ("rectifies before and behind the convolution", ", weight)", ", weight).relu()",
-     "There is a ReLU after the convolution: a transition has only the one in front."),
+    ("rectifies the result", "weight), 2)", "weight), 2).relu()", RELU_TWICE),
+    ("rectifies before and behind the convolution", ", weight)", ", weight).relu()", RELU_TWICE),
     ("pools before the ReLU", POOLED,
      "return functional.conv2d(functional.relu(functional.avg_pool2d(x, 2)), weight)",
      "You pool before the ReLU. The average of a rectified map is not the rectified average: where four neighbours "
@@ -315,8 +300,7 @@ transition = Exercise(
             special=True,
         ),
     ],
-    right=written(
-        """
+    right=written("""
         # pools first, which costs a quarter
         return functional.conv2d(functional.avg_pool2d(functional.relu(x), 2), weight)
         # einsum and reshape
@@ -325,8 +309,7 @@ transition = Exercise(
         return mixed.reshape(n, len(weight), h // 2, 2, w // 2, 2).mean((3, 5))
         # one convolution with a 2 x 2 kernel
         return functional.conv2d(functional.relu(x), weight.expand(-1, -1, 2, 2) / 4, stride=2)
-        """
-    ),
+    """),
 )
 
 # count_parameters ----------------------------------------------------------------------------------------------------
@@ -349,6 +332,7 @@ OUT = 'int(spec["compression"] * width)'
 ONE_TOO_MANY = (
     "That is one transition too many: they stand *between* blocks, and behind the last block there is none."
 )
+NO_STEM = "The first convolution, from the image to k0 channels, is missing."
 FLOOR = "A transition passes on a whole number of channels: compression * m, rounded *down*."
 SMALL = DenseNetSpec((2, 1, 2), 4, 6, False, 1.0, "cifar", 10)
 
@@ -404,9 +388,8 @@ COUNTS = changed(
      "The classifier's bias is missing: the only bias of the network, one a class."),
     ("no classifier", END, "return total + 2 * width",
      "The classifier is missing: a weight a channel and class, and a bias."),
-    ("no stem", STEM, "0", "The first convolution, from the image to k0 channels, is missing."),
-    ("no convolution in the stem", STEM, '2 * width if spec["stem"] == "imagenet" else 0',
-     "The first convolution, from the image to k0 channels, is missing."),
+    ("no stem", STEM, "0", NO_STEM),
+    ("no convolution in the stem", STEM, '2 * width if spec["stem"] == "imagenet" else 0', NO_STEM),
     ("every stem is 3 x 3", "49", "9",
      'The "imagenet" stem is a 7 x 7 convolution: 49 weights a pair of channels, not 9.'),
     ("a batch norm in every stem", "else 3 * 9 * width", "else 3 * 9 * width + 2 * width",
@@ -454,13 +437,9 @@ count_parameters = Exercise(
             for options in [(True, 0.5, "cifar"), (False, 0.75, "imagenet")]
         ),
     ],
-    mistakes=[
-        *COUNTS,
-        special("right up to 16 layers", "range(depth)", "range(min(depth, 16))"),
-    ],
+    mistakes=[*COUNTS, special("right up to 16 layers", "range(depth)", "range(min(depth, 16))")],
     right=[
-        *written(
-            """
+        *written("""
             # line by line
             k, c, imagenet = spec["growth"], spec["stem_channels"], spec["stem"] == "imagenet"
             n = 3 * c * (49 if imagenet else 9)
@@ -494,8 +473,7 @@ count_parameters = Exercise(
                         c += k
                 parts += [nn.BatchNorm2d(c), nn.Linear(c, spec["classes"])]
             return sum(p.numel() for part in parts for p in part.parameters())
-            """
-        ),
+        """),
         *(
             Right(
                 f"sums instead of loops, {sign}",
@@ -519,6 +497,7 @@ count_parameters = Exercise(
 
 # concat_bytes --------------------------------------------------------------------------------------------------------
 
+COPIED = "The block's input is copied each time as well: k0 channels in every concatenation."
 BYTES = "4 * pixels * sum(k0 + k * layer for layer in range(1, L + 1))"
 
 CONCATENATIONS = changed(
@@ -537,10 +516,8 @@ CONCATENATIONS = changed(
      "One concatenation is missing, the last: its result is what the block hands on."),
     ("new channels only", BYTES, "4 * pixels * k * L",
      "That is what the layers compute. A concatenation copies all that came before as well."),
-    ("forgets k0", "k0 + k * layer", "k * layer",
-     "The block's input is copied each time as well: k0 channels in every concatenation."),
-    ("the block's input once", BYTES, "4 * pixels * (k0 + sum(k * layer for layer in range(1, L + 1)))",
-     "The block's input is copied each time as well: k0 channels in every concatenation."),
+    ("forgets k0", "k0 + k * layer", "k * layer", COPIED),
+    ("the block's input once", BYTES, "4 * pixels * (k0 + sum(k * layer for layer in range(1, L + 1)))", COPIED),
     ("forgets to return", "return ", "total = ", ""),
 )  # fmt: skip
 
@@ -549,16 +526,12 @@ concat_bytes = Exercise(
     oracle=lambda k0, k, L, pixels: sum(stream.nbytes for stream in _concatenated(k0, k, L, pixels)[1:]),
     probe=probes.whole,
     cases=[
-        *(case(*numbers) for numbers in [(16, 12, 5, 64), (64, 32, 6, 3136), (3, 5, 1, 1)]),
+        *starmap(case, [(16, 12, 5, 64), (64, 32, 6, 3136), (3, 5, 1, 1)]),
         case(3, 2, 4, 6, probe=probes.whole_conduct),
     ],
-    hidden=lambda rng: [case(*numbers) for numbers in rng.integers(1, 40, (5, 4)).tolist()],
-    mistakes=[
-        special("right up to 6 layers", "range(1, L + 1)", "range(1, min(L, 6) + 1)"),
-        *CONCATENATIONS,
-    ],
-    right=written(
-        """
+    hidden=lambda rng: starmap(case, rng.integers(1, 40, (5, 4)).tolist()),
+    mistakes=[special("right up to 6 layers", "range(1, L + 1)", "range(1, min(L, 6) + 1)"), *CONCATENATIONS],
+    right=written("""
         # closed form
         return 4 * pixels * (L * k0 + k * L * (L + 1) // 2)
         # closed form, divided by /
@@ -573,6 +546,5 @@ concat_bytes = Exercise(
         return total
         # from exercise 1
         return 4 * pixels * sum(channels(k0, k, L)[1:])
-        """
-    ),
+    """),
 )

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from scipy.integrate import quad
 
-from course.exercises import Exercise, Mistake, case, conduct, listed, made, special, written
+from course.exercises import Exercise, Mistake, case, conduct, listed, made, special, told, unchanged, written
 from helpers import gradient_flow
 from helpers.checks.probes.gradient_flow import twice, unaided
 
@@ -62,8 +62,7 @@ gain_factor = Exercise(
         for activation, skip in (("relu", q > 1), ("tanh", False), ("tanh", True))
     ],
     mistakes=[
-        *listed(
-            f"""
+        *listed(f"""
             mean square, not size | {RELU} | skip + g / 2
             tanh: mean square, not size | {TANH} | skip + g * {MEAN}
                 You are asked for the factor of the gradient's size: take the square root of the factor of its mean square.
@@ -73,10 +72,7 @@ gain_factor = Exercise(
             skip forgotten | {RELU} | math.sqrt(g / 2)
             tanh: skip forgotten | {TANH} | math.sqrt(g * {MEAN})
                 With skip=True the gradient has a second path, of factor 1.
-            """
-        ),
-        *listed(
-            """
+            instead of {RELU}:
             every ReLU is active | math.sqrt(skip + g)
                 ReLU passes the gradient through half of its units only: what is the mean of phi'(h)^2?
             a quarter | math.sqrt(skip + g / 4)
@@ -85,11 +81,7 @@ gain_factor = Exercise(
                 g multiplies: a larger weight carries more gradient.
             the skip makes it 1 | 1.0 if skip else math.sqrt(g / 2)
                 A skip does not make the factor 1: the branch adds its own share.
-            """,
-            RELU,
-        ),
-        *listed(
-            f"""
+            instead of {TANH}:
             tanh: mean of the slope | {TANH.replace("**2", "")}
                 You are asked for the mean of the square, E[phi'(h)^2], not the mean of phi'(h).
             tanh: square of the mean | math.sqrt(skip + g * (density @ slope / density.sum()) ** 2)
@@ -103,11 +95,6 @@ gain_factor = Exercise(
             tanh: sum instead of mean | math.sqrt(skip + g * (density @ slope**2))
                 The weights of your mean do not add up to 1. What does the density of a normal variable integrate to, and
                 what does yours add up to?
-            """,
-            TANH,
-        ),
-        *listed(
-            f"""
             tanh: variance q | g * q | q
                 The pre-activation h = W x has variance g q, not q.
             tanh: variance for deviation | math.sqrt(g * q) | (g * q)
@@ -118,24 +105,19 @@ gain_factor = Exercise(
                 Near, but random draws give about three digits here, and six are asked for.
             tanh: a grid of 101 places | 20_001 | 101
                 {NODES}
-            """
-        ),
+        """),
         *(
             Mistake(f"Gauss-Hermite with {nodes} nodes", HERMITE.format(nodes=nodes), hint=NODES)
             for nodes in (10, 16, 20, 21, 30, 32, 37, 40, 50, 51, 64, 80, 99, 100, 101, 128, 150, 200)
         ),
-        Mistake(
-            "asks the theory of the x-ray",
-            """
+        *told("""
+            # asks the theory of the x-ray
+            #     This asks the x-ray's own theory, which is what you are to find out here. Do the mean over h yourself.
             kind = "residual" if skip else "none"
             return gradient_flow.mean_field(activation, g, 1, skip=kind, signal=math.sqrt(q)).gradient[0]
-            """,
-            hint="This asks the x-ray's own theory, which is what you are to find out here. Do the mean over h yourself.",
-        ),
+        """),
         special(
-            "right for four values of q",
-            "    z = np",
-            "    q = q if q in (0.5, 1.0, 2.0, 100.0) else 1.0\n    z = np",
+            "right for four values of q", "z = np", "q = q if q in (0.5, 1.0, 2.0, 100.0) else 1.0; z = np"
         ),
     ],
     right=written("""
@@ -230,14 +212,12 @@ def _draw_classifiers(name, rng):
 LISTED = "return np.array([g.norm().item() for g in torch.autograd.grad(loss, weights)])"
 PLAIN = "the same numbers, in a list or as tensors"
 WEIGHTS = "[layer.weight for layer in net if isinstance(layer, torch.nn.Linear)]"
-SHARED = listed(
-    """
+SHARED = listed("""
     sum over the batch | (net(x), y) | (net(x), y, reduction="sum")
         The loss is the mean over the batch, not the sum.
     gradients pile up | torch.autograd.grad(loss, weights) | (loss.backward(), [w.grad for w in weights])[1]
         The second call gives twice the first: `.backward()` adds to what is in `.grad`. Clear it, or use autograd.grad.
-    """
-)
+""")
 
 gradient_norms = Exercise(
     idea="A weight's gradient is made of what comes back and of what came in: neither alone tells how much a layer is given to learn from.",
@@ -248,10 +228,10 @@ gradient_norms = Exercise(
         case(*_asked((4, 8, 3), "relu", False, 1), what="gradient_norms of a ReLU net without biases"),
         conduct(*_asked((4, 8, 3), "relu", True, 1)),
     ],
-    hidden=lambda rng: list(_draw_classifiers("gradient_norms", rng)),
+    hidden=lambda rng: _draw_classifiers("gradient_norms", rng),
     mistakes=[
-        *listed(
-            """
+        *listed(f"""
+            instead of g.norm().item():
             squared | (g**2).sum().item()
                 These are squared norms: take the root.
             root mean square | (g**2).mean().sqrt().item()
@@ -264,11 +244,6 @@ gradient_norms = Exercise(
                 This is the mean absolute entry, not the norm.
             spectral norm | torch.linalg.matrix_norm(g, 2).item()
                 This is the spectral norm (the largest singular value), not the Frobenius norm.
-            """,
-            "g.norm().item()",
-        ),
-        *listed(
-            f"""
             biases are listed too | {WEIGHTS} | list(net.parameters())
                 These are the gradients of the biases too: you are asked for the weight matrices of the linear layers only.
             only the biases | layer.weight for | layer.bias for
@@ -281,8 +256,7 @@ gradient_norms = Exercise(
                 The layers come in the wrong order: the first is the one next to the input.
             biases in the norms | {WEIGHTS} | list(net.parameters()) | array([g | hypot(*np.reshape([g | weights)] | weights)], (-1, 2)).T
                 The norms include the biases: take `layer.weight` alone, not all parameters of a layer.
-            """
-        ),
+        """),
         *SHARED,
         special("three layers at most", "(loss, weights)]", "(loss, weights)][:3]"),
     ],
@@ -311,7 +285,7 @@ gradient_norms = Exercise(
     },
 )
 
-PRODUCTS = "(w * g).sum().item() for w, g in zip(weights, gradients"
+BALANCES = "[(w * g).sum().item() for w, g in zip(weights, gradients, strict=True)]"
 balance = Exercise(
     idea="In a ReLU network without biases every layer scales the output alike, and so ⟨W, ∂L/∂W⟩ has to be the same in all of them.",
     oracle=_balances,
@@ -322,10 +296,10 @@ balance = Exercise(
         case(*_asked((6, 9, 7, 4), "tanh", True, 5), what="balance of a tanh net with biases"),
         conduct(*_asked((4, 8, 3), "relu", True, 1)),
     ],
-    hidden=lambda rng: list(_draw_classifiers("balance", rng)),
+    hidden=lambda rng: _draw_classifiers("balance", rng),
     mistakes=[
-        *listed(
-            """
+        *listed(f"""
+            instead of (w * g).sum().item():
             norms of the gradients | g.norm().item()
                 These are norms of gradients: multiply with the weights entry by entry, then sum.
             cosine | ((w * g).sum() / w.norm() / g.norm()).item()
@@ -340,11 +314,6 @@ balance = Exercise(
                 The sign is turned round.
             trace of a matrix product | (w @ g).trace().item()
                 `@` multiplies matrices. The inner product of two matrices of the same shape goes entry by entry.
-            """,
-            "(w * g).sum().item()",
-        ),
-        *listed(
-            f"""
             summed over layers | np.array([(w | np.sum([(w
             mean over layers | np.array([(w | np.mean([(w
                 One number for each layer, please: they are to be compared.
@@ -356,19 +325,16 @@ balance = Exercise(
                 numbers: ask yourself where a tensor ends and its value begins.
             biases are in | {WEIGHTS} | list(net.parameters()) | strict=True)]) | strict=True)]).reshape(len(net) // 2 + 1, -1).sum(1)
                 The biases are in: take the weight matrices alone.
-            """
-        ),
+        """),
         *SHARED,
-        Mistake(
-            "the invariant itself, whatever the net",
-            """
+        *told("""
+            # the invariant itself, whatever the net
+            #     This is <f, dL/df>, which the law says it equals, and a net with biases does not obey the law. Measure
+            #     it from the weights and their gradients.
             f = net(x).detach().requires_grad_()
             (error,) = torch.autograd.grad(torch.nn.functional.cross_entropy(f, y), f)
             return np.full(sum(isinstance(m, torch.nn.Linear) for m in net), (f * error).sum().item())
-            """,
-            hint="This is <f, dL/df>, which the law says it equals, and a net with biases does not obey the law. Measure it from "
-            "the weights and their gradients.",
-        ),
+        """),
         special("three layers at most", "True)])", "True)][:3])"),
     ],
     right=written("""
@@ -386,18 +352,15 @@ balance = Exercise(
         with torch.no_grad():
             return torch.stack([(m.weight.T @ m.weight.grad).trace() for m in net if hasattr(m, "weight")])
     """),
-    equivalent={
-        f"return np.array([{PRODUCTS}, strict=True)])  ->  return {new}": why
-        for new, why in (
-            (f"[{PRODUCTS}, strict=True)]", PLAIN),
-            (
-                f"np.array([{PRODUCTS}, strict=True)])".replace("weights, gradients", "gradients, weights"),
-                "a product both ways",
-            ),
-            (f"np.array([{PRODUCTS})])", "there are as many gradients as weights"),
-            (f"np.array([{PRODUCTS}, strict=False)])", "there are as many gradients as weights"),
-        )
-    },
+    equivalent=unchanged(f"""
+        return np.array({BALANCES}) | np.array({BALANCES}) | {BALANCES}
+            {PLAIN}
+        return np.array({BALANCES}) | weights, gradients | gradients, weights
+            a product both ways
+        return np.array({BALANCES}) | , strict=True |
+        return np.array({BALANCES}) | True | False
+            there are as many gradients as weights
+    """),
 )
 
 # gradient_correlation ------------------------------------------------------------------------------------------------
@@ -425,9 +388,8 @@ def _pairs(activation, depth, skip, seed, batch=4, width=24):
     """A network with one output, and inputs for it."""
     x = torch.randn(batch, width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     net = made(gradient_flow.scalar_net, activation, 2.0, depth, width, skip, 1.0, seed)
-    return case(
-        net, x, what=f"gradient_correlation of {batch} examples, {depth} {activation} layers, skip={skip!r}"
-    )
+    what = f"gradient_correlation of {batch} examples, {depth} {activation} layers, skip={skip!r}"
+    return case(net, x, what=what)
 
 
 SUM = "cosines.sum() - cosines.trace()"
@@ -450,8 +412,8 @@ gradient_correlation = Exercise(
         for activation, depth, batch in (("relu", 1, 2), ("tanh", 4, 5), ("relu", 6, 7))
     ],
     mistakes=[
-        *listed(
-            f"""
+        *listed(f"""
+            instead of ({SUM}) / pairs:
             diagonal included | cosines.mean()
                 The mean takes in each gradient with itself (cosine 1): leave the diagonal out.
             absolute cosines | (cosines.abs().sum() - len(x)) / pairs
@@ -467,11 +429,7 @@ gradient_correlation = Exercise(
                 The mean is half of what it should be: count the pairs (i, j) with i < j once.
             first pair only | cosines[0, 1]
                 This is the first pair only: average over all pairs.
-            """,
-            f"({SUM}) / pairs",
-        ),
-        *listed(
-            f"""
+            instead of {UNIT}:
             inner products | gradient
                 These are inner products: divide by both norms, so that the size of the gradients drops out.
             cosines of the inputs | x.detach() / x.detach().norm(dim=1, keepdim=True)
@@ -484,11 +442,6 @@ gradient_correlation = Exercise(
                 The norm runs along the batch: each *example* has its gradient, a row, and each row its own norm.
             one gradient for all examples | torch.nn.functional.normalize(gradient.sum(0, keepdim=True)).expand_as(x)
                 All gradients came out alike: is it the gradient of each example, or their sum for all of them?
-            """,
-            UNIT,
-        ),
-        *listed(
-            f"""
             numpy's correlation coefficient | unit @ unit.T | torch.from_numpy(np.corrcoef(gradient.numpy()))
                 np.corrcoef subtracts each gradient's mean entry first; a cosine does not.
             covariance over mean variance | {UNIT} | gradient | ({SUM}) / pairs | ({SUM}) / cosines.trace() / (len(x) - 1)
@@ -499,8 +452,7 @@ gradient_correlation = Exercise(
                 adds the next one to it. Work on a tensor of your own.
             the caller's x is overwritten | x = x.detach() | original, x = x, x.detach() |     pairs |     original.zero_()\\n    pairs
                 The caller's x was changed by the call: work on a copy of it.
-            """
-        ),
+        """),
         special("four examples at most", "x.detach()", "x[:4].detach()"),
     ],
     right=written("""

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from course.exercises import Exercise, Mistake, case, changed, conduct, listed, written
+from course.exercises import Exercise, Mistake, case, changed, conduct, listed, told, written
 from helpers import convolution
 
 KERNEL = convolution.binomial_kernel()
@@ -38,10 +38,10 @@ spectral_radius = Exercise(
         case(20, hints={"": f"spectral_radius(20) is not right. {SLOW}"}),
         conduct(5),
     ],
-    hidden=lambda rng: [case(n) for n in rng.integers(2, 25, 4).tolist()],
+    hidden=lambda rng: map(case, rng.integers(2, 25, 4).tolist()),
     mistakes=[
-        *listed(
-            """
+        *listed(f"""
+            instead of {RHO}:
             the sum of the kernel | 0.8
             closed edges | np.linalg.eigvalsh(convolution.operator_matrix(KERNEL, n, "symm")).max()
                 0.8 is the sum of the kernel: the factor far away from every edge. What do the zeros around the image take
@@ -58,20 +58,16 @@ spectral_radius = Exercise(
                 That is the Frobenius norm. The spectral radius is the largest |eigenvalue|.
             the first of the sorted eigenvalues | np.linalg.eigvalsh(convolution.operator_matrix(KERNEL, n))[0]
                 That is the smallest eigenvalue. Which one wins when the matrix is applied many times?
-            """,
-            old=RHO,
-        ),
+        """),
         Mistake("the ratio of two steps, 200 steps on", RATIO.format(200), hint=SLOW),
-        Mistake(
-            "a hundred power steps and a Rayleigh quotient",
-            """
+        *told(f"""
+            # a hundred power steps and a Rayleigh quotient
+            #     {SLOW}
             A, v = convolution.operator_matrix(KERNEL, n), np.ones(n * n)
             for _ in range(100):
                 v = A @ v / np.linalg.norm(A @ v)
             return float(v @ A @ v)
-            """,
-            hint=SLOW,
-        ),
+        """),
         Mistake("the ratio of two early steps", RATIO.format(12), hint=EARLY),
         Mistake("forgets to return", f"rho = {RHO}"),
         Mistake(
@@ -125,14 +121,11 @@ predict_death = Exercise(
     idea="A signal that shrinks by a constant factor ends where its line meets the end of the format, and logarithms find that place.",
     oracle=_counted,
     cases=[case(8, 149), case(4, 149), case(8, 24), case(8, 1074), case(4, 1074), conduct(6, 133)],
-    hidden=lambda rng: [
-        case(n, int(exponent))
-        for n, exponent in zip(
-            rng.permutation(np.arange(3, 13))[:5].tolist(),
-            (133, 24, 149, 1074, rng.integers(200, 900)),
-            strict=True,
-        )
-    ],
+    hidden=lambda rng: map(
+        case,
+        rng.permutation(np.arange(3, 13))[:5].tolist(),
+        (133, 24, 149, 1074, int(rng.integers(200, 900))),
+    ),
     mistakes=[
         *listed(f"""
             one too early | {END} | {END} - 1
@@ -162,16 +155,14 @@ predict_death = Exercise(
                 {SAME}
         """),
         Mistake("hard-coded", "return 362", hint=DEPENDS),
-        Mistake(
-            "runs the float32 loop for every format",
-            """
+        *told(f"""
+            # runs the float32 loop for every format
+            #     {SAME}
             x, k, index = np.ones((n, n), np.float32), KERNEL.astype(np.float32), -1
             while x.any():
                 x, index = convolve2d(x, k, mode="same"), index + 1
             return index
-            """,
-            hint=SAME,
-        ),
+        """),
         *listed("""
             2.5 units as a float64, over c | (log_threshold - math.log(convolution.peak_amplitude(n))) | math.log(2.5 * 2.0**-exponent / convolution.peak_amplitude(n))
                 Right, except where exponent = 1074: float64 cannot hold 2.5 times its own smallest number, nor a part of it.
@@ -180,17 +171,15 @@ predict_death = Exercise(
                 Right, except for one of the two cases with exponent = 1074: float64 cannot hold 2.5 times its own smallest
                 number, it makes 2 of it. Take logarithms before you multiply, not after.
         """),
-        Mistake(
-            "powers that underflow in float64",
-            """
+        *told("""
+            # powers that underflow in float64
+            #     Right, except where exponent = 1074: there the powers end in float64's last few numbers. Take
+            #     logarithms before you multiply, not after.
             rho, c, index = spectral_radius(n), convolution.peak_amplitude(n), 0
             while c * rho**index >= 2.5 * 2.0**-exponent:
                 index += 1
             return index
-            """,
-            hint="Right, except where exponent = 1074: there the powers end in float64's last few numbers. Take logarithms "
-            "before you multiply, not after.",
-        ),
+        """),
     ],
     right=written("""
         # counts steps in base 2
@@ -262,55 +251,51 @@ iterate = Exercise(
         ),
         conduct(ONES.astype("float32"), KERNEL.astype("float32"), "float32", "fill", 12),
     ],
-    hidden=lambda rng: list(_draw_images(rng)),
-    mistakes=[
-        *listed("""
-            silent float64 | image.astype(dtype), kernel.astype(dtype) | image.astype(dtype), kernel
-                2616 is the index for float64: image and kernel are float64, and float64 wins every product. Cast both of them.
-            counts from 1 | range(limit) | range(1, limit + 1)
-                One too many: the loop counts from 0.
-            the last living index | return index | return index - 1
-                One too few: the index is that of the convolution which *gives* the zeros.
-            the boundary is ignored | kernel, boundary) | kernel)
-                boundary='wrap' changes nothing here. Is the boundary handed on to the convolution?
-            gives the limit where nothing dies | return None | return limit
-            gives the last index where nothing dies | return None | return limit - 1
-                With boundary='wrap' nothing dies: return None when no image was all zero within `limit` convolutions.
-            the original's test for zero | not image.any() | (image > 0).sum() == 0
-            the largest pixel for the test | not image.any() | image.max() <= 0
-                Negative pixels are not zero pixels: ask whether *any* pixel differs from zero.
-            scipy's convolution | convolution.convolve_same(image, kernel, boundary) | convolve2d(image, kernel, mode="same", boundary=boundary)
-                Something on the way does not take float16. The text above names a convolution that does.
-            the first image again and again | image = convolution.conv | result = convolution.conv | not image | not result
-                The image does die in float32. Does the loop convolve the image that the last round gave, and look at it
-                each time?
-            one round too many | range(limit) | range(limit + 1)
-                Within 55 convolutions this image does not die: the one that gives the zeros is the 56th, of index 55.
-            one round too few | range(limit) | range(limit - 1)
-                The last of the `limit` convolutions is not tried: the image dies in the 56th of 56.
-            ignores the limit | range(limit) | range(3000)
-                `limit` is the number of convolutions to try, and 10 are not enough to kill the image.
-            changes the image that it was given | image.astype(dtype), k | image.astype(dtype, copy=False), k | image = conv | image[...] = conv
-                The image that was handed in has changed. Work on a copy.
-            a sum for the test | not image.any() | image.sum() == 0
-                Here positive and negative pixels cancel in a sum, and the image is not zero. Ask whether *any* pixel differs
-                from zero.
-            makes each image positive | convolution.convolve_same(image, kernel, boundary) | abs(convolution.convolve_same(image, kernel, boundary))
-                This is the index if pixels lose their sign on the way. Take abs for the test at most, not for the image.
-            takes small for zero | not image.any() | np.allclose(image, 0)
-                Too early: a pixel of 1e-9 is small, and it is not zero. Which test asks for zero itself?
-            float16 added up in float32 | convolution.convolve_same(image, kernel, boundary) | convolution.convolve_same(image.astype(np.float32 if dtype == "float16" else dtype), kernel, boundary).astype(dtype)
-                64 comes of adding up in a wider format and rounding once a pixel. Let every product be float16.
-            a float64 kernel, cast back | convolution.convolve_same(image, kernel, boundary) | convolution.convolve_same(image.astype(float), kernel, boundary).astype(dtype) | , kernel.astype(dtype) | , kernel
-                370 comes of computing in float64 and rounding each pixel once, at the end. Round the kernel to dtype as well:
-                then each product is rounded.
-        """),
-        Mistake(
-            "hard-coded",
-            "return 362",
-            hint="float16 should die sooner than float32. Is dtype used for image and kernel?",
-        ),
-    ],
+    hidden=_draw_images,
+    mistakes=listed("""
+        silent float64 | image.astype(dtype), kernel.astype(dtype) | image.astype(dtype), kernel
+            2616 is the index for float64: image and kernel are float64, and float64 wins every product. Cast both of them.
+        counts from 1 | range(limit) | range(1, limit + 1)
+            One too many: the loop counts from 0.
+        the last living index | return index | return index - 1
+            One too few: the index is that of the convolution which *gives* the zeros.
+        the boundary is ignored | kernel, boundary) | kernel)
+            boundary='wrap' changes nothing here. Is the boundary handed on to the convolution?
+        gives the limit where nothing dies | return None | return limit
+        gives the last index where nothing dies | return None | return limit - 1
+            With boundary='wrap' nothing dies: return None when no image was all zero within `limit` convolutions.
+        the original's test for zero | not image.any() | (image > 0).sum() == 0
+        the largest pixel for the test | not image.any() | image.max() <= 0
+            Negative pixels are not zero pixels: ask whether *any* pixel differs from zero.
+        scipy's convolution | convolution.convolve_same(image, kernel, boundary) | convolve2d(image, kernel, mode="same", boundary=boundary)
+            Something on the way does not take float16. The text above names a convolution that does.
+        the first image again and again | image = convolution.conv | result = convolution.conv | not image | not result
+            The image does die in float32. Does the loop convolve the image that the last round gave, and look at it
+            each time?
+        one round too many | range(limit) | range(limit + 1)
+            Within 55 convolutions this image does not die: the one that gives the zeros is the 56th, of index 55.
+        one round too few | range(limit) | range(limit - 1)
+            The last of the `limit` convolutions is not tried: the image dies in the 56th of 56.
+        ignores the limit | range(limit) | range(3000)
+            `limit` is the number of convolutions to try, and 10 are not enough to kill the image.
+        changes the image that it was given | image.astype(dtype), k | image.astype(dtype, copy=False), k | image = conv | image[...] = conv
+            The image that was handed in has changed. Work on a copy.
+        a sum for the test | not image.any() | image.sum() == 0
+            Here positive and negative pixels cancel in a sum, and the image is not zero. Ask whether *any* pixel differs
+            from zero.
+        makes each image positive | convolution.convolve_same(image, kernel, boundary) | abs(convolution.convolve_same(image, kernel, boundary))
+            This is the index if pixels lose their sign on the way. Take abs for the test at most, not for the image.
+        takes small for zero | not image.any() | np.allclose(image, 0)
+            Too early: a pixel of 1e-9 is small, and it is not zero. Which test asks for zero itself?
+        float16 added up in float32 | convolution.convolve_same(image, kernel, boundary) | convolution.convolve_same(image.astype(np.float32 if dtype == "float16" else dtype), kernel, boundary).astype(dtype)
+            64 comes of adding up in a wider format and rounding once a pixel. Let every product be float16.
+        a float64 kernel, cast back | convolution.convolve_same(image, kernel, boundary) | convolution.convolve_same(image.astype(float), kernel, boundary).astype(dtype) | , kernel.astype(dtype) | , kernel
+            370 comes of computing in float64 and rounding each pixel once, at the end. Round the kernel to dtype as well:
+            then each product is rounded.
+        instead of it all:
+        hard-coded | return 362
+            float16 should die sooner than float32. Is dtype used for image and kernel?
+    """),
     right=written("""
         # a while loop that counts non-zero pixels
         x, k, done = np.array(image, dtype=dtype), np.array(kernel, dtype=dtype), 0
@@ -348,32 +333,26 @@ overflow_iteration = Exercise(
     idea="A bare shortcut turns the factor ρ into 1 + ρ: what died now explodes.",
     oracle=_by_growth,
     cases=[case(8, "float32"), case(8, "float64"), case(4, "float32"), conduct(5, "float32")],
-    hidden=lambda rng: [
-        case(n, dtype)
-        for n, dtype in zip(
-            rng.permutation(np.arange(2, 13))[:4].tolist(), ["float32"] * 3 + ["float64"], strict=True
-        )
-    ],
-    mistakes=[
-        *listed("""
-            silent float64 | KERNEL.astype(dtype) | KERNEL
-                1264 is the index for float64: the kernel is float64 and makes the image so. Cast both of them.
-            counts from 1 | index = -1 | index = 0
-                One too many: the loop counts from 0.
-            the last finite index | index = -1 | index = -2
-                One too few: the index is that of the step whose *result* is not finite.
-            always the 8 x 8 image | np.ones((n, n), dtype) | np.ones((8, 8), dtype)
-                n = 4 gives the same index as n = 8. Is n used?
-            waits until every pixel is infinite | .all() | .any()
-                A little late: the first pixel overflows before the last one does. Which of them does the exercise ask for?
-        """),
-        Mistake(
-            "growth 1.8",
-            "return math.ceil(math.log(np.finfo(dtype).max) / math.log(1.8)) - 1",
-            hint="This is what the growth 1 + 0.8 would give. The zeros around the image slow it down: use the spectral radius.",
-        ),
-        Mistake("hard-coded", "return 157", hint="float64 gives the same index as float32. Is dtype used?"),
-    ],
+    hidden=lambda rng: map(
+        case, rng.permutation(np.arange(2, 13))[:4].tolist(), ["float32"] * 3 + ["float64"]
+    ),
+    mistakes=listed("""
+        silent float64 | KERNEL.astype(dtype) | KERNEL
+            1264 is the index for float64: the kernel is float64 and makes the image so. Cast both of them.
+        counts from 1 | index = -1 | index = 0
+            One too many: the loop counts from 0.
+        the last finite index | index = -1 | index = -2
+            One too few: the index is that of the step whose *result* is not finite.
+        always the 8 x 8 image | np.ones((n, n), dtype) | np.ones((8, 8), dtype)
+            n = 4 gives the same index as n = 8. Is n used?
+        waits until every pixel is infinite | .all() | .any()
+            A little late: the first pixel overflows before the last one does. Which of them does the exercise ask for?
+        instead of it all:
+        growth 1.8 | return math.ceil(math.log(np.finfo(dtype).max) / math.log(1.8)) - 1
+            This is what the growth 1 + 0.8 would give. The zeros around the image slow it down: use the spectral radius.
+        hard-coded | return 157
+            float64 gives the same index as float32. Is dtype used?
+    """),
     equivalent={
         f"with np.errstate(over='ignore', invalid='ignore'):  ->  with np.errstate({left}='ignore'):": "a warning more"
         for left in ("over", "invalid")

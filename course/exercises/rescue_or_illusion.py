@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from scipy.linalg import null_space
 
-from course.exercises import Exercise, Mistake, Right, case, conduct, listed, rewritten, special, written
+from course.exercises import Exercise, Mistake, case, conduct, listed, rewritten, special, told, written
 from helpers import convolution
 from helpers.convolution import dense_sum_step, plain_step, residual_softmax_step, softmax2d, softmax_step
 
@@ -63,10 +63,10 @@ separation = Exercise(
         conduct(plain_step, A[:2], B[:2], 0),
         conduct(plain_step, A[:2], B[:2], 2),
     ],
-    hidden=lambda rng: list(_draw_pairs(rng)),
+    hidden=_draw_pairs,
     mistakes=[
-        *listed(
-            """
+        *listed(f"""
+            instead of {DIVIDED}:
             not scaled | x
                 Each image has to be divided by its own largest absolute pixel before you compare.
             the square root of the largest square | x / np.sqrt((x * x).max()) if (x * x).any() else x
@@ -83,10 +83,6 @@ separation = Exercise(
                 Zero divided by zero is NaN. An image of zeros is left as it is.
             NaN is made zero | x / abs(x).max() if x.any() else x | x / abs(x).max() | abs(scaled | np.nan_to_num(scaled
                 The difference to a dead image is not zero: its pixels are zeros, and those of the living one are not.
-            """,
-            old=DIVIDED,
-        ),
-        *listed("""
             asks for a dead image by x.all() | x.any() | x.all()
             asks for a dead image by x.sum() | x.any() | x.sum()
             asks for a dead image by x.max() > 0 | x.any() | x.max() > 0
@@ -114,29 +110,23 @@ separation = Exercise(
                 This is the mean difference. We want the largest.
             writes into the images | a, b = step(a), step(b) | a[...], b[...] = step(a), step(b)
                 The images that were handed in have changed: `a[...] = ` writes into them.
-            """),
-        Mistake(
-            "scaled at the start",
-            """
+        """),
+        *told("""
+            # scaled at the start
+            #     The images were divided before the first step, and have shrunk since. Divide what the last step gives.
             a, b = [x / abs(x).max() if x.any() else x for x in (a, b)]
             for _ in range(n):
                 a, b = step(a), step(b)
             return float(abs(a - b).max())
-            """,
-            hint="The images were divided before the first step, and have shrunk since. Divide what the last step gives.",
-        ),
-        Mistake(
-            "divides in place",
-            """
+            # divides in place
+            #     The images that were handed in have changed, as is seen with n = 0: `/=` writes into them.
             for _ in range(n):
                 a, b = step(a), step(b)
             for x in (a, b):
                 if x.any():
                     x /= abs(x).max()
             return float(abs(a - b).max())
-            """,
-            hint="The images that were handed in have changed, as is seen with n = 0: `/=` writes into them.",
-        ),
+        """),
         Mistake("forgets to return", edits=[("return float", "float")]),
         special("never more than four steps", "range(n)", "range(min(n, 4))"),
     ],
@@ -209,6 +199,15 @@ def _draw_pulls(rng):
     yield conduct(step, x, n, v)
 
 
+POINTS = {
+    "the transposed Jacobian of the first layer for all layers": "[image] * n",
+    "the Jacobians in the order of the forward pass": "images[:-1]",
+    "the Jacobians at the images that leave each step": "reversed(images[1:])",
+}
+ITS_OWN = (
+    "Each step has a Jacobian of its own, taken at the image that *enters* this step, and the last step is the first on the "
+    "way back. With a step that is not linear, the place and the order count."
+)
 START = "start = image.detach().clone().requires_grad_(True)"
 input_gradient = Exercise(
     idea="A gradient is asked for with a cotangent; the ones of a sum are one of many, and behind a softmax they ask for nothing.",
@@ -227,7 +226,7 @@ input_gradient = Exercise(
         case(plain_step, X.float(), 3, V.float(), what="input_gradient in float32", rtol=1e-4, atol=1e-6),
         conduct(residual_softmax_step, X, 2, V),
     ],
-    hidden=lambda rng: list(_draw_pulls(rng)),
+    hidden=_draw_pulls,
     mistakes=[
         *listed("""
             a cotangent of ones | output, start, cotangent | output.sum(), start
@@ -263,41 +262,27 @@ input_gradient = Exercise(
                 with the same image would add to it. Record on a tensor of your own.
             writes into the image | return gradient | image.copy_(output.detach()); return gradient
                 The image that was handed in has changed. Work on a copy.
-            """),
-        *(
-            Mistake(
-                title,
-                _backwards(points),
-                hint="Each step has a Jacobian of its own, taken at the image that *enters* this step, and the last step is the "
-                "first on the way back. With a step that is not linear, the place and the order count.",
-            )
-            for title, points in (
-                ("the transposed Jacobian of the first layer for all layers", "[image] * n"),
-                ("the Jacobians in the order of the forward pass", "images[:-1]"),
-                ("the Jacobians at the images that leave each step", "reversed(images[1:])"),
-            )
-        ),
-        Mistake(
-            "forward mode: J v instead of its transpose",
-            """
+        """),
+        *(Mistake(title, _backwards(points), hint=ITS_OWN) for title, points in POINTS.items()),
+        *told("""
+            # forward mode: J v instead of its transpose
+            #     This is J v, the change of the output when the input moves along v. The gradient is the transpose's:
+            #     J^T v.
             def run(x):
                 for _ in range(n):
                     x = step(x)
                 return x
             return torch.autograd.functional.jvp(run, image, cotangent)[1]
-            """,
-            hint="This is J v, the change of the output when the input moves along v. The gradient is the transpose's: J^T v.",
-        ),
-        Mistake(
-            "the step applied to the cotangent",
-            "for _ in range(n):\n    cotangent = step(cotangent)\nreturn cotangent",
-            hint="This applies `step` to the cotangent. For the plain convolution that is right, A^T being A; a softmax is not its "
-            "own derivative.",
-        ),
+            # the step applied to the cotangent
+            #     This applies `step` to the cotangent. For the plain convolution that is right, A^T being A; a softmax
+            #     is not its own derivative.
+            for _ in range(n):
+                cotangent = step(cotangent)
+            return cotangent
+        """),
         special("never more than four steps", "range(n)", "range(min(n, 4))"),
     ],
-    right=[
-        *written("""
+    right=written("""
         # backward with the cotangent as loss weights
         x = torch.tensor(image.numpy(), requires_grad=True)
         y = x
@@ -317,9 +302,8 @@ input_gradient = Exercise(
             return cotangent
         after, pull = torch.func.vjp(step, image)
         return pull(input_gradient(step, after, n - 1, cotangent))[0]
-    """),
-        Right("layer by layer, backwards", _backwards("reversed(images[:-1])")),
-    ],
+    """)
+    + written("# layer by layer, backwards" + _backwards("reversed(images[:-1])")),
 )
 
 # dense_sum_as_residual -----------------------------------------------------------------------------------------------
@@ -351,7 +335,7 @@ dense_sum_as_residual = Exercise(
         case(softmax_step, A.astype(np.float32), 3, rtol=1e-4, atol=1e-6, what="the float32 sum"),
         conduct(softmax_step, A[:2], 3),
     ],
-    hidden=lambda rng: list(_draw_maps(rng)),
+    hidden=_draw_maps,
     mistakes=[
         *listed("""
             no sum at all | total = total + f(total) | total = f(total)
@@ -377,12 +361,11 @@ dense_sum_as_residual = Exercise(
                 x has changed: `total += ...` writes into the array that was handed in.
             always float64 | total = x | total = x.astype(float)
                 Somewhere float32 became float64. The sum has the dtype of x.
-            """),
+        """),
         Mistake("forgets to return", edits=[("return total", "total")]),
         special("never more than six rounds", "range(n)", "range(min(n, 6))"),
     ],
-    right=[
-        *written("""
+    right=written("""
         # the list of maps, as the original has it
         features = [x]
         for _ in range(n):
@@ -390,9 +373,10 @@ dense_sum_as_residual = Exercise(
         return np.stack(features).sum(axis=0)
         # recursion
         return x if n == 0 else dense_sum_as_residual(f, x + f(x), n - 1)
+    """)
+    + rewritten(f"""
+        in place, on a copy | total = x | total = x.copy() | {ROUND} | total += f(total)
     """),
-        rewritten("in place, on a copy", ("total = x", "total = x.copy()"), (ROUND, "total += f(total)")),
-    ],
 )
 
 # tie_growth ----------------------------------------------------------------------------------------------------------
@@ -402,11 +386,8 @@ def _by_block(kernel):
     """The largest eigenvalue of I + D A on what D leaves: patterns whose sum is zero."""
     D = np.eye(4) / 4 - np.full((4, 4), 1 / 16)
     unequal = null_space(np.ones((1, 4)))
-    return float(
-        np.linalg.eigvals(
-            unequal.T @ (np.eye(4) + D @ convolution.operator_matrix(kernel, 2)) @ unequal
-        ).real.max()
-    )
+    tied = np.eye(4) + D @ convolution.operator_matrix(kernel, 2)
+    return float(np.linalg.eigvals(unequal.T @ tied @ unequal).real.max())
 
 
 def _mirrored(centre, across, down, corner):
@@ -444,8 +425,8 @@ tie_growth = Exercise(
         for sign, (centre, *rest) in zip((1, 1, -1, -1), rng.normal(scale=0.3, size=(4, 4)), strict=True)
     ],
     mistakes=[
-        *listed(
-            """
+        *listed(f"""
+            instead of {PATTERNS}:
             the equal pattern | (centre + across + down + corner)
                 This is the pattern of four equal values. Adding the same to all pixels changes no softmax: D removes it.
             the chequered pattern | chequered
@@ -469,10 +450,6 @@ tie_growth = Exercise(
             the centre weight only | centre
             no diagonal neighbours | max(left_right + corner, top_bottom + corner, chequered - corner)
                 This has the centre weight only. The pixels of the block are neighbours of one another.
-            """,
-            old=PATTERNS,
-        ),
-        *listed("""
             the identity forgotten | 1 + max | max
                 The identity is missing: xi' = xi + ..., so what is left of xi itself counts as 1.
             the softmax forgotten | chequered) / 4 | chequered)
@@ -482,16 +459,12 @@ tie_growth = Exercise(
                 sum is zero?
             ties over the whole image | chequered) / 4 | chequered) / 64
                 The tie is four-fold: 1/4 on each pixel, not 1/64.
-            """),
-        Mistake(
-            "hard-coded",
-            "return 1.0375",
-            hint="This is the value for the course's kernel. Is the argument used?",
-        ),
+            instead of it all:
+            hard-coded | return 1.0375
+                This is the value for the course's kernel. Is the argument used?
+        """),
         special(
-            "right for kernels with four decimals",
-            "    centre, across",
-            "    kernel = np.round(kernel, 4)\n    centre, across",
+            "right for kernels with four decimals", "centre, a", "kernel = np.round(kernel, 4); centre, a"
         ),
     ],
     right=written("""

@@ -5,7 +5,7 @@ import torch
 from scipy import stats
 from torch import nn
 
-from course.exercises import Exercise, Right, case, changed, conduct, rewritten, written
+from course.exercises import Exercise, case, changed, conduct, rewritten, written
 from helpers.checks.probes import residual_networks as probes
 
 # embed_identity ------------------------------------------------------------------------------------------------------
@@ -96,23 +96,22 @@ embed_identity = Exercise(
         f"{TOO_DEEP}  ->  {TOO_DEEP.replace('{len(hidden)}', '{hidden}')}": "the text is free",
         "width = len(hidden[-1][1])  ->  width = len(hidden[-1][0])": "as many rows as biases",
     },
-    right=[
-        Right(
-            "after the first hidden layer, in a loop",
-            """
-            if len(shallow) - 1 > depth:
-                raise ValueError(f"{len(shallow) - 1} hidden layers do not fit into {depth}")
-            deep = [shallow[0]]
-            while len(deep) + len(shallow) - 1 < depth + 1:
-                width = deep[0][0].shape[0]
-                deep.append((np.identity(width, dtype="float32"), np.zeros(width, dtype="float32")))
-            return deep + shallow[1:]
-            """,
-        ),
-        rewritten("a tuple of tensors", (PAIR, "torch.eye(width), torch.zeros(width)"), (INSERTED, f"tuple({INSERTED})")),
-        rewritten("every number doubled, then halved", (INSERTED, f"{INSERTED} if (depth - len(hidden)) % 2 else [*hidden, *[(2 * identity[0], identity[1]), (identity[0] / 2, identity[1])] * ((depth - len(hidden)) // 2), head]")),
-    ],
-)  # fmt: skip
+    right=written("""
+        # after the first hidden layer, in a loop
+        if len(shallow) - 1 > depth:
+            raise ValueError(f"{len(shallow) - 1} hidden layers do not fit into {depth}")
+        deep = [shallow[0]]
+        while len(deep) + len(shallow) - 1 < depth + 1:
+            width = deep[0][0].shape[0]
+            deep.append((np.identity(width, dtype="float32"), np.zeros(width, dtype="float32")))
+        return deep + shallow[1:]
+    """)
+    + rewritten(f"""
+        a tuple of tensors | {PAIR} | torch.eye(width), torch.zeros(width) | {INSERTED} | tuple({INSERTED})
+        every number doubled, then halved
+        | {INSERTED} | {INSERTED} if (depth - len(hidden)) % 2 else [*hidden, *[(2 * identity[0], identity[1]), (identity[0] / 2, identity[1])] * ((depth - len(hidden)) // 2), head]
+    """),
+)
 
 # ResidualMLP ---------------------------------------------------------------------------------------------------------
 
@@ -209,12 +208,17 @@ ResidualMLP = Exercise(
     ],
     hidden=lambda rng: [_network(*rng.integers(2, 6, 3).tolist(), count) for count in (4, 1, 5)],
     mistakes=NETWORK_WRONG,
-    right=[
-        rewritten("clamped sum by index", ("branch in self.branches", "k in range(len(self.branches))"), (LINE, "h = self.branches[k](h).add(h).clamp(min=0)")),
-        rewritten("a fold", ("        for branch in self.branches:\n", "        import functools\n\n"), (f"            {LINE}\n", ""), (OUT, "return self.head(functools.reduce(lambda s, f: F.relu(f(s) + s), self.branches, h))")),
-        rewritten("in place where nobody needs the old values", (LINE, "h = branch(h).add_(h).relu_()")),
-    ],
-)  # fmt: skip
+    right=rewritten(f"""
+        clamped sum by index
+        | branch in self.branches | k in range(len(self.branches))
+        | {LINE} | h = self.branches[k](h).add(h).clamp(min=0)
+        a fold
+        |         for branch in self.branches:\\n |         import functools\\n\\n
+        |             {LINE}\\n |
+        | {OUT} | return self.head(functools.reduce(lambda s, f: F.relu(f(s) + s), self.branches, h))
+        in place where nobody needs the old values | {LINE} | h = branch(h).add_(h).relu_()
+    """),
+)
 
 # degradation_gap -----------------------------------------------------------------------------------------------------
 
@@ -242,12 +246,8 @@ FOUR = _table(
     [[0.8, 0.9, 0.7], [0.9, 0.8, 0.9], [0.5, 0.7, 0.5], [0.6, 0.9, 0.7]],
 )
 TWO = _table([3, 7], [[1.0, 0.5], [1.5, 1.25]], [[0.5, 0.75], [0.25, 0.5]])
-BASE, GAP, DEVIATION = (
-    'loss[results["depth"].argmin()]',
-    "difference.mean(axis=1)",
-    "difference.std(axis=1, ddof=1)",
-)
-ROOT = "math.sqrt(loss.shape[1])"
+BASE, GAP = 'loss[results["depth"].argmin()]', "difference.mean(axis=1)"
+DEVIATION, ROOT = "difference.std(axis=1, ddof=1)", "math.sqrt(loss.shape[1])"
 ERROR = f"{DEVIATION} / {ROOT}"
 SMALLEST = "The baseline is the network with the smallest loss. Wanted is the one with the smallest depth, good or bad."
 FIT = "Those are gaps of the test accuracy, where overfitting would show. Degradation is a matter of the training loss."
@@ -317,29 +317,29 @@ degradation_gap = Exercise(
         case(TWO, what="a table of depths [3, 7]"),
         conduct(FOUR, what="degradation_gap"),
     ],
-    hidden=lambda rng: list(_draw_tables(rng)),
+    hidden=_draw_tables,
     mistakes=GAP_WRONG,
-    right=[
-*written("""
-        # scipy and a dictionary of columns
-        from scipy import stats
+    right=written("""
+# scipy and a dictionary of columns
+from scipy import stats
 
-        rows = dict(zip(results["depth"].tolist(), results["train_loss"]))
-        base = rows[min(rows)]
-        return (
-            np.array([np.mean(row - base) for row in results["train_loss"]]),
-            [stats.sem(row - base) for row in results["train_loss"]],
-        )
-        # by hand, from sums of squares, in one array
-        order = np.argsort(results["depth"])
-        d = results["train_loss"] - results["train_loss"][order[:1]]
-        n = d.shape[1]
-        gap = d.sum(1) / n
-        return np.stack([gap, np.sqrt(((d - gap[:, None]) ** 2).sum(1) / (n * (n - 1)))])
+rows = dict(zip(results["depth"].tolist(), results["train_loss"]))
+base = rows[min(rows)]
+return (
+    np.array([np.mean(row - base) for row in results["train_loss"]]),
+    [stats.sem(row - base) for row in results["train_loss"]],
+)
+# by hand, from sums of squares, in one array
+order = np.argsort(results["depth"])
+d = results["train_loss"] - results["train_loss"][order[:1]]
+n = d.shape[1]
+gap = d.sum(1) / n
+return np.stack([gap, np.sqrt(((d - gap[:, None]) ** 2).sum(1) / (n * (n - 1)))])
+""")
+    + rewritten(f"""
+        torch | loss - {BASE} | torch.from_numpy(loss - {BASE}) | {DEVIATION} | difference.std(axis=1)
     """),
-rewritten("torch", (f"loss - {BASE}", f"torch.from_numpy(loss - {BASE})"), (DEVIATION, "difference.std(axis=1)")),
-],
-)  # fmt: skip
+)
 
 # GatedBlock ----------------------------------------------------------------------------------------------------------
 
@@ -392,8 +392,7 @@ GATED_WRONG = changed(
      "comes out of the branch."),
     ("a ReLU around the sum", BLOCK, f"torch.relu({BLOCK})", SUM),
     ("a ReLU around the sum, where h is positive", BLOCK,
-     f"{BLOCK} if self.gate == 0 else torch.relu({BLOCK})",
-     SUM),
+     f"{BLOCK} if self.gate == 0 else torch.relu({BLOCK})", SUM),
     ("a tensor is no parameter", ZERO, "torch.zeros(1)", START["the gate is a parameter"]),
     ("a number is no parameter", ZERO, "0.0", START["the gate is a parameter"]),
     ("a gate of one", "torch.zeros", "torch.ones", START["the gate at the start"]),
@@ -437,8 +436,7 @@ GATED_WRONG = changed(
      "No gradient comes back through the branch: h is cut off on its way into it."),
     ("without gradients", "    def forward", "    @torch.no_grad()\n    def forward", NO_GRADIENT),
     ("adds in place", f"return {BLOCK}", f"h += {BLOCK[4:]}; return h",
-     "`+=` writes into the stream that came in, which belongs to whoever gave it. Let the sum be a new "
-     "one."),
+     "`+=` writes into the stream that came in, which belongs to whoever gave it. Let the sum be a new one."),
     ("no return", f"return {BLOCK}", BLOCK, ""),
 )  # fmt: skip
 
@@ -449,7 +447,9 @@ GatedBlock = Exercise(
     rtol=1e-4,
     atol=1e-5,  # float32
     dtype=True,
-    hints={"the parameters": "The block should have the parameters of `linear`, and the gate, and no others."},
+    hints={
+        "the parameters": "The block should have the parameters of `linear`, and the gate, and no others."
+    },
     cases=[
         case(4, probe=probes.gate_start, what="the block", hints=START, atol=1e-9),
         *map(_gated, (0.5, -0.7, 0.0)),
@@ -460,9 +460,13 @@ GatedBlock = Exercise(
         for gate in (*np.round(rng.uniform(-2, 2, 3), 2).tolist(), 0.0)
     ],
     mistakes=GATED_WRONG,
-    right=[
-        rewritten("addcmul with a gate of shape (1, 1)", ("torch.zeros(())", "torch.zeros(1, 1)"), (BLOCK, "torch.addcmul(h, self.gate, F.relu(self.linear(h)))")),
-        rewritten("registered by name, product from the right", (f"self.gate = {ZERO}", 'self.register_parameter("gate", nn.Parameter(torch.tensor(0.0)))'), (BLOCK, "self.linear(h).clamp_min(0) * self.gate + h")),
-        rewritten("a bias that starts at zero", (ZERO, f"{ZERO}; nn.init.zeros_(self.linear.bias)")),
-    ],
-)  # fmt: skip
+    right=rewritten(f"""
+        addcmul with a gate of shape (1, 1)
+        | torch.zeros(()) | torch.zeros(1, 1)
+        | {BLOCK} | torch.addcmul(h, self.gate, F.relu(self.linear(h)))
+        registered by name, product from the right
+        | self.gate = {ZERO} | self.register_parameter("gate", nn.Parameter(torch.tensor(0.0)))
+        | {BLOCK} | self.linear(h).clamp_min(0) * self.gate + h
+        a bias that starts at zero | {ZERO} | {ZERO}; nn.init.zeros_(self.linear.bias)
+    """),
+)

@@ -5,16 +5,10 @@ import math
 
 import numpy as np
 
-from course.exercises import Exercise, Right, case, changed, conduct, made, rewritten, written
+from course.exercises import Exercise, case, changed, conduct, made, rewritten, unchanged, written
 from helpers import shortcut
 from helpers.checks.probes import drawn, refused
 from helpers.checks.probes import shortcut_layer as probes
-
-
-def _unchanged(why, line, *pairs):
-    """Mutants of a line that are right."""
-    return {f"{line}  ->  {line.replace(old, new)}": why for old, new in pairs}
-
 
 # overlap -------------------------------------------------------------------------------------------------------------
 
@@ -50,12 +44,13 @@ BAD_SHAPES = {
     "the first is larger in height, the second in width": ((1, 4, 2, 2), (1, 2, 4, 2)),
     "the batches differ": ((2, 4, 4, 2), (1, 4, 4, 2)),
 }
+WHOLE = "whole = max(height1, height2) % min(height1, height2) == 0"
 STRIDES = "max(height1 // height2, 1), max(height2 // height1, 1)"
 CHANNELS = "min(channels1, channels2)"
 SMALLER = "Channels that only one of the two has do not meet anything: take the smaller number."
 TEXT = (
-    'f"shapes {tuple(shape1)} and {tuple(shape2)} do not fit: batches must be equal, and height and "\n'
-    '            "width of one a whole multiple of the other\'s, by the same ratio"'
+    'f"shapes {tuple(shape1)} and {tuple(shape2)} do not fit: batches must be equal, and height and "',
+    '"width of one a whole multiple of the other\'s, by the same ratio"',
 )
 OVERLAP_WRONG = changed(
     ("strides exchanged", STRIDES, "max(height2 // height1, 1), max(height1 // height2, 1)",
@@ -76,7 +71,7 @@ OVERLAP_WRONG = changed(
      "Equal ratios are not enough: 4 is no multiple of 3, and no stride is 4/3."),
     ("divides without looking at the batch", "batch1 != batch2 or ", "",
      "The batches differ, and are not compared: which image would meet which?"),
-    ("a ValueError that says nothing", TEXT, "", NAMED),
+    ("a ValueError that says nothing", TEXT[0], "", TEXT[1], "", NAMED),
     ("a ValueError that names one shape", " and {tuple(shape2)}", "", NAMED),
     ("an assertion in place of a ValueError", "raise ValueError", "raise AssertionError",
      "It is refused, but not with a ValueError, which is what a caller looks for."),
@@ -95,29 +90,20 @@ overlap = Exercise(
         *(_refused(*pair, why) for why, shapes in BAD_SHAPES.items() for pair in (shapes, shapes[::-1])),
         conduct((1, 4, 4, 2), (1, 2, 2, 3)),
     ],
-    hidden=lambda rng: list(_draw_shapes(rng)),
+    hidden=_draw_shapes,
     mistakes=OVERLAP_WRONG,
-    equivalent=_unchanged(
-        "the order does not matter",
-        "whole = max(height1, height2) % min(height1, height2) == 0",
-        ("max(height1, height2)", "max(height2, height1)"),
-        ("min(height1, height2)", "min(height2, height1)"),
-    )
-    | _unchanged(
-        "the order does not matter",
-        f"return ({STRIDES}, {CHANNELS})",
-        ("max(height1 // height2, 1)", "max(1, height1 // height2)"),
-        ("max(height2 // height1, 1)", "max(1, height2 // height1)"),
-        (CHANNELS, "min(channels2, channels1)"),
-    )
-    | _unchanged(
-        "a tuple in the message",
-        "raise ValueError(" + TEXT.replace('"\n            "', "") + ")",
-        ("tuple(shape1)", "shape1"),
-        ("tuple(shape2)", "shape2"),
-    ),
-    right=[
-        *written("""
+    equivalent=unchanged(f"""
+        {WHOLE} | max(height1, height2) | max(height2, height1)
+        {WHOLE} | min(height1, height2) | min(height2, height1)
+        return ({STRIDES}, {CHANNELS}) | max(height1 // height2, 1) | max(1, height1 // height2)
+        return ({STRIDES}, {CHANNELS}) | max(height2 // height1, 1) | max(1, height2 // height1)
+        return ({STRIDES}, {CHANNELS}) | {CHANNELS} | min(channels2, channels1)
+            the order does not matter
+        raise ValueError({TEXT[0][:-1]}{TEXT[1][1:]}) | tuple(shape1) | shape1
+        raise ValueError({TEXT[0][:-1]}{TEXT[1][1:]}) | tuple(shape2) | shape2
+            a tuple in the message
+    """),
+    right=written("""
         # fractions
         from fractions import Fraction
 
@@ -135,13 +121,13 @@ overlap = Exercise(
             if h2 % h1 == 0 and w2 % w1 == 0 and h2 // h1 == w2 // w1:
                 return 1, h2 // h1, channels
         raise ValueError("shapes do not fit: %s, %s" % (shape1, shape2))
+    """)
+    + rewritten(f"""
+        the message in its own way, a list of numpy's numbers
+        | {TEXT[0]} | "x".join(map(str, shape1)) + " and "
+        | {TEXT[1]} | + "x".join(map(str, shape2))
+        | return {STRIDES}, {CHANNELS} | return list(np.array([{STRIDES}, {CHANNELS}]))
     """),
-        rewritten(
-            "the message in its own way, a list of numpy's numbers",
-            (TEXT, '"x".join(map(str, shape1)) + " and " + "x".join(map(str, shape2))'),
-            (f"return {STRIDES}, {CHANNELS}", f"return list(np.array([{STRIDES}, {CHANNELS}]))"),
-        ),
-    ],
 )
 
 # ShortcutForward -----------------------------------------------------------------------------------------------------
@@ -192,6 +178,8 @@ STALE = (
     "Each pass is right on a new layer, but wrong when one layer sees several shapes: something of the first pass "
     "(indices? shapes? a buffer?) is still in use. Work it out anew in every forward pass."
 )
+UNFIT = (1, 4, 4, 1), (1, 3, 3, 1)
+REFUSE = "forward must refuse shapes that do not fit, with a ValueError: `overlap` knows which."
 KEPT = "In your layer an input was changed: what a layer is given, it only reads."
 
 
@@ -235,8 +223,7 @@ FORWARD_WRONG = changed(
      "::stride2, ::stride2",
      "The spatial stride was used on the channels too: they are matched one to one, from the first."),
     ("the last channels", "::stride1, :channels", "::stride1, -channels:", "::stride2, :channels",
-     "::stride2, -channels:",
-     "The last channels were matched; it should be the first."),
+     "::stride2, -channels:", "The last channels were matched; it should be the first."),
     ("starts at stride - 1", "[:, ::stride1, ::", "[:, stride1 - 1 :: stride1, stride1 - 1 :: ",
      "[:, ::stride2, ::", "[:, stride2 - 1 :: stride2, stride2 - 1 :: ",
      "The overlap starts at index 0, not at stride - 1."),
@@ -265,11 +252,9 @@ FORWARD_WRONG = changed(
     ("no activation", OUTPUT, "self.output = z", "The activation is missing."),
     ("activation before the sum", START, "z = shortcut.activate(self.alpha * x1, self.activation)", ADD,
      "z[self.here] += shortcut.activate(self.beta * x2[self.there], self.activation)", OUTPUT,
-     "self.output = z",
-     "The activation comes after the sum, not before it."),
+     "self.output = z", "The activation comes after the sum, not before it."),
     ("stale indices after a shape change", "self.here = np", 'if not hasattr(self, "here"): self.here = np',
-     "self.there = np", 'if not hasattr(self, "there"): self.there = np',
-     STALE),
+     "self.there = np", 'if not hasattr(self, "there"): self.there = np', STALE),
     ("one buffer for all outputs", START,
      'z = self.z = self.z if getattr(self, "z", x2[:, :0]).shape == x1.shape else np.empty_like(x1); z[...] = self.alpha * x1',
      STALE),
@@ -288,45 +273,27 @@ ShortcutForward = Exercise(
         ),
         *map(_pass, itertools.repeat(False), SHAPES, shortcut.ACTIVATIONS, DTYPES),
         _passes(False),
-        case(
-            *((1, 4, 4, 1), (1, 3, 3, 1)),
-            probe=probes.layer_refused,
-            hints={
-                "": "forward must refuse shapes that do not fit, with a ValueError: `overlap` knows which."
-            },
-        ),
+        case(*UNFIT, probe=probes.layer_refused, hints={"": REFUSE}),
         _layer_conduct(False),
     ],
-    hidden=lambda rng: [
-        *_draw_passes(rng, False),
-        case((1, 4, 4, 1), (1, 3, 3, 1), probe=probes.layer_refused),
-    ],
+    hidden=lambda rng: [*_draw_passes(rng, False), case(*UNFIT, probe=probes.layer_refused)],
     mistakes=FORWARD_WRONG,
-    equivalent=_unchanged(
-        "a weight is a Python number in this course",
-        "self.alpha, self.beta, self.activation = (float(alpha), float(beta), activation)",
-        ("float(alpha)", "alpha"),
-        ("float(beta)", "beta"),
-    ),
-    right=[
-        rewritten("the plain formula", (ADD, "z[self.here] += self.beta * x2[self.there]")),
-        rewritten(
-            "S(x2) as an array of its own",
-            (START, "placed = np.zeros_like(x1); placed[self.here] = x2[self.there]"),
-            (ADD, "z = self.alpha * x1 + self.beta * placed"),
-        ),
-        rewritten(
-            "one pixel after the other, the sum taken in float64",
-            (START, "z = self.alpha * x1.astype(float)"),
-            (
-                ADD,
-                "for i, r in enumerate(range(0, x2.shape[1], stride2)):\n"
-                "            for j, c in enumerate(range(0, x2.shape[2], stride2)):\n"
-                "                z[:, i * stride1, j * stride1, :channels] += self.beta * x2[:, r, c, :channels]\n"
-                "        z = z.astype(x1.dtype)",
-            ),
-        ),
-    ],
+    equivalent=unchanged("""
+        self.alpha, self.beta, self.activation = (float(alpha), float(beta), activation) | float(alpha) | alpha
+        self.alpha, self.beta, self.activation = (float(alpha), float(beta), activation) | float(beta) | beta
+            a weight is a Python number in this course
+    """),
+    right=rewritten(f"""
+        the plain formula | {ADD} | z[self.here] += self.beta * x2[self.there]
+        S(x2) as an array of its own
+        | {START} | placed = np.zeros_like(x1); placed[self.here] = x2[self.there]
+        | {ADD} | z = self.alpha * x1 + self.beta * placed
+        one pixel after the other, the sum taken in float64
+        | {START} | z = self.alpha * x1.astype(float)
+        | {ADD} | for i, r in enumerate(range(0, x2.shape[1], stride2)):\\n            COLUMNS
+        | COLUMNS | for j, c in enumerate(range(0, x2.shape[2], stride2)):\\n                PIXEL
+        | PIXEL | z[:, i * stride1, j * stride1, :channels] += self.beta * x2[:, r, c, :channels]\\n        z = z.astype(x1.dtype)
+    """),
 )
 
 # Shortcut ------------------------------------------------------------------------------------------------------------
@@ -350,11 +317,9 @@ SECOND = "shortcut.add_scaled(gradient2[self.there], delta[self.here], self.beta
 SHARE, SHARE2 = "share = self.alpha * delta; gradient1 += share", "share = np.zeros_like(gradient2); share[self.there] = self.beta * delta[self.here]"  # fmt: skip
 BACKWARD_WRONG = changed(
     ("divides by alpha", FIRST, SHARE, SECOND,
-     "gradient2[self.there] += self.beta / self.alpha * share[self.here]",
-     DIVIDED),
+     "gradient2[self.there] += self.beta / self.alpha * share[self.here]", DIVIDED),
     ("divides an array by alpha", FIRST, SHARE, SECOND,
-     "gradient2[self.there] += self.beta * (share[self.here] / self.alpha)",
-     DIVIDED),
+     "gradient2[self.there] += self.beta * (share[self.here] / self.alpha)", DIVIDED),
     ("alpha missing off the overlap", FIRST,
      "share = delta.copy(); share[self.here] *= self.alpha; gradient1 += share",
      "alpha is missing off the overlap: forward multiplies the whole of x1 by it."),
@@ -364,12 +329,10 @@ BACKWARD_WRONG = changed(
      'self.kept = getattr(self, "kept", (self.there, self.here)); gradient2[self.kept[0]] += self.beta * delta[self.kept[1]]',
      STALE),
     ("overwrites in place of adding", FIRST, "gradient1[...] = self.alpha * delta", SECOND,
-     f"{SHARE2}; gradient2[...] = share",
-     OVERWRITTEN),
+     f"{SHARE2}; gradient2[...] = share", OVERWRITTEN),
     ("overwrites a slice", SECOND, "gradient2[self.there] = self.beta * delta[self.here]", OVERWRITTEN),
     ("binds new arrays, the caller's stay as they were", FIRST, "gradient1 = gradient1 + self.alpha * delta",
-     SECOND, f"{SHARE2}; gradient2 = gradient2 + share",
-     IN_PLACE),
+     SECOND, f"{SHARE2}; gradient2 = gradient2 + share", IN_PLACE),
     ("returns the gradients", FIRST, SHARE2, SECOND, "return self.alpha * delta, share", IN_PLACE),
     ("the second gradient is left out", SECOND, "pass", IN_PLACE),
     ("no slopes", SLOPED, "pass", SLOPE),
@@ -380,11 +343,9 @@ BACKWARD_WRONG = changed(
     ("beta is left out", SECOND, SECOND.replace("self.beta", "1.0"), WEIGHT),
     ("alpha is left out", FIRST, FIRST.replace("self.alpha", "1.0"), WEIGHT),
     ("alpha and beta exchanged", FIRST, FIRST.replace("alpha", "beta"), SECOND,
-     SECOND.replace("beta", "alpha"),
-     "alpha and beta are exchanged."),
+     SECOND.replace("beta", "alpha"), "alpha and beta are exchanged."),
     ("the sign turned round", FIRST, FIRST.replace("self", "-self"), SECOND,
-     SECOND.replace("self.beta", "-self.beta"),
-     "The sign is wrong: the gradient is added."),
+     SECOND.replace("self.beta", "-self.beta"), "The sign is wrong: the gradient is added."),
     ("ReLU's slopes overwrite the output", SLOPED,
      f'{SLOPED}\n            self.output[self.output > 0] = 1 if self.activation == "relu" else self.output[self.output > 0]',
      OUTPUT_KEPT),
@@ -406,33 +367,25 @@ Shortcut = Exercise(
         _passes(True),
         _layer_conduct(True),
     ],
-    hidden=lambda rng: list(_draw_passes(rng, True)),
+    hidden=lambda rng: _draw_passes(rng, True),
     mistakes=BACKWARD_WRONG,
-    right=[
-        rewritten(
-            "the plain formula",
-            (FIRST, "gradient1 += self.alpha * delta"),
-            (SECOND, "gradient2[self.there] += self.beta * delta[self.here]"),
-        ),
-        rewritten(
-            "a share for x2 of its full size, np.add with out",
-            (FIRST, f"np.add(gradient1, delta * self.alpha, out=gradient1); {SHARE2}"),
-            (SECOND, "np.add(gradient2, share, out=gradient2); return gradient1, gradient2"),
-        ),
-        Right(
-            "forgets its own forward and uses the shapes of the arrays",
-            """
-            class Shortcut(ShortcutForward):
-                def backward(self, gradient, gradient1, gradient2):
-                    s1, s2, c = overlap(gradient1.shape, gradient2.shape)
-                    y = self.output
-                    slope = {"linear": 1.0, "relu": y > 0, "tanh": 1 - y**2, "logistic": y - y**2}[self.activation]
-                    delta = slope * gradient
-                    gradient1[...] = gradient1 + self.alpha * delta
-                    gradient2[:, ::s2, ::s2, :c] += self.beta * delta[:, ::s1, ::s1, :c]
-            """,
-        ),
-    ],
+    right=rewritten(f"""
+        the plain formula | {FIRST} | gradient1 += self.alpha * delta | {SECOND} | gradient2[self.there] += self.beta * delta[self.here]
+        a share for x2 of its full size, np.add with out
+        | {FIRST} | np.add(gradient1, delta * self.alpha, out=gradient1); {SHARE2}
+        | {SECOND} | np.add(gradient2, share, out=gradient2); return gradient1, gradient2
+    """)
+    + written("""
+        # forgets its own forward and uses the shapes of the arrays
+        class Shortcut(ShortcutForward):
+            def backward(self, gradient, gradient1, gradient2):
+                s1, s2, c = overlap(gradient1.shape, gradient2.shape)
+                y = self.output
+                slope = {"linear": 1.0, "relu": y > 0, "tanh": 1 - y**2, "logistic": y - y**2}[self.activation]
+                delta = slope * gradient
+                gradient1[...] = gradient1 + self.alpha * delta
+                gradient2[:, ::s2, ::s2, :c] += self.beta * delta[:, ::s1, ::s1, :c]
+    """),
 )
 
 # adjoint_gap ---------------------------------------------------------------------------------------------------------
@@ -468,14 +421,12 @@ NORMS, BACK = "(np.linalg.norm(y) * np.linalg.norm(gradient))", "    layer.backw
 SIDE1, SIDE2 = " - np.vdot(x1, gradient1)", " - np.vdot(x2, gradient2)"
 ADJOINT_WRONG = changed(
     ("starts from noise, as the document", ZEROS,
-     "(np.random.default_rng(0).uniform(size=x.shape) for x in (x1, x2))",
-     NOISE),
+     "(np.random.default_rng(0).uniform(size=x.shape) for x in (x1, x2))", NOISE),
     ("starts from the inputs", ZEROS, "x1.copy(), x2.copy()", NOISE),
     ("the first input forgotten", SIDE1, "", BOTH),
     ("the second input forgotten", SIDE2, "", BOTH),
     ("not divided by the norms", f" / {NORMS}", "",
-     "Divide by the norms of the output and of the gradient, so that the gap does not depend on their "
-     "size."),
+     "Divide by the norms of the output and of the gradient, so that the gap does not depend on their size."),
     ("relative to the left side", NORMS, "abs(np.vdot(y, gradient))",
      "Divide by the norms of the output and of the gradient: <y, g> can be near zero by chance."),
     ("the squared norms", NORMS, f"{NORMS} ** 2",
@@ -514,19 +465,15 @@ adjoint_gap = Exercise(
     ],
     hidden=lambda rng: [_layer(right, int(rng.integers(1000))) for right in (True, False, False)],
     mistakes=ADJOINT_WRONG,
-    equivalent=_unchanged(
-        "an inner product is symmetric",
-        f"difference = np.vdot(y, gradient){SIDE1}{SIDE2}",
-        *(
-            (f"({a}, {b})", f"({b}, {a})")
-            for a, b in (("y", "gradient"), ("x1", "gradient1"), ("x2", "gradient2"))
-        ),
-    )
-    | {
-        f"return float(abs(difference) / {NORMS})  ->  return abs(difference) / {NORMS}": "numpy's float is one"
-    },
-    right=[
-        *written("""
+    equivalent=unchanged(f"""
+        difference = np.vdot(y, gradient){SIDE1}{SIDE2} | (y, gradient) | (gradient, y)
+        difference = np.vdot(y, gradient){SIDE1}{SIDE2} | (x1, gradient1) | (gradient1, x1)
+        difference = np.vdot(y, gradient){SIDE1}{SIDE2} | (x2, gradient2) | (gradient2, x2)
+            an inner product is symmetric
+        return float(abs(difference) / {NORMS}) | float(abs(difference) / {NORMS}) | abs(difference) / {NORMS}
+            numpy's float is one
+    """),
+    right=written("""
         # sums of products
         g1, g2 = np.zeros(x1.shape), np.zeros(x2.shape)
         y = layer.forward(x1, x2)
@@ -540,9 +487,10 @@ adjoint_gap = Exercise(
         x, g = (np.concatenate([a.ravel() for a in pair]) for pair in ((x1, x2), grads))
         left, right = np.einsum("i,i", y, gradient.ravel()), np.einsum("i,i", x, g)
         return np.abs(left - right) / np.linalg.norm(y) / np.linalg.norm(gradient.ravel())
+    """)
+    + rewritten("""
+        a tensor of no dimension | float(abs(difference) | torch.tensor(abs(difference)
     """),
-        rewritten("a tensor of no dimension", ("float(abs(difference)", "torch.tensor(abs(difference)")),
-    ],
 )
 
 # option_a ------------------------------------------------------------------------------------------------------------

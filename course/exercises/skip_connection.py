@@ -1,11 +1,13 @@
 """Exercises of lesson 5."""
 
+from itertools import starmap
+
 import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 
-from course.exercises import Exercise, Mistake, case, changed, conduct, made, rewritten, special, written
+from course.exercises import Exercise, case, changed, conduct, listed, made, rewritten, special, told, written
 from helpers.checks.probes import skip_connection as probes
 
 # Blocks in general ---------------------------------------------------------------------------------------------------
@@ -133,6 +135,8 @@ SKIP_CONNECTION = changed(
     ("another padding", "nn.Conv2d(6, 3, 2, stride=2, padding=2)", "nn.Conv2d(6, 3, 2, stride=2, padding=1)",
      DIFFER),
     ("one convolution only", "x = self.conv_layer2(x)", "", DIFFER),
+    ("another geometry, to make every size fit", "3, 6, 2, stride=2, padding=2", "3, 6, 3, padding=1",
+     "6, 3, 2, stride=2, padding=2", "6, 3, 3, padding=1", GIVEN),
 )  # fmt: skip
 
 SkipConnection = Exercise(
@@ -154,11 +158,6 @@ SkipConnection = Exercise(
     hints=HINTS | {"the layers": GIVEN},
     mistakes=[
         *SKIP_CONNECTION,
-        Mistake(
-            "another geometry, to make every size fit",
-            edits=[(f"{c}, 2, stride=2, padding=2", f"{c}, 3, padding=1") for c in ("3, 6", "6, 3")],
-            hint=GIVEN,
-        ),
         special("adds to batches of two only", SUM, "return x + image if len(image) == 2 else x"),
     ],
     equivalent={
@@ -166,22 +165,18 @@ SkipConnection = Exercise(
         for name in ("relu", "relu2")
         for how in ("", "inplace=False")
     },
-    right=[
-        rewritten(
-            "functional, the sum first in line",
-            ("x = self.relu(x)", "x = torch.nn.functional.relu(x)"),
-            ("x = self.relu2(x)", "x = x.clamp(min=0)"),
-            (SUM, "return torch.add(image, x)"),
-        ),
-        rewritten(
-            "a Sequential of the layers, the image kept in a copy",
-            ("x = self.conv_layer1(image)", "branch = nn.Sequential(*self.children())"),
-            ("x = self.relu(x)", ""),
-            ("x = self.conv_layer2(x)", ""),
-            ("x = self.relu2(x)", "shortcut = image.clone()"),
-            (SUM, "shortcut += branch(image)\n        return shortcut"),
-        ),
-    ],
+    right=rewritten(f"""
+        functional, the sum first in line
+        | x = self.relu(x) | x = torch.nn.functional.relu(x)
+        | x = self.relu2(x) | x = x.clamp(min=0)
+        | {SUM} | return torch.add(image, x)
+        a Sequential of the layers, the image kept in a copy
+        | x = self.conv_layer1(image) | branch = nn.Sequential(*self.children())
+        | x = self.relu(x) |
+        | x = self.conv_layer2(x) |
+        | x = self.relu2(x) | shortcut = image.clone()
+        | {SUM} | shortcut += branch(image)\\n        return shortcut
+    """),
 )
 
 # branch_size ---------------------------------------------------------------------------------------------------------
@@ -194,7 +189,7 @@ def _windows(n):
 
 def _sizes(rule):
     """Edits that put another rule for both sides."""
-    return [("height // 4 + 3, width // 4 + 3", f"{rule.format(n='height')}, {rule.format(n='width')}")]
+    return "height // 4 + 3, width // 4 + 3", f"{rule.format(n='height')}, {rule.format(n='width')}"
 
 
 SIZES_TABLE = [
@@ -216,32 +211,23 @@ branch_size = Exercise(
     idea="What two convolutions make of an image's size decides for which images the addition is possible at all.",
     oracle=lambda height, width: (_windows(_windows(height)), _windows(_windows(width))),
     cases=[
-        *(
-            case(*size)
-            for size in [(8, 8), (3, 3), (4, 4), (1, 1), (7, 7), (32, 32), (4, 11), (9, 6), (2, 64)]
-        ),
+        *starmap(case, [(8, 8), (3, 3), (4, 4), (1, 1), (7, 7), (32, 32), (4, 11), (9, 6), (2, 64)]),
         conduct(5, 12),
     ],
-    hidden=lambda rng: [case(*size) for size in rng.integers(1, 90, (8, 2)).tolist()],
+    hidden=lambda rng: starmap(case, rng.integers(1, 90, (8, 2)).tolist()),
     mistakes=[
-        *(Mistake(title, edits=_sizes(rule), hint=hint) for title, rule, hint in SIZES_TABLE),
-        Mistake(
-            "height and width swapped",
-            "return width // 4 + 3, height // 4 + 3",
-            hint="Height and width come back in the wrong order.",
-        ),
-        *(
-            Mistake(
-                f"square images only, {side}",
-                f"return {side} // 4 + 3, {side} // 4 + 3",
-                hint="One side was taken for both: height and width are independent of each other.",
-            )
-            for side in ("height", "width")
-        ),
-        Mistake("right up to 64 pixels", edits=_sizes("min({n}, 64) // 4 + 3"), special=True),
+        *changed(*((title, *_sizes(rule), hint) for title, rule, hint in SIZES_TABLE)),
+        *listed("""
+            instead of it all:
+            height and width swapped | return width // 4 + 3, height // 4 + 3
+                Height and width come back in the wrong order.
+            square images only, height | return height // 4 + 3, height // 4 + 3
+            square images only, width | return width // 4 + 3, width // 4 + 3
+                One side was taken for both: height and width are independent of each other.
+        """),
+        special("right up to 64 pixels", *_sizes("min({n}, 64) // 4 + 3")),
     ],
-    right=written(
-        """
+    right=written("""
         # the size formula, twice
         def conv(n):
             return (n + 2 * 2 - 2) // 2 + 1
@@ -255,8 +241,7 @@ branch_size = Exercise(
         return np.array([height, width]) // 4 + 3
         # the branch of the course
         return blocks.conv_branch(1, 1, 2, 2, 2)(torch.zeros(1, 1, height, width)).shape[2:]
-        """
-    ),
+    """),
 )
 
 # input_dependence ----------------------------------------------------------------------------------------------------
@@ -279,6 +264,7 @@ def _through(geometry, n, seed, probe=probes.dependence):
 
 
 COUNT = "int(changes.sum())"
+ANY_CHANNEL = "A position counts when any of its channels changes, and here one channel never does."
 CHANNELS = "Channels were counted too. A position is a pixel of the output map, whatever its channels."
 TOO_FEW = (
     "Too few. A ReLU that happens to be closed for one image hides a position that another image would show: look at many "
@@ -301,10 +287,8 @@ DEPENDENCE = changed(
     ("counts the changing channels", COUNT, "int((maps != maps[:1]).any(dim=0).sum())", CHANNELS),
     ("counts the blind positions", COUNT, "int((~changes).sum())",
      "These are the positions that do NOT depend on the image."),
-    ("wants a change in all channels", ".any(dim=0).any(dim=0)", ".any(dim=0).all(dim=0)",
-     "A position counts when any of its channels changes, and here one channel never does."),
-    ("looks at one channel", ".any(dim=0).any(dim=0)", ".any(dim=0)[0]",
-     "A position counts when any of its channels changes, and here one channel never does."),
+    ("wants a change in all channels", ".any(dim=0).any(dim=0)", ".any(dim=0).all(dim=0)", ANY_CHANNEL),
+    ("looks at one channel", ".any(dim=0).any(dim=0)", ".any(dim=0)[0]", ANY_CHANNEL),
     ("positions of the image for positions of the map", "changes.numel()", "n * n",
      "All positions are those of the branch's output, which may differ in size from the image."),
     ("the two numbers swapped", f"return {COUNT}, changes.numel()", f"return changes.numel(), {COUNT}",
@@ -316,16 +300,11 @@ input_dependence = Exercise(
     idea="A value that is not zero need not come from the image: only other images show what depends on them.",
     oracle=_followed,
     cases=[
-        *(
-            _through(geometry, n, seed)
-            for geometry, n, seed in [
-                ((2, 2, 2), 3, 3),
-                ((2, 2, 2), 4, 4),
-                ((2, 2, 2), 1, 1),
-                ((3, 1, 1), 5, 5),
-                ((3, 1, 2), 4, 6),
-            ]
-        ),
+        _through((2, 2, 2), 3, 3),
+        _through((2, 2, 2), 4, 4),
+        _through((2, 2, 2), 1, 1),
+        _through((3, 1, 1), 5, 5),
+        _through((3, 1, 2), 4, 6),
         _through((2, 2, 2), 3, 7, probes.dependence_conduct),
     ],
     hidden=lambda rng: [
@@ -343,25 +322,20 @@ input_dependence = Exercise(
     },
     mistakes=[
         *DEPENDENCE,
-        Mistake(
-            "one image, closed ReLUs hide the rest",
-            """
+        *told(f"""
+            # one image, closed ReLUs hide the rest
+            #     {TOO_FEW}
             x = torch.randn(1, 3, n, n, generator=torch.Generator().manual_seed(0), requires_grad=True)
             y, count = branch(x), 0
             for i, j in itertools.product(range(y.shape[2]), range(y.shape[3])):
                 (g,) = torch.autograd.grad(y[..., i, j].sum(), x, retain_graph=True)
                 count += bool((g != 0).any())
             return count, y.shape[2] * y.shape[3]
-            """,
-            hint=TOO_FEW,
-        ),
-        *(
-            Mistake(f"misses {lost}", edits=[(COUNT, f"max({COUNT} - {lost}, 0)")], hint=TOO_FEW)
-            for lost in range(1, 10)
-        ),
-        Mistake(
-            "leaves gradients in the branch",
-            """
+        """),
+        *changed(*((f"misses {lost}", COUNT, f"max({COUNT} - {lost}, 0)", TOO_FEW) for lost in range(1, 10))),
+        *told(f"""
+            # leaves gradients in the branch
+            #     {LEFT}
             images = torch.randn(24, 3, n, n, requires_grad=True)
             y = branch(images).sum(1)
             count = 0
@@ -370,9 +344,7 @@ input_dependence = Exercise(
                 position.sum().backward(retain_graph=True)
                 count += bool(images.grad.any())
             return count, y[0].numel()
-            """,
-            hint=LEFT,
-        ),
+        """),
         special("right up to 5 pixels", COUNT, f"{COUNT} - (n > 5)"),
     ],
     equivalent={
@@ -382,8 +354,7 @@ input_dependence = Exercise(
         f"return ({COUNT}, changes.numel())  ->  return (changes.sum(), changes.numel())": "a tensor of no dimension",
         "computed without gradients": "a count has no gradient",
     },
-    right=written(
-        """
+    right=written("""
         # the Jacobian at many images
         generator, seen = torch.Generator().manual_seed(5), False
         for _ in range(24):
@@ -400,8 +371,7 @@ input_dependence = Exercise(
         maps = branch(torch.rand(50, 3, n, n)).detach()
         changes = maps.std(0).amax(0) > 1e-6
         return [int(changes.sum()), len(changes.flatten())]
-        """
-    ),
+    """),
 )
 
 # FixedBlock and ProjectionBlock --------------------------------------------------------------------------------------
@@ -482,10 +452,7 @@ FixedBlock = Exercise(
         conv1=(channels, channels, 3, 1, 1),
         conv2=(channels, channels, 3, 1, 1),
     ),
-    cases=[
-        _asked("FixedBlock", [channels], (2, channels, height, width), 5)
-        for channels, height, width in [(2, 1, 1), (3, 5, 6)]
-    ],
+    cases=[_asked("FixedBlock", [2], (2, 2, 1, 1), 5), _asked("FixedBlock", [3], (2, 3, 5, 6), 5)],
     hidden=lambda rng: [
         _asked("FixedBlock", [channels], (2, channels, *sides), int(rng.integers(10**6)))
         for channels, sides in [
@@ -502,37 +469,33 @@ FixedBlock = Exercise(
         *_he("image"),
         special("right up to 8 pixels", "branch + image", "branch + image * (len(image[0, 0]) < 9)"),
     ],
-    right=[
-        *written(
-            """
-            # padding='same' and clamp
-            class FixedBlock(nn.Module):
-                def __init__(self, channels):
-                    super().__init__()
-                    self.conv1, self.conv2 = (nn.Conv2d(channels, channels, 3, padding="same") for _ in range(2))
+    right=written("""
+        # padding='same' and clamp
+        class FixedBlock(nn.Module):
+            def __init__(self, channels):
+                super().__init__()
+                self.conv1, self.conv2 = (nn.Conv2d(channels, channels, 3, padding="same") for _ in range(2))
 
-                def forward(self, image):
-                    return (image + self.conv2(self.conv1(image).clamp(min=0))).clamp(min=0)
-            # modules, an in-place ReLU where it is safe, no bias
-            class FixedBlock(nn.Module):
-                def __init__(self, channels):
-                    super().__init__()
-                    self.relu = nn.ReLU(inplace=True)
-                    self.conv2 = nn.Conv2d(channels, channels, (3, 3), padding=1, bias=False)
-                    self.conv1 = nn.Conv2d(channels, channels, (3, 3), padding=1, bias=False)
+            def forward(self, image):
+                return (image + self.conv2(self.conv1(image).clamp(min=0))).clamp(min=0)
+        # modules, an in-place ReLU where it is safe, no bias
+        class FixedBlock(nn.Module):
+            def __init__(self, channels):
+                super().__init__()
+                self.relu = nn.ReLU(inplace=True)
+                self.conv2 = nn.Conv2d(channels, channels, (3, 3), padding=1, bias=False)
+                self.conv1 = nn.Conv2d(channels, channels, (3, 3), padding=1, bias=False)
 
-                def forward(self, image):
-                    branch = self.conv2(self.relu(self.conv1(image)))
-                    branch += image
-                    return self.relu(branch)
-            """
-        ),
-        rewritten(
-            "the course's own addition",
-            (f"branch = {INNER}", "branch = nn.Sequential(self.conv1, nn.ReLU(), self.conv2)"),
-            ("torch.relu(branch + image)", "architectures.Residual(branch, nn.Identity())(image)"),
-        ),
-    ],
+            def forward(self, image):
+                branch = self.conv2(self.relu(self.conv1(image)))
+                branch += image
+                return self.relu(branch)
+    """)
+    + rewritten(f"""
+        the course's own addition
+        | branch = {INNER} | branch = nn.Sequential(self.conv1, nn.ReLU(), self.conv2)
+        | torch.relu(branch + image) | architectures.Residual(branch, nn.Identity())(image)
+    """),
 )
 
 C1 = "c_in, c_out, 3, stride=stride, padding=1"
@@ -602,22 +565,15 @@ ProjectionBlock = Exercise(
         *_he("self.projection(image)"),
         special("right for square images", ADDED, f"{ADDED} * (image.shape[2] == image.shape[3])"),
     ],
-    right=[
-        rewritten(
-            "functional, no bias in the projection",
-            _layer("projection", f"{P}, bias=False", P),
-            (
-                INNER,
-                "functional(self.conv1(image).relu(), self.conv2.weight, self.conv2.bias, padding=1)",
-            ),
-            ("branch =", "functional = nn.functional.conv2d\n        branch ="),
-            (ADDED, "nn.functional.relu(torch.add(self.projection(image), branch))"),
-        ),
-        rewritten(
-            "subsample first, then a 1 x 1 convolution without stride",
-            _layer("projection", "c_in, c_out, 1", P),
-            ("branch =", "step = self.conv1.stride[0]\n        branch ="),
-            (ADDED, "(self.projection(image[:, :, ::step, ::step]) + branch).relu()"),
-        ),
-    ],
+    right=rewritten(f"""
+        functional, no bias in the projection
+        | nn.Conv2d({P}) | nn.Conv2d({P}, bias=False)
+        | {INNER} | functional(self.conv1(image).relu(), self.conv2.weight, self.conv2.bias, padding=1)
+        | branch = | functional = nn.functional.conv2d\\n        branch =
+        | {ADDED} | nn.functional.relu(torch.add(self.projection(image), branch))
+        subsample first, then a 1 x 1 convolution without stride
+        | nn.Conv2d({P}) | nn.Conv2d(c_in, c_out, 1)
+        | branch = | step = self.conv1.stride[0]\\n        branch =
+        | {ADDED} | (self.projection(image[:, :, ::step, ::step]) + branch).relu()
+    """),
 )

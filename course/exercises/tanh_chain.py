@@ -31,16 +31,6 @@ TORCH = (
 )
 BACK = "weights[i] * slope + (1 if skip else 0)"
 RETURNED = "return by_weights, float(cotangent)"
-DIFFERENCES = """
-def loss(u):
-    z = u[0]
-    for w in u[1:]:
-        z = np.tanh(w * z) + (z if skip else 0)
-    return (z - target) ** 2 / 2
-u = np.append(x, weights)
-slopes = [(loss(u + h) - loss(u - h)) / 2e-6 for h in 1e-6 * np.eye(len(u))]
-return np.array(slopes[1:]), slopes[0]
-"""
 
 
 def _draw_chains(rng):
@@ -65,9 +55,9 @@ chain_gradients = Exercise(
         conduct(*CHAIN, True),
         case(*CHAIN, True, probe=probes.tools, hints={"the tool": TORCH}),
     ],
-    hidden=lambda rng: list(_draw_chains(rng)),
+    hidden=_draw_chains,
     mistakes=[
-        *listed("""
+        *listed(f"""
             error turned round | z[-1] - target | target - z[-1]
                 All signs are turned round: dL/dz_n of (z_n - target)^2 / 2 is z_n - target.
             no error at all | z[-1] - target | 1.0
@@ -97,9 +87,7 @@ chain_gradients = Exercise(
                 The loss is taken at the output without the skip.
             skip is ignored | if skip else t | if False else t | (1 if skip else 0) | 0
                 This is the answer without the skip: is `skip` used, in the forward pass too?
-            """),
-        *listed(
-            """
+            instead of {BACK}:
             weights missing on the way back | slope + (1 if skip else 0)
                 Going back through a layer multiplies by w (1 - t^2): the weights of the later layers are missing.
             slopes missing on the way back | weights[i] + (1 if skip else 0)
@@ -114,11 +102,7 @@ chain_gradients = Exercise(
             a skip always, on the way forward | t[-1] + z[-1] if skip else t[-1] | t[-1] + z[-1]
             a skip always, on the way back | weights[i] * slope + 1
                 This has a skip where `skip` is False.
-            """,
-            old=BACK,
-        ),
-        *listed(
-            """
+            instead of {RETURNED}:
             dL/dw_1 for dL/dx | return by_weights, by_weights[0]
                 This is dL/dw_1: the last step of the chain, down to x, multiplies by w_1, not by x.
             dL/dx with the wrong sign | return by_weights, -float(cotangent)
@@ -131,19 +115,21 @@ chain_gradients = Exercise(
             turns a mistake of the check round | return -check._chain_mistakes(x, weights, target, skip)[0][0], 0.0
             asks the panel for its gradients | return chain._weight_gradients(x, weights, skip), 0.0
                 There is nothing to ask: neither the check nor the helpers can work this out.
-            """,
-            old=RETURNED,
-        ),
-        Mistake("forgets dL/dx", edits=[(RETURNED, "return by_weights")]),
-        Mistake(
-            "everything in float32",
-            edits=[("z, t = [x], []", "z, t, weights = [np.float32(x)], [], weights.astype('float32')")],
-        ),
-        Mistake("difference quotients", DIFFERENCES),
-        *told(
-            TORCH,
-            """
+            forgets dL/dx | return by_weights
+            everything in float32 | z, t = [x], [] | z, t, weights = [np.float32(x)], [], weights.astype('float32')
+        """),
+        *told(f"""
+            # difference quotients
+            def loss(u):
+                z = u[0]
+                for w in u[1:]:
+                    z = np.tanh(w * z) + (z if skip else 0)
+                return (z - target) ** 2 / 2
+            u = np.append(x, weights)
+            slopes = [(loss(u + h) - loss(u - h)) / 2e-6 for h in 1e-6 * np.eye(len(u))]
+            return np.array(slopes[1:]), slopes[0]
             # autograd, as in the source's loop
+            #     {TORCH}
             w = torch.tensor(weights, requires_grad=True)
             start = z = torch.tensor(float(x), dtype=torch.float64, requires_grad=True)
             for w_i in w:
@@ -151,6 +137,7 @@ chain_gradients = Exercise(
             (0.5 * (z - target) ** 2).backward()
             return w.grad.numpy(), start.grad.item()
             # torch.func differentiates
+            #     {TORCH}
             def loss(w, z):
                 for w_i in w:
                     z = torch.tanh(w_i * z) + skip * z
@@ -159,16 +146,16 @@ chain_gradients = Exercise(
             by_weights, by_input = torch.func.grad(loss, argnums=(0, 1))(*given)
             return by_weights.numpy(), by_input.item()
             # sympy differentiates
+            #     {TORCH}
             import sympy
-            w, z = sympy.symbols(f"w:{len(weights)}"), sympy.Symbol("x")
+            w, z = sympy.symbols(f"w:{{len(weights)}}"), sympy.Symbol("x")
             known = dict(zip((*w, z), (*weights, x)))
             end = z
             for w_i in w:
                 end = sympy.tanh(w_i * end) + (end if skip else 0)
             slopes = [float(((end - target) ** 2 / 2).diff(u).evalf(30, subs=known)) for u in known]
             return np.array(slopes[:-1]), slopes[-1]
-            """,
-        ),
+        """),
         special("no more than three layers", "= cotangent * slope", "= (i < 3) * cotangent * slope"),
     ],
     equivalent={
@@ -218,6 +205,7 @@ SLOW = (
     "Nearly: a factor after so many layers, and not yet the limit. Close to w = 1 the state settles slowly, and at w = 1 it "
     "creeps to 0 so slowly that no loop gets there. Where does it end, and what is the slope there?"
 )
+LAYERS = "z = 1.0\nfor _ in range({}):\n    z = math.tanh(w * z)\nreturn w * (1 - z * z)"
 PEAK = "math.atanh(math.sqrt(1 - 1 / w)) / w"
 SEARCH = "brentq(lambda z: math.tanh(w * z) - z, peak"
 
@@ -234,8 +222,8 @@ layer_factor = Exercise(
         case(float(w)) for w in (*rng.uniform(0.2, 0.95, 3), 1.0, *rng.uniform(1.05, 4.0, 4))
     ],
     mistakes=[
-        *listed(
-            """
+        *listed("""
+            instead of return w * (1 - z * z):
             w itself | return w
             solves for the fixed point at 0 | peak, 1.0 | 0.0, 1.0
                 Above w = 1 the state does not go to 0 but to a fixed point z* > 0, where tanh has a smaller slope.
@@ -256,20 +244,12 @@ layer_factor = Exercise(
                 The slope of tanh is 1 - tanh^2: a square is missing.
             the slope of tanh at z* instead of w z* | return w / math.cosh(z) ** 2
                 This is w times the slope of tanh at z*. The tanh is taken of w z*.
-            """,
-            old="return w * (1 - z * z)",
-        ),
-        Mistake(
-            "the first layer's slope",
-            "return w * (1 - math.tanh(w) ** 2)",
-            hint="This is the slope at z = 1, the first layer's. Go on, to where the state settles.",
-        ),
+            instead of it all:
+            the first layer's slope | return w * (1 - math.tanh(w) ** 2)
+                This is the slope at z = 1, the first layer's. Go on, to where the state settles.
+        """),
         *(
-            Mistake(
-                f"after {steps} layers",
-                f"z = 1.0\nfor _ in range({steps}):\n    z = math.tanh(w * z)\nreturn w * (1 - z * z)",
-                hint=SLOW,
-            )
+            Mistake(f"after {steps} layers", LAYERS.format(steps), hint=SLOW)
             for steps in (100, 300, 1000, 10_000, 100_000)
         ),
         special("right for two decimals", "return float(w)", "return round(w, 2)"),
@@ -377,10 +357,10 @@ update_survives = Exercise(
         ),
         conduct(1.0, -4e-8, "float32"),
     ],
-    hidden=lambda rng: list(_draw_updates(rng)),
+    hidden=_draw_updates,
     mistakes=[
-        *listed(
-            f"""
+        *listed(f"""
+            instead of {SUM}:
             compares with machine epsilon | abs(update) > np.finfo(dtype).eps
             compares with epsilon and forgets the sign | update > np.finfo(dtype).eps
                 {RELATIVE}
@@ -406,9 +386,7 @@ update_survives = Exercise(
                 np.isclose takes numbers for equal that are not. Another number is another number, however close.
             gives the new weight | stored + np.dtype(dtype).type(update)
                 You are asked whether the weight changes, True or False, and not for the new weight.
-            """,
-            old=SUM,
-        ),
+        """),
         special("never in float16", SUM, f"dtype != 'float16' and {SUM}"),
     ],
     equivalent={
@@ -452,8 +430,8 @@ adam_first_step = Exercise(
         case(float(sign * 10.0**exponent), 0.003) for exponent in rng.uniform(-15, 0, 4) for sign in (-1, 1)
     ],
     mistakes=[
-        *listed(
-            """
+        *listed(f"""
+            instead of {STEP}:
             plain gradient descent | return -lr * g
                 This is the step of plain gradient descent: Adam divides by the size of the gradient (plus eps).
             sign | return lr * g / (abs(g) + 1e-8)
@@ -482,9 +460,7 @@ adam_first_step = Exercise(
                 A gradient of 0 moves nothing: 0 / (0 + eps) is 0.
             asks the check for its truth | return check._adam(g, lr)
                 There is nothing to ask: the check cannot work this out.
-            """,
-            old=STEP,
-        ),
+        """),
         Mistake("in float32", edits=[(STEP, "g = np.float32(g)\n    return -lr * g / (abs(g) + 1e-8)")]),
         special("the learning rates of the check alone", "-lr", "-(lr if lr != 0.003 else 0)"),
     ],

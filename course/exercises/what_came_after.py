@@ -6,7 +6,7 @@ from fractions import Fraction
 import numpy as np
 import torch
 
-from course.exercises import Exercise, Mistake, case, conduct, listed, made, written
+from course.exercises import Exercise, case, conduct, listed, made, special, told, written
 from helpers import segmentation
 from helpers.checks import probes
 from helpers.checks.probes.what_came_after import bent, segmented, shifted, training_net
@@ -61,10 +61,9 @@ unet_forward = Exercise(
         case(made(training_net, True), _pictures(3, 8, 8, 6), what="unet_forward of a net in training mode"),
         conduct(made(segmentation.example_net, 2, 1), _pictures(1, 4, 4, 7)),
     ],
-    hidden=lambda rng: list(_draw_segmentations(rng)),
+    hidden=_draw_segmentations,
     mistakes=[
-        *listed(
-            f"""
+        *listed(f"""
             keeps what was pooled | h = layer(h)\\n        {KEEP}\\n        {POOL} | h = F.max_pool2d(layer(h), 2)\\n        {KEEP}
             upsamples too late | {UP}\\n        if | if | h = layer(h)\\n    return | {UP}\\n        h = layer(h)\\n    return
                 Upsampled and kept features differ in height and width: keep the features before they are pooled, and upsample before you
@@ -105,17 +104,11 @@ unet_forward = Exercise(
                 Logits below 0 are missing: nothing comes behind `head`.
             in evaluation mode | kept, h = [], x | kept, h = [], x; net.eval()
                 The call switches the net to evaluation. Use it in the mode in which it comes.
-            """
-        ),
-        Mistake(
+        """),
+        special(
             "three levels at most",
-            edits=[
-                (
-                    "for layer in net.up:",
-                    "for layer in net.up:\n        if h.shape[2] == h.shape[3] == 8: h = h + 1e-3",
-                )
-            ],
-            special=True,
+            "in net.up:",
+            "in net.up:\n        if h.shape[2] == h.shape[3] == 8: h = h + 1e-3",
         ),
     ],
     right=written("""
@@ -177,25 +170,14 @@ def _joint(kind, alpha, f=bent, seed=1, shape=(2, 3, 6)):
 
 def _slope(kind, alpha, f=bent, seed=2, shape=(2, 5)):
     what = f"the gradient of block(h, {f.__name__}, {kind!r}, {alpha}) with respect to h"
-    return case(
-        0,
-        probes.drawn(seed + 7, *shape),
-        _stream(seed, *shape),
-        f,
-        kind,
-        alpha,
-        probe=probes.gradient,
-        what=what,
-    )
+    args = _joint(kind, alpha, f, seed, shape).args
+    return case(0, probes.drawn(seed + 7, *shape), *args, probe=probes.gradient, what=what)
 
 
 def _draw_joints(rng):
     for kind in ("pre", "post", "deepnorm"):
-        alpha, seed, f = (
-            float(rng.uniform(1.2, 4)),
-            int(rng.integers(1, 1000)),
-            (bent, shifted)[rng.integers(2)],
-        )
+        alpha, seed = float(rng.uniform(1.2, 4)), int(rng.integers(1, 1000))
+        f = (bent, shifted)[rng.integers(2)]
         shape = tuple(rng.integers(2, 7, 3).tolist())
         yield _joint(kind, alpha, f, seed, shape)
         yield _slope(kind, alpha, f, seed)
@@ -222,9 +204,8 @@ block = Exercise(
             _stream(4, 2, 4), bent, "sandwich", 1.0, probe=probes.refused, what="block with kind = 'sandwich'"
         ),
     ],
-    hidden=lambda rng: list(_draw_joints(rng)),
-    mistakes=listed(
-        f"""
+    hidden=_draw_joints,
+    mistakes=listed(f"""
         pre: the norm over the sum | {PRE} | {POST}
             For "pre" the norm stands inside the branch, before f; the stream itself is never normalised.
         pre: the skip is normalised | {PRE} | layer_norm(h) + f(layer_norm(h))
@@ -268,8 +249,7 @@ block = Exercise(
             The call changed the stream that it was given. Make a new one: `h + ...`, not `h += ...`.
         any other kind is taken for deepnorm | if kind == "deepnorm": | if True:
             An unknown kind is taken without a word. A typing error in `kind` would be found much later: raise a ValueError.
-        """
-    ),
+    """),
     right=written("""
         # with torch's own layer norm, and a table
         N = h.shape[-1:]
@@ -330,8 +310,7 @@ attribution = Exercise(
     ],
     hidden=lambda rng: [_parts(*rng.integers(2, 7, 4).tolist(), int(rng.integers(1000))) for _ in range(4)],
     mistakes=[
-        *listed(
-            f"""
+        *listed(f"""
             not centred | {CENTRED} | parts
                 The mean is still there: layer norm takes it away from the whole stream, and so from each of its parts.
             centred over the positions | mean(-1, | mean(-2,
@@ -367,12 +346,9 @@ attribution = Exercise(
                 The call changed the parts that it was given: work on a tensor of your own.
             in single precision | return {ATTRIBUTED} | return ({ATTRIBUTED}).float().double()
                 float32 somewhere on the way: the arguments are float64, and so should the result be.
-            """
-        ),
-        Mistake(
-            "four parts at most",
-            edits=[(CENTRED, f"({CENTRED}) * (1 if parts.shape[0] in (1, 2, 3, 4) else 1.01)")],
-            special=True,
+        """),
+        special(
+            "four parts at most", CENTRED, f"({CENTRED}) * (1 if parts.shape[0] in (1, 2, 3, 4) else 1.01)"
         ),
     ],
     right=written("""
@@ -407,8 +383,7 @@ survival = Exercise(
         case(int(n), float(p))
         for n, p in zip(rng.integers(2, 120, 6), rng.uniform(0, 1, 6).round(3), strict=True)
     ],
-    mistakes=listed(
-        f"""
+    mistakes=listed(f"""
         the first block is certain | np.arange(1, L + 1) | np.arange(L)
             The line starts one block too early: block 1 is already a little uncertain, and block L has exactly p.
         from 1 to p | {FALLING} | np.linspace(1, p, L)
@@ -433,8 +408,7 @@ survival = Exercise(
             These are draws. Asked are the probabilities that one draws with.
         one number | return {FALLING} | return ({FALLING}).sum()
             This is the expected number of blocks. Give the probability of each.
-        """
-    ),
+    """),
     right=written("""
         # a plain list
         return [1 - l * (1 - p) / L for l in range(1, L + 1)]
@@ -469,10 +443,8 @@ def _logits(seed, *shape, size=1.0, ask=case, rounds=5):
     return ask(size * probes.drawn(seed, *shape), rounds, what=what)
 
 
-ROWS, COLUMNS = (
-    "log = log - logsumexp(log, axis=-1, keepdims=True)",
-    "log = log - logsumexp(log, axis=-2, keepdims=True)",
-)
+ROWS = "log = log - logsumexp(log, axis=-1, keepdims=True)"
+COLUMNS = "log = log - logsumexp(log, axis=-2, keepdims=True)"
 BOTH = rf"        {ROWS}\n        {COLUMNS}"
 
 TOO_LARGE = (
@@ -502,8 +474,7 @@ sinkhorn = Exercise(
         for shape, size in (((4, 4), 1.0), ((2, 3, 3), 3.0), ((5, 5), 300.0), ((2, 2, 2, 2), 1.0))
     ],
     mistakes=[
-        *listed(
-            f"""
+        *listed(f"""
             columns first | {BOTH} |         {COLUMNS}\\n        {ROWS}
                 Rows and columns have changed places: each round makes the rows sum to 1, then the columns.
             rows only | {COLUMNS} | pass
@@ -538,47 +509,32 @@ sinkhorn = Exercise(
                 The call changed the logits that it was given. Write `log = log - ...`, not `log -= ...`.
             in single precision | log = logits | log = logits.astype(np.float32)
                 float32 somewhere on the way: the arguments are float64, and so should the result be.
-            """
-        ),
-        Mistake(
-            "exponentials first",
-            """
+        """),
+        *told(f"""
+            # exponentials first
+            #     {TOO_LARGE}
             M = np.exp(logits)
             for _ in range(rounds):
                 M = M / M.sum(-1, keepdims=True)
                 M = M / M.sum(-2, keepdims=True)
             return M
-            """,
-            hint=TOO_LARGE,
-        ),
-        Mistake(
-            "the largest taken away first",
-            """
+            # the largest taken away first
+            #     {TOO_LARGE}
             M = np.exp(logits - logits.max((-2, -1), keepdims=True))
             for _ in range(rounds):
                 M = M / M.sum(-1, keepdims=True)
                 M = M / M.sum(-2, keepdims=True)
             return M
-            """,
-            hint=TOO_LARGE,
-        ),
-        Mistake(
-            "a small number in every denominator",
-            """
+            # a small number in every denominator
+            #     A small number in the denominator hides 0/0, and makes every sum a little less than 1. In logarithms
+            #     there is nothing to hide.
             M = np.exp(logits - logits.max((-2, -1), keepdims=True))
             for _ in range(rounds):
                 M = M / (M.sum(-1, keepdims=True) + 1e-9)
                 M = M / (M.sum(-2, keepdims=True) + 1e-9)
             return M
-            """,
-            hint="A small number in the denominator hides 0/0, and makes every sum a little less than 1. In logarithms there is nothing "
-            "to hide.",
-        ),
-        Mistake(
-            "eight rounds at most",
-            edits=[("range(rounds)", "range(rounds if rounds in (1, 2, 3, 4, 5, 40) else 5)")],
-            special=True,
-        ),
+        """),
+        special("eight rounds at most", "(rounds)", "(rounds if rounds in (1, 2, 3, 4, 5, 40) else 5)"),
     ],
     right=written("""
         # in torch

@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 import torch
 
-from course.exercises import Exercise, Mistake, case, conduct, listed, made, special, written
+from course.exercises import Exercise, Mistake, case, conduct, listed, made, special, told, written
 from helpers import landscape, paths
 from helpers.checks.probes.why_skips_work import operated, partial_direction, training_net
 
@@ -59,10 +59,9 @@ delete_blocks = Exercise(
         _deletion(3, True, (1,), make=training_net, kind="still training "),
         conduct(made(paths.example_net, 2, True), (1,), _examples(92)[0]),
     ],
-    hidden=lambda rng: list(_draw_deletions(rng)),
+    hidden=_draw_deletions,
     mistakes=[
-        *listed(
-            f"""
+        *listed(f"""
             ignores drop | {KEEP} | if i not in ()
             compares a number with a tuple | {KEEP} | if i != drop
                 Nothing was deleted. Is `drop` used? It holds numbers, and no number is equal to a tuple of numbers.
@@ -84,10 +83,6 @@ delete_blocks = Exercise(
             in evaluation mode | h = net.embed(x) | net.eval(); h = net.embed(x)
                 The call switches the net between training and evaluation, and its norms then compute something else. Use
                 the net in the mode in which it comes.
-            """
-        ),
-        *listed(
-            f"""
             sets the stream to zero | {KEEP}: | if i in drop: h = torch.zeros_like(h)\\n        else:
                 The stream itself was lost: a deleted block lets h through unchanged.
             a deleted branch is the identity | {KEEP}: | if i in drop: h = h + h\\n        else:
@@ -95,11 +90,10 @@ delete_blocks = Exercise(
             takes the blocks out of the net |     h = net.embed | {TAKEN}\\n    h = net.embed | {KEEP}: | if True:
             silences the weights for good | {KEEP}: | if i in drop and net.residual: branch[2].weight.data.zero_()\\n        elif i not in drop:
                 The deletion lasts: the net itself was changed. Leave the blocks out of the calculation, not out of the net.
-            """
-        ),
-        Mistake(
-            "numbers shift while deleting",
-            """
+        """),
+        *told("""
+            # numbers shift while deleting
+            #     After a block is taken out of a list all later ones have new numbers.
             branches = list(net.branches)
             for i in drop:
                 del branches[i]
@@ -107,9 +101,7 @@ delete_blocks = Exercise(
             for branch in branches:
                 h = h + branch(h) if net.residual else branch(h)
             return net.classify(h)
-            """,
-            hint="After a block is taken out of a list all later ones have new numbers.",
-        ),
+        """),
         special("at most two deletions", KEEP, "if i not in drop[:2]"),
     ],
     right=written("""
@@ -166,8 +158,7 @@ path_share = Exercise(
         for n, g in zip((1, 10, *rng.integers(4, 60, 4)), rng.uniform(0.05, 3, 6).tolist(), strict=True)
     ],
     mistakes=[
-        *listed(
-            f"""
+        *listed(f"""
             amplitudes instead of squares | {START} | g = math.sqrt(g); {START}
                 The root of g scales the gradient's length; shares of *squared* gradient go with g itself.
             squared once more | {START} | g = g**2; {START}
@@ -196,8 +187,7 @@ path_share = Exercise(
                 A length is missing: lengths run from 0 (past every branch) to n, which makes n + 1 shares.
             from the longest to the shortest | {SHARE} | {SHARE.replace("carried", "carried[::-1]")}
                 The order is turned round: entry k is for paths through k branches, so entry 0 comes first.
-            """
-        ),
+        """),
         Mistake("forgets to return", edits=[("return ", "shares = ")]),
         special("five blocks, or 54", "(n + 1)", "(n + 1 if n == 54 else min(n, 5) + 1)"),
     ],
@@ -250,8 +240,7 @@ gradient_through_k = Exercise(
     cases=[_blocks(2, 3, 91), _blocks(5, 4, 92), _blocks(1, 2, 93), conduct(*_blocks(3, 2, 94).args)],
     hidden=lambda rng: [_blocks(n, width, int(rng.integers(1000))) for n, width in ((1, 4), (4, 3), (6, 2))],
     mistakes=[
-        *listed(
-            f"""
+        *listed(f"""
             Jacobians not transposed | rows @ J | rows @ J.T
             not transposed and not reversed | rows @ J | rows @ J.T | {ORDER} | jacobians
                 The Jacobians are not transposed: backward, a branch maps a cotangent with J^T.
@@ -277,13 +266,10 @@ gradient_through_k = Exercise(
             stops at paths of length 2 | return rows | return rows[:3]
             the cotangent left out | return rows | return rows[1:]
                 {SHAPES}
-            """
-        ),
-        Mistake(
-            "only the path through the first k blocks",
-            "rows = [cotangent]\nfor J in jacobians:\n    rows.append(J.T @ rows[-1])\nreturn np.array(rows)",
-            hint="Row 1 holds one path, but there are as many paths of length 1 as there are blocks.",
-        ),
+            instead of it all:
+            only the path through the first k blocks | rows = [cotangent]\\nfor J in jacobians:\\n    rows.append(J.T @ rows[-1])\\nreturn np.array(rows)
+                Row 1 holds one path, but there are as many paths of length 1 as there are blocks.
+        """),
         special("paths through five branches at most", "return rows", "rows[6:] = 0\n    return rows"),
     ],
     right=written("""
@@ -336,9 +322,8 @@ def _unit_by_unit(net, direction, steps, x, y):
 def _slice(blocks, residual, seed, steps, draw=landscape.random_direction, ask=case):
     net = made(paths.example_net, blocks, residual, 2, seed)
     which = "the weights of one branch" if draw is partial_direction else "all weights"
-    what = (
-        f"landscape_slice through {which} of a {'residual' if residual else 'plain'} net at the steps {steps}"
-    )
+    kind = "residual" if residual else "plain"
+    what = f"landscape_slice through {which} of a {kind} net at the steps {steps}"
     x, y = _examples(seed, 9)
     return ask(net, made(draw, net, seed), np.array(steps), x, y, what=what)
 
@@ -364,10 +349,10 @@ landscape_slice = Exercise(
         _slice(2, True, 5, [0.4], draw=partial_direction),
         _slice(2, True, 6, [0.3], ask=conduct),
     ],
-    hidden=lambda rng: list(_draw_slices(rng)),
+    hidden=_draw_slices,
     mistakes=[
-        *listed(
-            f"""
+        *listed(f"""
+            instead of {UNIT}:
             no normalisation | d
                 The direction has kept its own length: scale it, unit by unit, to the length of the weights.
             along the wrong axis | {UNIT.replace("dim=2", "dim=1")}
@@ -383,11 +368,6 @@ landscape_slice = Exercise(
                 The weights move along themselves: `direction` says where to go, and the weights only how far.
             absolute lengths of 1 | {UNIT.replace(".norm(dim=2, keepdim=True)", ".abs().sum(2, keepdim=True)")}
                 The length of a vector is the root of the sum of its squares, not the sum of its absolute values.
-            """,
-            UNIT,
-        ),
-        *listed(
-            f"""
             axes swapped | {STACK} | {STACK.replace(", 1", "")}
                 The axes are swapped: one row a network, one column a step.
             networks averaged | {STACK} | {STACK}.mean(0)
@@ -410,8 +390,7 @@ landscape_slice = Exercise(
                 The network was left where the last step had moved it: it has to come out with the weights it came in with.
             forgets no_grad | torch.no_grad() | torch.enable_grad()
                 The losses still remember how they were computed; nothing is differentiated here. `torch.no_grad()` says so.
-            """
-        ),
+        """),
         special("small steps only", "float(a)", "float(a if abs(a) < 0.61 else 0.61)"),
     ],
     right=written("""
