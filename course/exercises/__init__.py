@@ -164,14 +164,10 @@ class Exercise:
 
     def hidden_hint(self, answer: Any, seed: int = SEED) -> str:
         """Judge an answer by the hidden cases; gives the hint, empty if it passes."""
-        return judge(answer, *self.asked(seed))
-
-    def asked(self, seed: int = SEED) -> tuple[list[Case], list[Mapping[str, Any]]]:
-        """The hidden cases of a seed and what belongs there, computed once."""
         if seed not in self._asked:
             cases = self.drawn(seed)
             self._asked[seed] = cases, self.expected(cases)
-        return self._asked[seed]
+        return judge(answer, *self._asked[seed])
 
     @cached_property
     def _asked(self) -> dict[int, tuple[list[Case], list[Mapping[str, Any]]]]:

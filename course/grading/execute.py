@@ -360,8 +360,7 @@ class _Execution:
             MachineFault: if the trusted process dies without a verdict.
         """
         limits = self._limits
-        exercise = f"{self._job.submission.lesson.partition('_')[2]} {name.removesuffix(CHECK)}"
-        reader, writer = await asyncio.open_connection(sock=SERVER.open_check(exercise), limit=LINE_BYTES)
+        reader, writer = await asyncio.open_connection(sock=SERVER.open_check(), limit=LINE_BYTES)
         try:
             task: dict[str, Any] = {"name": name, "setup": self._setup, "source": source}
             task |= {"cpu": limits.check_cpu, "memory": limits.check_memory}

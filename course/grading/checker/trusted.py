@@ -34,7 +34,6 @@ from course.model import Verdict
 WARM = ("course.grading.checker.proxy", "course.editions.source", "IPython.display")
 EXERCISES = COURSE / "exercises"  # the declarations that hidden tests are drawn from
 LINE_BYTES = 150_000_000
-NAME_BYTES = 1_000
 TEXT = 4_000
 
 
@@ -52,11 +51,8 @@ class TrustedServer:
             if self._owner != os.getpid() or not self._process or self._process.poll() is not None:
                 self._start()
 
-    def open_check(self, exercise: str = "") -> socket.socket:
+    def open_check(self) -> socket.socket:
         """Fork a child for one check.
-
-        Args:
-            exercise: "topic name": what its hidden cases expect is computed in the server, once for all that are asked.
 
         Returns:
             The socket to talk with it; closing it ends the child.
@@ -65,11 +61,11 @@ class TrustedServer:
         with self._lock:
             ours, theirs = socket.socketpair()
             with theirs:
-                socket.send_fds(self._control, [b"+" + exercise.encode()], [theirs.fileno()])
+                socket.send_fds(self._control, [b"+"], [theirs.fileno()])
             return ours
 
     def _start(self) -> None:
-        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._control, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", __name__, str(theirs.fileno())],
@@ -90,17 +86,13 @@ def main() -> None:
     checks: dict[int, socket.socket] = {}
     signal.signal(signal.SIGCHLD, lambda *_: _bury(checks))
     while True:
-        data, fds, _, _ = socket.recv_fds(control, NAME_BYTES, 1)
+        data, fds, _, _ = socket.recv_fds(control, 1, 1)
         if not data:
             for pid in checks:  # one that still computes would go on for nobody
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             return
         connection = socket.socket(fileno=fds[0])
-        with contextlib.suppress(
-            Exception
-        ):  # what has no declaration, or a broken one, is the check's own problem
-            prepare(*data[1:].decode().split(" "))
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])  # until the check is known
         try:
             pid = os.fork()
@@ -153,7 +145,10 @@ def _say(connection: socket.socket, words: dict[str, Any]) -> None:
 
 
 def warm_up() -> None:
-    """Import what checks are likely to need; what is missing or broken is the check's own problem."""
+    """Import what checks are likely to need; what is missing or broken is the check's own problem.
+
+    Nothing is differentiated here: some builds of torch start a thread for that, and forget it in every fork.
+    """
     from course.exercises import exercises
 
     for name in (*(n for n in imported_by_lessons() if n != OPTIMIZER), *WARM):  # no check makes one
@@ -164,18 +159,10 @@ def warm_up() -> None:
             exercises(path.stem)
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)
-        with torch.device(
-            "meta"
-        ):  # some of torch is imported for the first tensor that has a shape and no numbers
+        # Some of torch is imported for the first tensor that has a shape and no numbers.
+        with torch.device("meta"):
             torch.nn.Linear(1, 1).to_empty(device="cpu")
     gc.freeze()  # else the first collection in every child would copy all of this
-
-
-def prepare(topic: str, name: str) -> None:
-    """Compute what an exercise's hidden cases expect: a check that is forked afterwards has it. No oracle moves a random generator."""
-    from course.exercises import exercises
-
-    exercises(topic)[name].asked()
 
 
 class TooMuchComputing(BaseException):
