@@ -5,6 +5,7 @@ Each is judged once in the notebook's own process and once from afar, as grading
 
 import pytest
 
+from course.exercises import ENOUGH_MISTAKES, ENOUGH_RIGHT
 from course.exercises import exercises as declared
 from tests.bank import COURSE, bank, cells, exercises, judge, judge_from_afar
 
@@ -46,8 +47,8 @@ def test_right_answer_passes(lesson, exercise, number):
 def test_every_exercise_has_enough_answers(lesson):
     answers = bank(lesson)
     assert set(answers.wrong) == set(answers.right) == set(exercises(lesson))
-    assert all(len(found) >= 4 for found in answers.wrong.values())
-    assert all(len(found) >= 2 for found in answers.right.values())
+    assert all(len(found) >= ENOUGH_MISTAKES for found in answers.wrong.values())
+    assert all(len(found) >= ENOUGH_RIGHT for found in answers.right.values())
 
 
 @pytest.mark.parametrize("lesson", COURSE.written, ids=_name)
