@@ -215,7 +215,7 @@ reveal("test_images", 100 * test_share, within=5)
 #
 # Would *"adding a skipped connection be helpful"*? Let us add it and look, with five seeds each.
 
-# %% claim="skip_memorises_faster" effect="factor"
+# %% claim="skip_memorises_faster" effect="factor" varies=true
 curves = {skip: np.array([memorise(seed, skip, epochs=14)[0] for seed in SEEDS]) for skip in (False, True)}
 epochs_needed = {skip: (curve > 0.5).sum(1) for skip, curve in curves.items()}
 for skip, needed in epochs_needed.items():
@@ -904,7 +904,7 @@ cases = {
     "a learning rate far too large": ("He init", 2, DIGITS.y_train, 0.5),
 }
 
-# %%
+# %% varies=true
 stalled = {}
 for case, (remedy, depth, labels, rate) in cases.items():
     network = remedies.build(remedy, SEEDS, depth, DIGITS.x_train)
@@ -941,7 +941,7 @@ def remedy_at(remedy="residual + BN", rate=0.0512):
     return degradation_figures.remedy_shot(remedy, rate, losses)
 
 
-# %%
+# %% varies=true
 controls = degradation_figures.REMEDY_CONTROLS
 panel = panels.Panel(remedy_at, degradation_figures.remedy_stage, controls)
 panel.show()

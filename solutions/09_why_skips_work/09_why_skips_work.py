@@ -202,7 +202,7 @@ assert lesion["plain"].mean(1).max() < 0.3 and lesion["residual"].mean(1).min() 
 reveal("plain_without_one", lesion["plain"].mean(), within=0.1)
 reveal("residual_without_one", lesion["residual"].mean(), within=0.05)
 
-# %%
+# %% varies=true
 kept = {name: values.mean(1) for name, values in lesion.items()}  # one number a block
 title = (
     f"Any one block gone: the residual nets keep {kept['residual'].mean():.0%}, "
@@ -319,7 +319,7 @@ assert plain_last[1:].mean(1).max() < 0.3 and baseline > 0.94
 dearer = "anywhere" if interval(order).low > 0 else "the last"
 reveal("which_blocks", dearer if interval(order).excludes(0) else "no difference")
 
-# %%
+# %% varies=true
 eight = f"{stale[8].mean():.2f} left, {fresh[8].mean():.2f} once the statistics fit"
 title = f"Last eight blocks gone: {eight}; a linear model has {baseline:.2f}"
 curves = {
@@ -679,7 +679,7 @@ assert shorter.min() > 0 and coherence["untrained"].max() < 1.6 < coherence["tra
 assert observed["trained"][:, :3].sum(1).min() > 0.75 and (stem["trained"] > stem["untrained"]).all()
 reveal("paths_by_training", "shorter" if shorter.mean() > 0 else "longer")
 
-# %%
+# %% varies=true
 titles = [f"{name}: mean length {mean_length[name].mean():.1f}" for name in observed]
 title = f"Gradient by path length, all {NETWORKS} networks: training shortens the paths"
 figures.show(
@@ -904,7 +904,7 @@ assert difference.min() > 0.03 and interval(difference).low > 0.05
 reveal("rough_plain", rough["plain"].mean(), within=0.1)
 reveal("rough_residual", rough["residual"].mean(), within=0.03)
 
-# %%
+# %% varies=true
 steps = np.linspace(-RADIUS, RADIUS, POINTS)
 titles = [f"{name}: {rough[name][0]:.1%} not convex" for name in surfaces]
 title = "The loss around the weights of the first network of each kind (orange: bent downwards)"

@@ -243,7 +243,7 @@ figures.show(
     "With long skips the shapes have sharp borders, without them they are blurred blobs.",
 )
 
-# %%
+# %% varies=true
 with_skips, without = wrong["long skips"].mean(0), wrong["no skips"].mean(0)  # at borders, elsewhere
 title = f"At borders {without[0]:.0%} of the pixels are wrong without skips, {with_skips[0]:.0%} with"
 figures.show(
@@ -604,7 +604,7 @@ rise = np.diff(lens.mean(1))
 place = ["in the first layer", "in the second", "in the third"][rise.argmax()]
 reveal("lens", place if rise.max() > 0.8 * rise.sum() else "step by step")
 
-# %%
+# %% varies=true
 title = f"The answer builds up: {', '.join(f'{share:.2f}' for share in lens.mean(1))}"
 figures.show(
     streams_figures.reading(lens, added, title),
@@ -629,7 +629,7 @@ figures.show(
 # %% predict="dearest"
 predict("dearest", ...)
 
-# %% claim="later_layers_matter_less" effect="slope"
+# %% claim="later_layers_matter_less" effect="slope" varies=true
 without = transformer.measured("deletions", "pre", 0.01)  # (sets, layers)
 whole = transformer.measured("lens", "pre", 0.01)[:, -1]
 print("accuracy without layer 1 to 8:", without.mean(0).round(2), "- with all:", whole.mean().round(2))
@@ -641,7 +641,7 @@ assert (
 )
 reveal("dearest", 1 + without.mean(0).argmin())
 
-# %%
+# %% varies=true
 first, last = without[:, [0, -1]].mean(0)
 title = f"Without the first layer {first:.2f} is left, without the last {last:.2f}"
 fig, ax = figures.canvas(title, "deleted layer", "share of right answers", ylim=(0, 1.02))
@@ -771,7 +771,7 @@ reveal("two_left_dropped", left[0.5, 8].mean(), within=0.03)
 dearer = train_loss[0.5].mean() / train_loss[1.0].mean()
 reveal("price", "it is the same" if 0.9 < dearer < 1.1 else f"it is {'higher' if dearer > 1 else 'lower'}")
 
-# %%
+# %% varies=true
 ordinary, dropped = left[1.0, 8].mean(), left[0.5, 8].mean()
 title = f"Eight of ten blocks gone: {dropped:.2f} left after stochastic depth, {ordinary:.2f} without it"
 fig, ax = figures.canvas(title, "blocks deleted, of ten", "test accuracy", xticks=(0, 5, 8))
