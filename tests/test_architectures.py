@@ -24,6 +24,7 @@ def on_meta(spec):
         return architectures.build(spec)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "depth", "parameters", "gmacs"), IMAGENET)
 def test_imagenet_parameters_and_gmacs(family, depth, parameters, gmacs):
     network = on_meta(family(depth))

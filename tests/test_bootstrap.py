@@ -89,6 +89,7 @@ def test_a_machine_that_is_offline_is_told_so(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_anything_else_is_said_in_the_words_of_pip(tmp_path):
     assert "could not be installed: pip says: " in said(tmp_path, f"file://{tmp_path}/nothing")
 

@@ -44,6 +44,7 @@ def test_generated_notebooks_are_up_to_date(lesson):
     assert build.check(COURSE, lesson) == []
 
 
+@pytest.mark.slow
 def test_building_again_changes_no_byte(copy):
     before = both(copy)
     assert not build.build(copy, copy.lessons[0]).changed
@@ -59,6 +60,7 @@ def test_executing_again_changes_no_byte(copy):
     assert both(copy) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edition", ["solution", "release"])
 def test_one_changed_character_is_drift(copy, edition):
     path = getattr(copy, edition)(copy.lessons[0])
@@ -66,6 +68,7 @@ def test_one_changed_character_is_drift(copy, edition):
     assert any(str(path) in sentence for sentence in build.check(copy, copy.lessons[0]))
 
 
+@pytest.mark.slow
 def test_a_changed_output_is_drift(copy):
     edit(copy.solution(copy.lessons[0]), '"output_type": "stream"', '"output_type" : "stream"')
     assert build.check(copy, copy.lessons[0])

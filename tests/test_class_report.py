@@ -138,6 +138,7 @@ def test_the_page_asks_for_nothing_and_runs_its_own_script_alone():
     assert page(small(), NOW) == html
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", HOSTILE)
 def test_no_name_hint_or_file_acts_on_the_page(text):
     of = [Mark(text, LESSON.name, f"{text}_check", 0.0, 4.0, False, False)]

@@ -59,6 +59,7 @@ def test_texts_can_be_read_at_10_cm_and_none_lies_on_another(name):
         assert not one.overlaps(other), (a, b)
 
 
+@pytest.mark.slow
 @EACH
 def test_a_drawing_has_white_paper_on_any_page_and_says_itself_in_words(name):
     drawing = ALL[name]()

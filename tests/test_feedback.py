@@ -258,6 +258,7 @@ def test_the_page_is_utf8_and_named():
     assert "<title>Lesson 1 · A title: feedback</title>" in html
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", HOSTILE)
 def test_the_formgrader_runs_nothing_of_a_submission(text):
     exporter = HTMLExporter(

@@ -318,6 +318,7 @@ def test_class_03_every_answer_of_a_script_is_found(release, classroom, tiny, tm
     assert not [row for row in triage.waiting if row.student == "x"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dialect", DIALECTS)
 def test_class_03_every_answer_of_a_real_lesson_is_found(course, dialect):
     paper = paper_of(course, course.lesson("1"))

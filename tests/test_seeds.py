@@ -356,6 +356,7 @@ def test_every_entry_of_the_list_has_a_place():
     assert entries == {key for key in ERRATA if isinstance(key[1], int)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("entry", ERRATA, ids=lambda entry: " ".join(map(str, entry)))
 def test_what_a_document_gets_wrong_is_put_right(entry):
     taught = ERRATA[entry]

@@ -96,6 +96,7 @@ def test_whatever_is_given_away_is_seen(tmp_path):
         assert (f"{number}.html", line) in given_away(lesson, tmp_path)
 
 
+@pytest.mark.slow
 @ALL
 def test_with_solutions_all_of_them_are_there_and_folded(lesson):
     shown = page(COURSE, lesson, with_solutions=True)
