@@ -100,6 +100,7 @@ def hidden_lines(notebook):
     return inside - outside
 
 
+@pytest.mark.slow
 @ALL
 def test_no_answer_hidden_test_or_mark_scheme_reaches_learners(lesson):
     secrets = hidden_lines(read_lesson(COURSE, lesson))

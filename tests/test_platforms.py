@@ -593,6 +593,7 @@ GIVES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gives", GIVES.values(), ids=GIVES)
 @settings(max_examples=40, deadline=None)
 @given(seed=st.integers(0, 2**32))

@@ -119,6 +119,7 @@ def test_the_gradebook_and_the_notebooks_are_those_of_nbgraders_own_autograder(c
     assert len(gradebook.scores(course)) == len(found)
 
 
+@pytest.mark.slow
 def test_no_reader_marks_between_the_gradebook_and_the_page_that_readers_see(course, monkeypatch):
     """A mark in between would be of the old answer, and count for the new one."""
     tried, place = [], Store.place

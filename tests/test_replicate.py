@@ -215,6 +215,7 @@ def test_an_answer_is_part_of_the_key(toy):
     assert before.key != replicate.plan(course, course.written, [0], ["plain"])[0].key
 
 
+@pytest.mark.slow
 @ALL
 def test_no_check_runs_when_a_lesson_is_replicated(lesson):
     cells = replicate.script(read_lesson(COURSE, lesson), None).cells
