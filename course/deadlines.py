@@ -101,14 +101,14 @@ def _student(called: str, people: Roster, where: str) -> str:
 
 def _time(text: str, where: str) -> datetime:
     """A time as people write it, or Excel for them where days come first; a day alone lasts until its end, and no zone is this machine's."""
-    text = DAY_FIRST.sub(lambda told: f"{told[3]}-{told[2]:0>2}-{told[1]:0>2}", text.strip())
+    iso = DAY_FIRST.sub(lambda told: f"{told[3]}-{told[2]:0>2}-{told[1]:0>2}", text.strip())
     try:
-        found = datetime.fromisoformat(text)
+        found = datetime.fromisoformat(iso)
     except ValueError as error:
         raise CourseError(
             f"{where}: {text!r} is no time that can be told: write it as 2026-12-01 23:59, or 2026-12-01 23:59+01:00"
         ) from error
-    if len(text) <= len("2026-12-01"):
+    if len(iso) <= len("2026-12-01"):
         found = datetime.combine(found.date(), time(23, 59, 59))
     return found.astimezone()
 

@@ -120,7 +120,7 @@ def kills(root: Path, count: int, seed: int = 0) -> list[Kill]:
         if (root / "undisturbed").exists():
             shutil.copytree(root / "undisturbed", root / f"before-{verb}")
         start = time.monotonic()
-        _start(course.root, root / "undisturbed", verb).wait()
+        assert _start(course.root, root / "undisturbed", verb).wait() == 0
         took[verb] = time.monotonic() - start
     expected = picture(load_course(course.root, root / "undisturbed"))
     assert len(expected["scores"]) == len(CLASS) and any("feedback" in name for name in expected["files"]), (
