@@ -28,7 +28,7 @@ from datetime import date
 from importlib.metadata import version
 from pathlib import Path
 
-from course.config import CLASSROOM, grader_config, load_course
+from course.config import CLASSROOM, STUB, grader_config, load_course
 from course.editions.source import is_role
 from course.grading.slice import spared
 from course.model import Course, Lesson
@@ -73,11 +73,11 @@ def one_wrong(lesson: Lesson):
 
 
 def handed_in(lesson: Lesson, number: int, people: Sequence[str]) -> str:
-    """The submission of a student: no two are alike."""
+    """The submission of a student: no two that answer anything are alike."""
     who = people[number % len(people)]
     notebook = one_wrong(lesson) if who == "wrong" else RECIPES[who](lesson)
     for cell in notebook.cells:
-        if cell.cell_type == "code" and is_role(cell, "answer"):
+        if cell.cell_type == "code" and is_role(cell, "answer") and STUB[-1] not in cell.source:
             cell.source += f"\n# student {number}"
     return notebook_text(notebook)
 
@@ -340,7 +340,7 @@ def page(
     yield "## What one more submission costs"
     yield ""
     yield f"From classes of {sizes}. Most work is right; of eight submissions one is half done, one blank, and one has a wrong answer, for which"
-    yield "everything is run."
+    yield "everything above its check is run once more."
     yield from table(["lesson", *columns, "stock : sliced", "full : floor, CPU"], costs(found, floors, ways))
     yield "## What a grade depends on"
     yield ""

@@ -189,7 +189,7 @@ def test_open_answers_wait_for_a_person_and_blank_ones_do_not(graded):
     "student", ["ada", "blaise", "carl", "dora", "emmy", "felix", "grace", "henri", "kim", "lea"]
 )
 def test_the_class_scores_what_stock_nbgrader_gives_cell_by_cell(graded, plain_kernel, student):
-    """Demonstrations are left out there, and not here: before a point is lost everything runs."""
+    """Demonstrations are left out there, and not here: before a point is lost, everything above runs."""
     course, _, _ = graded
     for lesson in LESSONS:
         key = nbformat.read(course.solution(lesson), as_version=4)

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from course.config import load_course
 from course.grading.slice import spared
 
+COURSE = load_course()
 SETUP = {"grade": False, "solution": False, "locked": True}
 ANSWER = {"grade": False, "solution": True, "locked": False}
 CHECK = {"grade": True, "solution": False, "locked": True, "points": 1}
@@ -188,6 +190,28 @@ def test_where_a_students_cell_cannot_be_judged_everything_runs(own):
     cells = lesson("print(1)", "x = 2")
     assert left_out(cells) == {"demo-0", "demo-1"}
     assert left_out(cells, [*cells, cell("extra-1", own)]) == set()
+
+
+def test_a_network_has_modules_too():
+    """`net.modules()` is no way to other cells; Python's own list of modules is one."""
+    cells = lesson("print(1)", "x = 2")
+    own = "def norms(net):\n    return [m for m in net.modules()]"
+    assert left_out(cells, [*cells, cell("extra-1", own)]) == {"demo-0", "demo-1"}
+    assert left_out(cells, [*cells, cell("extra-1", own.replace("()", ".values()"))]) == set()
+
+
+@pytest.mark.parametrize("taught", COURSE.written, ids=lambda taught: taught.name)
+def test_of_a_solved_lesson_hardly_anything_runs_but_answers_and_checks(taught):
+    """A name that a demonstration has by chance in common with a cell that runs would cost a class hours."""
+    key = COURSE.solution(taught).read_bytes()
+    ours = [
+        at
+        for at, found in enumerate(json.loads(key)["cells"])
+        if found["cell_type"] == "code"
+        and "nbgrader" not in found["metadata"]
+        and "skip-execution" not in found["metadata"].get("tags", [])
+    ]
+    assert len(set(ours) - set(spared(key, key))) <= (taught.number == 1)
 
 
 def test_a_check_reads_names_and_has_no_others():

@@ -1,4 +1,4 @@
-"""A lesson's slice earns what the whole of it earns: the solution full marks, wrong answers the same hints; before a point is lost all runs."""
+"""A lesson's slice earns what the whole of it earns: the solution full marks, wrong answers the same hints; before a point is lost, all above runs."""
 
 from __future__ import annotations
 
@@ -95,13 +95,29 @@ RAISES = 'raise NotImplementedError("replace this line with your answer")'
 STUB = f"def f():\n    # YOUR CODE HERE\n    {RAISES}"
 
 
-def test_before_a_point_is_lost_everything_runs():
+def test_before_a_point_is_lost_everything_above_runs():
     """Even where a cell was wrongly spared."""
     wrongly = replace(tiny(ANSWER), spared=(1,))
     assert told(once(wrongly)) == {"f_check": "empty"}
     outcome = run(wrongly)
     assert told(outcome) == {"f_check": "passed"}
     assert (outcome.spared, outcome.kernels, outcome.job) == ((), 2, wrongly)
+
+
+def test_below_the_last_lost_point_nothing_runs_once_more():
+    """A check that stands above a cell was passed or failed before it, in stock nbgrader too."""
+    notebook, answer = (
+        nbformat.reads(text.decode(), as_version=4)
+        for text in (tiny(ANSWER).key, tiny("def f():\n    return 7").submission.notebook)
+    )
+    for made in (notebook, answer):
+        made.cells.append(nbformat.v4.new_code_cell("print('below')", id="below"))
+    job = job_of(answer, notebook)
+    outcome = run(replace(job, spared=(1, 4)))
+    assert (told(outcome), outcome.kernels, outcome.spared) == ({"f_check": "empty"}, 2, (4,))
+    cells = nbformat.reads(outcome.notebook.decode(), as_version=4).cells
+    assert "not run for the grade" in cells[4].outputs[-1].text
+    assert run(replace(job, spared=(4,))).kernels == 1
 
 
 def test_what_fails_in_full_too_has_failed():

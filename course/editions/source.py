@@ -57,15 +57,15 @@ except ModuleNotFoundError:
         ) from None
     home, ref = "https://github.com/{repository}", "{ref}"
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps"]
-    run = subprocess.run([*pip, f"git+{{home}}@{{ref}}", "mnist1d"], capture_output=True, text=True)
+    installed = subprocess.run([*pip, f"git+{{home}}@{{ref}}", "mnist1d"], capture_output=True, text=True)
     causes = {{  # what git and pip say, and what it means
         "pathspec": f"there is no branch, tag or commit {{ref}} in {{home}}: ask for this lesson's present link",
         "Username": f"{{home}} is private, or is not there: ask whoever gave you this lesson for access",
         "resolve host": "this machine is offline: connect it, then run this cell again",
-        "": f"pip says: {{' '.join(run.stderr.split()[-40:])}}",
+        "": f"pip says: {{' '.join(installed.stderr.split()[-40:])}}",
     }}
-    if run.returncode:
-        why = next(why for word, why in causes.items() if word in run.stderr)
+    if installed.returncode:
+        why = next(why for word, why in causes.items() if word in installed.stderr)
         raise RuntimeError(f"helpers could not be installed: {{why}}") from None
     import helpers"""
 

@@ -1,6 +1,7 @@
 """Run a job: the student's cells in their kernel, the checks in ours, the verdict by us alone.
 
-Cells that no grade depends on are spared. Before a point is lost everything runs, and what comes of that counts.
+Cells that no grade depends on are spared. Before a point is lost, everything above its check runs as well, and what comes of that
+counts: a lesson is read and executed from the top, so that nothing below a check could have given the point.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Stopped(Exception):
 
 
 def run(job: Job, stop: threading.Event | None = None) -> Outcome:
-    """Execute a job; where a check does not pass and cells were spared, once more and in full.
+    """Execute a job; where a check does not pass and cells above it were spared, once more with these.
 
     Args:
         job: all that the outcome depends on. Cells of the submission with a grade_id of the key take the key's role; all its other
@@ -67,9 +68,11 @@ def run(job: Job, stop: threading.Event | None = None) -> Outcome:
         Stopped: if it was stopped.
     """
     outcome = once(job, stop)
-    if outcome.machine_fault or not job.spared or _is_settled(outcome):
+    above = () if outcome.machine_fault or _is_settled(outcome) else _above_a_loss(outcome)
+    if not above:
         return outcome
-    whole = once(replace(job, spared=()), stop, unpainted=job.spared)
+    spared = tuple(position for position in job.spared if position not in above)
+    whole = once(replace(job, spared=spared), stop, unpainted=above)
     return replace(
         whole,
         job=job,
@@ -79,13 +82,29 @@ def run(job: Job, stop: threading.Event | None = None) -> Outcome:
     )
 
 
+def _lost(outcome: Outcome) -> dict[str, Verdict]:
+    """The verdicts of the checks that lost a point, but for answers that were given up."""
+    return {
+        name: v
+        for name, v in outcome.verdicts.items()
+        if v.name != GIVEN_UP and (not v.passed or v.score is not None)
+    }
+
+
 def _is_settled(outcome: Outcome) -> bool:
-    """Whether cells that were spared cannot give a point back: none is lost, or only for answers given up or never begun."""
-    lost = [
-        v for v in outcome.verdicts.values() if v.name != GIVEN_UP and (not v.passed or v.score is not None)
-    ]
+    """Whether cells that were spared cannot give a point back: none is lost, or only for answers never begun."""
+    lost = _lost(outcome).values()
     blank = all(v.hint.startswith(UNBEGUN) and not v.detail for v in lost)
     return blank and not outcome.left_out and (not lost or only_untouched_stubs(outcome.job))
+
+
+def _above_a_loss(outcome: Outcome) -> tuple[int, ...]:
+    """Positions of the cells that were spared above the last check that lost a point, or the last cell that was left out."""
+    cells = nbformat.reads(outcome.job.submission.notebook.decode("utf-8"), as_version=4).cells
+    lost = _lost(outcome)
+    places = [at for at, cell in enumerate(cells) if grade_id(cell) in lost]
+    last = max([*places, *outcome.left_out], default=-1)
+    return tuple(position for position in outcome.spared if position < last)
 
 
 def once(job: Job, stop: threading.Event | None = None, unpainted: Sequence[int] = ()) -> Outcome:

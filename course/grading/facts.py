@@ -365,7 +365,10 @@ class _Reader(ast.NodeVisitor):
             for effects in self._effects():
                 effects.calls.append(Call(ours, called, arguments, changes, restores))
                 effects.mentions |= called | self._ours(name for value in values for name in _loads(value))
-        self.visit(node.func)
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "modules" and not values:
+            self.visit(node.func.value)  # a network's own; Python's list of modules cannot be called
+        else:
+            self.visit(node.func)
         for value in values:
             self.visit(value)
 

@@ -4,7 +4,7 @@ Whatever a student wrote or changed runs, and so do setup cells and checks. A ce
 demonstration, a figure, a training run - is spared if nothing that runs could notice it: it binds no name, changes no object and sets no
 state that a running cell may use, in whatever order. What cannot be judged from its text runs. Here text is read; nothing is executed.
 
-A wrong guess costs nobody a point: where a check does not pass, everything runs (`execute.run`).
+A wrong guess costs nobody a point: where a check does not pass, everything above it runs (`execute.run`).
 """
 
 from __future__ import annotations

@@ -34,6 +34,9 @@ LESSONS = (
     "scipy.stats",
     "matplotlib.pyplot",
     "matplotlib.backends.backend_agg",
+    "sklearn.datasets",
+    "sklearn.model_selection",
+    "mnist1d.data",
     "torch",
     OPTIMIZER,
 )
