@@ -192,6 +192,10 @@ def test_what_is_not_there_is_said_of_the_lesson_that_was_named(course, tmp_path
             ["collect", "class.csv"],
             "class.csv is a table, and no work to be graded: a class list comes after --roster",
         ),
+        (
+            ["all", "class.csv"],
+            "class.csv is a table, and no work to be graded: a class list comes after --roster",
+        ),
         (["similar"], "there is nothing to compare in"),
         (["similar", "2", "3"], "there is nothing of lesson 2, 3 to compare in"),
         (["feedback", "2"], "to write feedback for (lesson 2): run"),

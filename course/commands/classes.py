@@ -29,7 +29,6 @@ from course.model import Course, CourseError
 from course.store import Store, write_text
 
 app = typer.Typer()
-TABLES = (".csv", ".tsv", ".xls", ".xlsx")
 
 
 @app.command("collect")
@@ -64,11 +63,6 @@ def collect_command(
     course: Course = ctx.obj
     classroom = course.classroom
     named = course.lesson(lesson).name if lesson else ""
-    for path in paths or ():
-        if path.suffix.lower() in TABLES and not student:
-            raise CourseError(
-                f"{path} is a table, and no work to be graded: a class list comes after --roster, `--roster {path}`"
-            )
     with Store(classroom).writing(), Count(console, "files read") as bar:
         triage = collect(
             paths,

@@ -24,6 +24,8 @@ from course.intake.workers import Workers, shared_workers
 from course.model import CourseError
 from course.store import notebook_text, stamp_text, write_text
 
+TABLES = (".csv", ".tsv", ".xls", ".xlsx")
+
 
 def collect(
     source: Path | Sequence[Path] | None,
@@ -63,14 +65,20 @@ def collect(
         What became of every file. Reports are not written here.
 
     Raises:
-        CourseError: if `source` or the release is missing, the roster cannot be read, there is nothing to confirm or
+        CourseError: if `source` or the release is missing, `source` is a table, the roster cannot be read, there is nothing to confirm or
             to forget, or something cannot be written.
     """
     editions = read_editions(release)
     downloads = classroom / "downloaded"
     if lesson and lesson not in editions:
         raise CourseError(f"there is no released lesson {lesson!r}; there are: {', '.join(editions)}")
-    for path in [source] if isinstance(source, Path) else source or []:
+    sources = [source] if isinstance(source, Path) else source or []
+    for path in sources:
+        if path.suffix.lower() in TABLES and not student:
+            raise CourseError(
+                f"{path} is a table, and no work to be graded: a class list comes after --roster, `--roster {path}`"
+            )
+    for path in sources:
         keep(path, downloads, safe_id(student) if student else "", lesson)
     people = _class_list(roster, classroom)
     workers, own = workers or shared_workers(), Own.of(release.parent)
