@@ -197,7 +197,7 @@ def test_what_lessons_import_and_cannot_is_the_machines_fault(walls, own, monkey
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("walls", WALLS)
-def test_the_template_holds_what_lessons_import(walls, own):
+def test_the_template_holds_what_lessons_import(walls):
     """What a solved lesson's own imports would still load, no student should have to wait for."""
     show = "import sys; print(*sorted(m for m in sys.modules if m.partition('.')[0] in ('numpy', 'scipy', 'torch', 'helpers', 'matplotlib')))"
     course = load_course()
