@@ -27,8 +27,8 @@ unexport PYTHONDONTWRITEBYTECODE  # else every process would compile the course 
 lab: .venv/learner
 	$(BIN)/python lab.py $(LAB)
 
-test: .venv/instructor
-	@$(MAKE) --no-print-directory --jobs=2 types style drift
+test: .venv/instructor  # drift is among the tests
+	@$(MAKE) --no-print-directory --jobs=2 types style
 	@echo "== tests"
 	$(BIN)/python -m pytest tests $(QUIET) -n $(WORKERS) --dist=loadgroup
 	@echo "== nbval: the solutions print what they printed"

@@ -19,11 +19,11 @@ import psutil
 from course.grading.watch import family
 
 HOST = "127.0.0.1"
-# The toy lesson needs no more: what a worker tries and keeps warm is there seconds earlier.
-BARE = """
-from course.grading import template
-from course.grading.sandboxes import choose
-template.imported_by_lessons = choose.imported_by_lessons = lambda: ["helpers.checks"]
+BARE = f"""
+import sys
+sys.path.append({str(Path(__file__).parents[1])!r})
+from tests.bare import make_bare
+make_bare()
 """
 ENDING = 60  # seconds until what a process left behind counts as left behind
 

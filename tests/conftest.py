@@ -33,11 +33,31 @@ KERNELS = {
 }
 # A thousand answers, a published copy, browsers, mutated files. Single tests of over a second are marked where they stand.
 SLOW = {"test_wrong_answers", "test_publish", "test_accessibility", "test_desk_browser", "test_fuzz"}
+# Made in seconds and used by many: one worker makes them, and gets all tests that use them.
+SHARED = {"published", "suite"}
+
+
+def together(item: pytest.Item) -> str:
+    """The group of tests with which one shares what takes seconds to make, "" if there is none.
+
+    That is a fixture; or, by the walls of its parameters, a template behind Landlock, or the trial that precedes a cold start.
+    """
+    for fixture in SHARED & set(getattr(item, "fixturenames", ())):
+        return fixture
+    for value in getattr(getattr(item, "callspec", None), "params", {}).values():
+        walls, _, how = value.partition(" ") if isinstance(value, str) else ("", "", "")
+        if walls == "landlock":
+            return walls
+        if how in ("cold", "warm"):
+            return value
+    return ""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what starts kernels, and what is slow, by module and by fixture."""
+    """Mark what starts kernels, and what is slow, by module and by fixture; and what shares something."""
     for item in items:
+        if (group := together(item)) and not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(group))
         module = item.nodeid.partition("::")[0].rpartition("/")[2].removesuffix(".py")
         if KERNELS.get(module, set()) & set(getattr(item, "fixturenames", ())):
             item.add_marker("kernel")

@@ -14,6 +14,7 @@ from tests.large_class import large_class
 from tests.test_desk_browser import served  # noqa: F401 (a fixture)
 from tests.test_feedback import GRADING
 
+pytestmark = pytest.mark.xdist_group("accessibility")  # one browser, and one class
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 SCHEMES = pytest.mark.parametrize("scheme", ["light", "dark"])
 
@@ -39,15 +40,22 @@ def test_a_feedback_page_keeps_nobody_out(tab, tmp_path, scheme):
     assert barriers(tab[0]) == []
 
 
-@SCHEMES
-def test_a_class_report_keeps_nobody_out(tab, tmp_path, scheme):
-    course = large_class(tmp_path / "classroom", 20)
-    path = tmp_path / "report.html"
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """The report of a class of 20, as a file."""
+    folder = tmp_path_factory.mktemp("report")
+    course = large_class(folder / "classroom", 20)
+    path = folder / "report.html"
     path.write_text(class_page(read_class(course, read_ledger(course)), NOW), encoding="utf-8")
+    return path
+
+
+@SCHEMES
+def test_a_class_report_keeps_nobody_out(tab, report, scheme):
     page, said, asked = tab
     page.emulate_media(color_scheme=scheme)
-    page.goto(path.as_uri())
-    assert barriers(page) == [] and said == [] and asked == [path.as_uri()]
+    page.goto(report.as_uri())
+    assert barriers(page) == [] and said == [] and asked == [report.as_uri()]
 
 
 @SCHEMES

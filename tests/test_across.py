@@ -26,7 +26,7 @@ def host() -> Iterator[int]:
 
 @pytest.fixture(scope="module")
 def harm_of(host: int) -> Callable[[str, Across], list[str]]:
-    """What harm an attack does, the company that it goes in being let loose once."""
+    """What harm an attack does, the company that it goes in being let loose once: all attacks of a way are tried by one worker."""
 
     @functools.cache
     def once(way: str, attacks: tuple[Across, ...]) -> dict[str, list[str]]:
@@ -40,14 +40,9 @@ def betrayed(attacks: tuple[Across, ...]) -> set[str]:
     return betrayed_alone(attacks)
 
 
-def grouped(way: str, attack: Across):
-    """All that share a company on one worker, which lets it loose once."""
-    marks = [pytest.mark.xdist_group(f"across {way}")] if attack.company else []
-    return pytest.param(way, attack, marks=marks, id=f"{attack.name}-{way}")
-
-
 @pytest.mark.kernel
-@pytest.mark.parametrize(("way", "attack"), [grouped(way, attack) for attack in ATTACKS for way in WAYS])
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
 def test_a_second_submission_betrays_nothing(way, attack, harm_of, monkeypatch):
     monkeypatch.setenv("CANARY_ACROSS", "a password")
     assert harm_of(way, attack) == []

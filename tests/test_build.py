@@ -8,7 +8,7 @@ import nbformat
 import pytest
 
 from course.config import load_course
-from course.editions import build
+from course.editions import build, overview
 from course.editions.lint import lint
 from course.editions.source import is_role, read_lesson
 from course.model import CourseError
@@ -42,6 +42,10 @@ def edit(path, old, new):
 @ALL
 def test_generated_notebooks_are_up_to_date(lesson):
     assert build.check(COURSE, lesson) == []
+
+
+def test_the_map_in_the_readme_is_up_to_date():
+    assert (COURSE.root / "README.md").read_text(encoding="utf-8") == overview.with_map(COURSE)
 
 
 @pytest.mark.slow

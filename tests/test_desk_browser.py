@@ -14,6 +14,7 @@ from course.reports.feedback import page as feedback_page
 from tests.desk_class import ANSWERS, LESSON, QUESTION, reading_class
 from tests.test_feedback import GRADING, HOSTILE
 
+pytestmark = pytest.mark.xdist_group("desk browser")  # one browser for all
 # What would show in the page's title if it ran.
 ACTS = "<img src=x onerror=\"document.title='pwned'\"><script>document.title='pwned'</script> $\\text{<script>document.title='pwned'</script>}$ "
 

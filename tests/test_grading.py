@@ -27,7 +27,7 @@ from tests import golden
 from tests.bank import bank, exercises
 from tests.damage.paper import paper_of
 from tests.damage.recipes import damages
-from tests.jobs import EMPTIED
+from tests.jobs import EMPTIED, job_of, sliced
 from tests.jobs import graded as graded_alone
 from tests.sample_class import (
     ENDLESS,
@@ -96,15 +96,32 @@ def honest(lesson):
     return notebook, key
 
 
-@pytest.mark.parametrize("lesson", COURSE.written, ids=lambda lesson: lesson.name)
-def test_honest_work_scores_full_marks_as_under_stock_nbgrader(lesson, plain_kernel):
-    notebook, key = honest(lesson)
+def scored_by_slice(notebook, key):
+    """Grade what earns full marks by its slice alone, without the second run in whole that comes before a point is lost.
+
+    Returns:
+        Scores by cell, and the positions of the cells that were spared.
+    """
     alone = graded_alone(notebook, key)
-    assert alone.outcome.kernels == 1  # no second run in whole, as before a point is lost
-    scored = by_cell(alone.notebook)
+    outcome, scored = alone.outcome, by_cell(alone.notebook)
+    assert scored == full_marks(key) and set(alone.told.values()) == {"passed"}
+    assert (outcome.kernels, outcome.left_out) == (1, {}) and len(outcome.spared) > 10
+    shown = [alone.notebook.cells[at].outputs[-1].text for at in outcome.spared]
+    assert all("not run for the grade" in text for text in shown)
+    assert outcome.job.digest != replace(outcome.job, spared=()).digest
+    return scored, outcome.spared
+
+
+@pytest.mark.parametrize("lesson", COURSE.written, ids=lambda lesson: lesson.name)
+def test_honest_work_scores_full_marks_by_its_slice_as_under_stock_nbgrader(lesson, plain_kernel):
+    notebook, key = honest(lesson)
+    scored, left_out = scored_by_slice(notebook, key)
     assert len(scored) == 3 * len(exercises(lesson))
-    assert scored == full_marks(key)
     assert scored == by_stock(plain_kernel, notebook, key)
+    # The solution's own slice is what has run, unless the alternatives need more.
+    own = filled(lesson, solutions(lesson)), nbformat.read(COURSE.solution(lesson), as_version=4)
+    if left_out != sliced(job_of(*own)).spared:
+        assert len(scored_by_slice(*own)[0]) == len(exercises(lesson))
 
 
 @pytest.mark.parametrize("lesson", COURSE.written, ids=lambda lesson: lesson.name)

@@ -1,4 +1,7 @@
-"""A lesson's slice earns what the whole of it earns: the solution full marks, wrong answers the same hints; before a point is lost, all above runs."""
+"""A lesson's slice earns what the whole of it earns: wrong answers the same hints; before a point is lost, all above runs.
+
+That right answers earn full marks by it is seen where they are graded (test_grading.py).
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from course.grading.sandboxes.choose import confinement
 from course.model import Limits
 from tests.bank import COURSE, bank, exercises
 from tests.jobs import job_of, sliced, told
-from tests.sample_class import filled, solutions
+from tests.sample_class import filled
 
 pytestmark = pytest.mark.kernel
 
@@ -25,19 +28,6 @@ def job(lesson, answers):
     content, files = key_and_files(COURSE.solution(lesson).parent, COURSE.release(lesson).parent)
     made = job_of(filled(lesson, answers), nbformat.reads(content.decode(), as_version=4), Limits(), files)
     return replace(made, sandbox=confinement(warm=True))  # many kernels: one import for all
-
-
-@pytest.mark.parametrize("lesson", COURSE.written, ids=lambda lesson: lesson.name)
-def test_the_solution_run_by_its_slice_alone_earns_full_marks(lesson):
-    whole = job(lesson, solutions(lesson))
-    part = sliced(whole)
-    assert len(part.spared) > 10
-    outcome = once(part)
-    assert set(told(outcome).values()) == {"passed"} and len(outcome.verdicts) == len(exercises(lesson))
-    assert (outcome.kernels, outcome.spared, outcome.left_out) == (1, part.spared, {})
-    cells = nbformat.reads(outcome.notebook.decode(), as_version=4).cells
-    assert all("not run for the grade" in cells[at].outputs[-1].text for at in part.spared)
-    assert part.digest != whole.digest
 
 
 def wrong_classes():

@@ -197,9 +197,9 @@ def test_what_lessons_import_and_cannot_is_the_machines_fault(walls, own, monkey
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("walls", WALLS)
-def test_the_template_holds_what_lessons_import(walls, own):
+def test_the_template_holds_what_lessons_import(walls):
     """What a solved lesson's own imports would still load, no student should have to wait for."""
-    show = "import sys; print(*sorted(m for m in sys.modules if m.partition('.')[0] in ('numpy', 'scipy', 'torch', 'helpers', 'matplotlib')))"
+    show = "import sys; print(*sorted(m for m in sys.modules if m.partition('.')[0] in ('numpy', 'scipy', 'torch', 'helpers', 'matplotlib', 'sklearn', 'mnist1d')))"
     course = load_course()
     imports = set()
     for lesson in course.written:
@@ -209,6 +209,7 @@ def test_the_template_holds_what_lessons_import(walls, own):
     cell = "\n".join(
         f"try:\n    {line}\nexcept ImportError: pass" for line in sorted(imports) if "(" not in line
     )
+    cell += "\ndatasets.digits()\ndatasets.mnist1d(examples=10)"  # which import where they are called
     _, (before, _, after) = asyncio.run(said(confinement(walls, warm=True), show, cell, show))
     assert {"helpers.training", "torch", "scipy.signal"} <= {*before.split()}
     assert {*after.split()} - {*before.split()} == set()
