@@ -212,7 +212,8 @@ def test_the_template_holds_what_lessons_import(walls):
     cell += "\ndatasets.digits()\ndatasets.mnist1d(examples=10)"  # which import where they are called
     _, (before, _, after) = asyncio.run(said(confinement(walls, warm=True), show, cell, show))
     assert {"helpers.training", "torch", "scipy.signal"} <= {*before.split()}
-    assert {*after.split()} - {*before.split()} == set()
+    files = {"sklearn.datasets.data", "sklearn.datasets.descr"}  # folders of data, no code
+    assert {*after.split()} - {*before.split()} <= files
 
 
 @pytest.mark.kernel

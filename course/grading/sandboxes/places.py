@@ -35,6 +35,7 @@ LESSONS = (
     "matplotlib.pyplot",
     "matplotlib.backends.backend_agg",
     "sklearn.datasets",
+    "sklearn.linear_model",
     "sklearn.model_selection",
     "mnist1d.data",
     "torch",
