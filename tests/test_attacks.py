@@ -59,15 +59,16 @@ def test_everybody_else_is_graded_in_full(graded):
 
 
 def test_attacks_score_and_are_told_what_they_were(graded):
-    """Which limit an attack of the kind "breaking" meets first is a matter of timing, and "reading-hint" shows this machine's
-    frames: their scores are frozen, not their hints."""
+    """Which limit an attack of the kind "breaking" meets first is a matter of timing; "reading-open_files" reads the wake-ups of its
+    own kernel away, which may then hear neither question nor interrupt; "reading-hint" shows this machine's frames: their scores
+    are frozen, not their hints."""
     told = {
         whose: {
             name: re.sub(r"0x[0-9a-f]+|\S*/site-packages/|/\S*/(?=course/)", "…", hint)
             for name, hint in hints.items()
         }
         for whose, hints in golden.told_of(graded.course.classroom).items()
-        if not whose.startswith(("breaking-", "reading-hint"))
+        if not whose.startswith(("breaking-", "reading-open_files", "reading-hint"))
     }
     found = {"scores": {a.name: score_of(graded, a.name) for a in ATTACKS}, "told": told}
     assert golden.frozen("attacks", found) == ""
