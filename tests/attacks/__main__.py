@@ -109,6 +109,8 @@ def main() -> None:
         print(json.dumps(inside(options.inside)))
         return
     names = options.names or [attack.name for attack in ATTACKS]
+    if strangers := set(names) - {attack.name for attack in ATTACKS}:
+        parser.error(f"there is no attack called {', '.join(sorted(strangers))}")
     columns: dict[str, dict[str, list[str]]] = {}
     if options.only != "ours":
         with ThreadPoolExecutor(2) as pool:
