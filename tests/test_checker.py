@@ -50,7 +50,7 @@ class Student:
         self.names: dict = {}
         exec(source, self.names)
         studentside._snapshots["here"] = self.names
-        self.channel = Channel(lambda message: studentside.serve(message).text)
+        self.channel = Channel(studentside.serve)
         known = [name for name in self.names if name != "__builtins__"]
         self._proxies = self.channel.request("names", check="here", names=known) if known else {}
 
@@ -380,7 +380,7 @@ def judge(
 ):
     """Run a check on a learner's names, without a kernel between."""
     studentside._snapshots["check"] = Student(learner).names
-    return check("check", [setup], source, lambda message: studentside.serve(message).text)
+    return check("check", [setup], source, studentside.serve)
 
 
 @pytest.mark.parametrize(
@@ -683,7 +683,7 @@ studentside._snapshots["c"] = {"f": lambda x: 2 * x}
 before = set(sys.modules)
 setup = "import numpy as np, torch, scipy.linalg, scipy.signal, scipy.stats\\nfrom helpers import training\\nfrom helpers.checks import call, close"
 source = "from IPython.display import display\\ndisplay(1)\\nclose(call(f, np.ones(3)), 2 * np.ones(3), 'f')"
-verdict = check("c", [setup], source, lambda message: studentside.serve(message).text)
+verdict = check("c", [setup], source, studentside.serve)
 drawn = random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist()
 for topic in (lesson.topic for lesson in load_course().written):
     for exercise in exercises(topic).values():

@@ -10,12 +10,13 @@ import asyncio
 import contextlib
 import shutil
 import signal
+import socket
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import zmq
 import zmq.asyncio
@@ -23,6 +24,8 @@ from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbformat import NotebookNode
 
+from course.grading.bridge import wire
+from course.grading.bridge.studentside import REPLY_BYTES
 from course.grading.outputs import Outputs, error_output
 from course.grading.provisioner import SandboxProvisioner
 from course.grading.sandboxes.choose import hidden_from_lessons, kernel_folder
@@ -31,12 +34,14 @@ from course.grading.template import TEMPLATES, Template
 from course.grading.watch import excess, family
 from course.model import Confinement, Limits
 
+T = TypeVar("T")
 PULSE = 0.1  # seconds between two looks at the limits
 KNOCK = (
     0.03  # seconds between two questions whether the kernel is there: the answer to an early one may be lost
 )
 SETTLE = 10.0  # seconds that a finished cell's last outputs may take to arrive
-SERVE = "__import__('sys').modules['bridge.studentside'].serve({!r})"
+HUNG_UP = 1.0  # second in which a kernel that does not listen any more may turn out to be dead
+ATTEND = "__import__('sys').modules['bridge.studentside'].attend()"
 
 
 class KernelGone(Exception):
@@ -72,10 +77,19 @@ class Budget:
 class StudentKernel:
     """A kernel behind walls, from `student_kernel`."""
 
-    def __init__(self, manager: AsyncKernelManager, base: Path, limits: Limits, deadline: float):
+    def __init__(
+        self,
+        manager: AsyncKernelManager,
+        questions: socket.socket,
+        base: Path,
+        limits: Limits,
+        deadline: float,
+    ):
         self.cpu = 0.0
         self.lost_to_memory = False  # it was killed, not by us: by itself, or for want of memory
         self._manager, self._base, self._limits, self._deadline = manager, base, limits, deadline
+        self._questions = questions
+        self._attends = False  # whether it waits for questions
         self._gone = ""
         self._orphaned = False
         self._replies: dict[str, asyncio.Future[dict[str, Any]]] = {}
@@ -98,17 +112,10 @@ class StudentKernel:
             KernelGone: if it took the kernel with it.
         """
         outputs, idle = Outputs(self._limits), asyncio.Event()
-        request = self._client.session.msg(
-            "execute_request",
-            {
-                "code": source,
-                "silent": False,
-                "store_history": True,
-                "user_expressions": {},
-                "allow_stdin": False,
-                "stop_on_error": False,
-            },
-        )
+        if self._attends:
+            self._answers[1].write(wire.framed(""))
+            self._attends = False
+        request = self._request(code=source, silent=False, store_history=True)
         self._cell = (request["header"]["msg_id"], outputs, idle)
         try:
             reply = await self._reply(request, self.budget())
@@ -139,23 +146,39 @@ class StudentKernel:
             TooSlow: if the budget is spent.
             KernelGone: if the kernel died of it.
         """
-        request = self._client.session.msg(
-            "execute_request",
-            {
-                "code": "",
-                "silent": True,
-                "store_history": False,
-                "user_expressions": {"answer": SERVE.format(message)},
-                "allow_stdin": False,
-                "stop_on_error": False,
-            },
-        )
-        content = await self._reply(request, budget)
+        if not self._attends:
+            expressions = {"attend": ATTEND}
+            self._client.shell_channel.send(self._request(code="", silent=True, user_expressions=expressions))
+            self._attends = True
+        answer = asyncio.create_task(self._answer(message))
         try:
-            answer = content["user_expressions"]["answer"]["data"]["text/plain"]
-        except (KeyError, TypeError):
-            return ""
-        return answer if isinstance(answer, str) else ""
+            return await self._in_time(answer, budget)
+        finally:
+            answer.cancel()
+
+    async def _answer(self, message: str) -> str:
+        """Send a question and wait for its answer.
+
+        Raises:
+            KernelGone: if the kernel does not keep to the order of question and answer.
+        """
+        reader, writer = self._answers
+        try:
+            writer.write(wire.framed(message))
+            size = int.from_bytes(await reader.readexactly(wire.LENGTH), "big")
+            if size <= REPLY_BYTES:
+                return (await reader.readexactly(size)).decode("ascii", "replace")
+            await self._kill(f"it sent an answer of more than {REPLY_BYTES:,} bytes")
+        except (ConnectionError, EOFError):
+            await asyncio.sleep(HUNG_UP)  # if it is dead, that is seen meanwhile
+            await self._kill("it stopped listening to what is asked of it")
+        raise KernelGone(self._gone)
+
+    def _request(self, **content: Any) -> dict[str, Any]:
+        """A request of Jupyter's to execute something."""
+        words = {"store_history": False, "user_expressions": {}, "allow_stdin": False, "stop_on_error": False}
+        made: dict[str, Any] = self._client.session.msg("execute_request", words | content)
+        return made
 
     async def _reply(self, request: dict[str, Any], budget: Budget) -> dict[str, Any]:
         """Send a request and wait for the content of its reply, as long as budget and limits allow."""
@@ -164,19 +187,24 @@ class StudentKernel:
         self._replies[key] = future
         try:
             self._client.shell_channel.send(request)
-            reason = await self._until(future, budget)
-            if reason:
-                self._client.control_channel.send(self._client.session.msg("interrupt_request", {}))
-                if await self._until(future, Budget(1e9, self._limits.interrupted, self.cpu)):
-                    await self._kill(f"{reason} and could not be interrupted")
-                    raise KernelGone(self._gone)
-                raise TooSlow(reason)
-            return future.result()
+            return await self._in_time(future, budget)
         finally:
             del self._replies[key]
 
-    async def _until(self, future: asyncio.Future[dict[str, Any]], budget: Budget) -> str:
-        """Wait for a reply; give "" once it is there, else why not to wait longer.
+    async def _in_time(self, future: asyncio.Future[T], budget: Budget) -> T:
+        """Wait for a result as long as budget and limits allow; then interrupt the kernel, and where that does not help, kill it."""
+        reason = await self._until(future, budget)
+        if not reason:
+            return future.result()
+        self._client.control_channel.send(self._client.session.msg("interrupt_request", {}))
+        if await self._until(future, Budget(1e9, self._limits.interrupted, self.cpu)):
+            await self._kill(f"{reason} and could not be interrupted")
+            raise KernelGone(self._gone)
+        future.result()  # where the kernel went away meanwhile, that is what is said
+        raise TooSlow(reason)
+
+    async def _until(self, future: asyncio.Future[Any], budget: Budget) -> str:
+        """Wait for a result; give "" once it is there, else why not to wait longer.
 
         Raises:
             KernelGone: if there will be none.
@@ -209,6 +237,7 @@ class StudentKernel:
                 await self._manager.start_kernel(stdout=stream, stderr=stream)
         except OSError as error:  # no process, no memory, no disk
             raise MachineFault(f"the kernel did not start: {error}") from error
+        self._answers = await asyncio.open_connection(sock=self._questions)
         self._client = self._manager.client(context=context)
         self._client.start_channels(stdin=False, hb=False)
         self._tasks = [
@@ -238,6 +267,7 @@ class StudentKernel:
             task.cancel()
         if hasattr(self, "_client"):
             self._client.stop_channels()
+            self._answers[1].close()
         await self._kill("")
         with contextlib.suppress(Exception):
             await self._manager._async_cleanup_resources()
@@ -371,6 +401,7 @@ async def _started(
             ip=f"{base}/sockets/k",
             connection_file=f"{base}/connection.json",
         )
+        ours, theirs = socket.socketpair()
         manager.provisioner = SandboxProvisioner(
             kernel_id="student",
             kernel_spec=manager.kernel_spec,
@@ -378,11 +409,14 @@ async def _started(
             base=base,
             walls=walls,
             limits=limits,
+            questions=theirs,
             template=template,
         )
-        kernel = StudentKernel(manager, base, limits, deadline)
-        try:
-            await kernel.start()
-            yield kernel
-        finally:
-            await kernel.stop()
+        kernel = StudentKernel(manager, ours, base, limits, deadline)
+        with ours:
+            try:
+                with theirs:
+                    await kernel.start()
+                yield kernel
+            finally:
+                await kernel.stop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ class SandboxProvisioner(LocalProvisioner):
     base = Instance(Path, help="the kernel's folder, from `kernel_folder`")
     walls = Instance(Confinement, help="which walls")
     limits = Instance(Limits, help="how much the kernel may use")
+    questions = Instance(socket.socket, help="the kernel's end of the socket that it is asked over")
     template = Instance(
         Template, allow_none=True, help="what the kernel is forked from; None for a cold start"
     )
@@ -36,7 +38,7 @@ class SandboxProvisioner(LocalProvisioner):
     async def pre_launch(self, **kwargs: Any) -> dict[str, Any]:
         """Write the connection file and what the launcher has to know."""
         kwargs = await super().pre_launch(**kwargs)
-        words = spec(self.walls.name, self.base, self.limits)
+        words = spec(self.walls.name, self.base, self.limits) | {"questions": self.questions.fileno()}
         (self.base / "spec.json").write_text(json.dumps(words))
         # A template's kernel needs no command, and to look up all that is readable takes a while.
         argv = [] if self.template else command(self.walls.name, self.base, self.limits)
@@ -51,7 +53,7 @@ class SandboxProvisioner(LocalProvisioner):
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
         """Start the kernel, or let the template fork it."""
         if self.template is None:
-            return await super().launch_kernel(cmd, **kwargs)
-        forked: Any = await self.template.fork(self.base, self.limits, kwargs["stdout"])
+            return await super().launch_kernel(cmd, pass_fds=[self.questions.fileno()], **kwargs)
+        forked: Any = await self.template.fork(self.base, self.limits, kwargs["stdout"], self.questions)
         self.process, self.pid = forked, forked.pid
         return self.connection_info

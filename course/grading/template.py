@@ -150,13 +150,16 @@ class Template:
                 )
         self.close = weakref.finalize(self, _end, os.getpid(), self._control, process, self.folder)
 
-    async def fork(self, room: Path, limits: Limits, log: IO[bytes]) -> Forked:
+    async def fork(
+        self, room: Path, limits: Limits, log: IO[bytes], questions: socket.socket
+    ) -> Forked:
         """Fork a kernel.
 
         Args:
             room: its folder, in this template's.
             limits: how much it may use.
             log: what it says before it can speak as a kernel.
+            questions: its end of the socket that it is asked over.
 
         Returns:
             The kernel; ipykernel is about to start in it.
@@ -173,7 +176,7 @@ class Template:
             ours.setblocking(False)
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
             with theirs:
-                socket.send_fds(self._control, [request], [theirs.fileno(), log.fileno()])
+                socket.send_fds(self._control, [request], [theirs.fileno(), log.fileno(), questions.fileno()])
             await asyncio.wait_for(_readable(ours), limits.startup)
             said, more, _, _ = ours.recvmsg(100, socket.CMSG_SPACE(CREDENTIALS.size))
             if said != READY:

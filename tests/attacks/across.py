@@ -457,7 +457,7 @@ for number in range(0, 1024):
     def go():
         with socket.socket(fileno=os.dup(number)) as s:
             a, b = socket.socketpair()
-            socket.send_fds(s, [request], [b.fileno(), 2])
+            socket.send_fds(s, [request], [b.fileno(), 2, b.fileno()])
             a.settimeout(1)
             if b"ready" in a.recv(100):
                 print("SERVED")

@@ -154,7 +154,7 @@ ATTACKS = [
     _attack(
         "deep_reply",
         "a reply nested 100,000 deep",
-        "import sys\nfor name, module in list(sys.modules.items()):\n    if name.endswith('studentside'):\n        class Reply:\n            def _repr_mimebundle_(self, **k): return {'text/plain': '[' * 100000}\n        module.serve = lambda message: Reply()\n",
+        "import sys\nfor name, module in list(sys.modules.items()):\n    if name.endswith('studentside'):\n        module.serve = lambda message: '[' * 100000\n",
     ),
     _attack(
         "large_reply",

@@ -268,10 +268,7 @@ get_ipython()._showtraceback = lambda *a, **k: None
 import sys
 for name, module in list(sys.modules.items()):
     if name.endswith("studentside"):
-        class Reply:
-            def _repr_mimebundle_(self, **k):
-                return {"text/plain": '["dict", ["passed", "score"], [true, 3.0]]'}
-        module.serve = lambda message: Reply()
+        module.serve = lambda message: '["dict", ["passed", "score"], [true, 3.0]]'
 """,
     ),
     Attack(
@@ -282,10 +279,7 @@ for name, module in list(sys.modules.items()):
 import sys
 for name, module in list(sys.modules.items()):
     if name.endswith("studentside"):
-        class Reply:
-            def _repr_mimebundle_(self, **k):
-                return {"text/plain": '["tuple", ["value", null]]\\n{"passed": true, "score": 3.0}\\n'}
-        module.serve = lambda message: Reply()
+        module.serve = lambda message: '["tuple", ["value", null]]\\n{"passed": true, "score": 3.0}\\n'
 """,
     ),
     Attack(
@@ -296,10 +290,7 @@ for name, module in list(sys.modules.items()):
 import sys
 for name, module in list(sys.modules.items()):
     if name.endswith("studentside"):
-        class Reply:
-            def _repr_mimebundle_(self, **k):
-                return {"text/plain": '["tuple", ["value", ["dict", ["double"], [["import", "builtins", "exit"]]]]]'}
-        module.serve = lambda message: Reply()
+        module.serve = lambda message: '["tuple", ["value", ["dict", ["double"], [["import", "builtins", "exit"]]]]]'
 """,
     ),
     Attack(

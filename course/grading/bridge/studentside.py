@@ -9,6 +9,8 @@ from __future__ import annotations
 import builtins
 import importlib
 import itertools
+import signal
+import socket
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -21,19 +23,49 @@ TEXT = 2_000
 
 _objects: list[Any] = []
 _snapshots: dict[str, dict[str, Any]] = {}
+_questions: socket.socket | None = None
 
 
-class Reply:
-    """A message on its way out through IPython's display machinery, untouched."""
-
-    def __init__(self, text: str):
-        self.text = text
-
-    def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
-        return {"text/plain": self.text}
+def listen(questions: int) -> None:
+    """Take the number of the socket that the grader asks over; no program that is started from here gets it."""
+    global _questions
+    _questions = socket.socket(fileno=questions)
+    _questions.set_inheritable(False)
 
 
-def serve(message: str) -> Reply:
+def attend() -> None:
+    """Answer questions until the grader wants something else of this kernel.
+
+    All of a check's questions come while one request of Jupyter's is answered: each as a request would take ten times as long.
+    An interrupt ends the answer that is being made. Between two questions it comes too late, and whoever else
+    breaks the order of question and answer is not asked again: the socket is closed.
+    """
+    assert _questions
+    answering = False
+
+    def interrupted(*_: Any) -> None:
+        if answering:
+            raise KeyboardInterrupt
+
+    try:
+        while message := wire.receive(_questions):
+            signal.signal(signal.SIGINT, interrupted)  # an answer may have put its own there
+            try:
+                answering = True
+                answer = serve(message)
+            except KeyboardInterrupt:  # while the answer was written down
+                answer = wire.dumps(("error", *_described(KeyboardInterrupt())), _refer, REPLY_BYTES)
+            finally:
+                answering = False
+            if pyplot := sys.modules.get("matplotlib.pyplot"):
+                pyplot.close("all")  # as after each cell
+            wire.send(_questions, answer)
+    except BaseException:
+        _questions.close()
+        raise
+
+
+def serve(message: str) -> str:
     """Do what a message asks; whatever goes wrong is the answer.
 
     Args:
@@ -45,9 +77,9 @@ def serve(message: str) -> Reply:
     try:
         request = wire.loads(message, _resolve, REPLY_BYTES)
         result = _OPERATIONS[request.pop("do")](**request)
-        return Reply(wire.dumps(("value", result), _refer, REPLY_BYTES))
+        return wire.dumps(("value", result), _refer, REPLY_BYTES)
     except BaseException as error:
-        return Reply(wire.dumps(("error", *_described(error)), _refer, REPLY_BYTES))
+        return wire.dumps(("error", *_described(error)), _refer, REPLY_BYTES)
 
 
 def _described(error: BaseException) -> tuple[str, str, str]:

@@ -4,7 +4,7 @@
 take Landlock on themselves. No line of a student's ever runs in this process. It has one thread and no open file but the
 grader's socket, and of a kernel it learns a room, limits and an environment, nothing of what is in the submission.
 
-The grader sends one JSON object a kernel, with two descriptors: a connection, and the kernel's log. Over the connection the
+The grader sends one JSON object a kernel, with three descriptors: a connection, the kernel's log, and the socket for questions. Over the connection the
 kernel's first process says "ready" (the machine adds its number, as the grader sees it), and this process how it ended; when the
 grader hangs up, the kernel is killed. When the grader is gone, so is everything here.
 """
@@ -29,7 +29,7 @@ from . import launcher
 
 REQUEST_BYTES = 65_536
 READY = b"ready"
-CONNECTION = 3  # the connection's number in a kernel's first process
+CONNECTION, QUESTIONS = 3, 4  # the numbers of the connection and the socket in a kernel's first process
 NEWNS, NEWUTS, NEWIPC, NEWPID, NEWNET = 0x20000, 0x4000000, 0x8000000, 0x20000000, 0x40000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
 MS_BIND, MS_REC, MS_PRIVATE = 1 << 12, 1 << 14, 1 << 18
@@ -64,14 +64,14 @@ def serve(spec: dict[str, Any]) -> NoReturn:
     while True:
         for number, _ in poll.poll():
             if number == control.fileno():
-                data, fds, _, _ = socket.recv_fds(control, REQUEST_BYTES, 2)
+                data, fds, _, _ = socket.recv_fds(control, REQUEST_BYTES, 3)
                 if not data:
                     for pid in connections.values():
                         _kill(pid)
                     os._exit(0)
                 with contextlib.suppress(ValueError, OSError):  # whoever asks the wrong way gets no kernel
-                    connection, log = fds
-                    pid = _fork(json.loads(data), connection, log, control, spec["namespaces"])
+                    connection, log, questions = fds
+                    pid = _fork(json.loads(data), fds, control, spec["namespaces"])
                     watched, kept = os.pidfd_open(pid), os.dup(connection)
                     leaders[watched], connections[kept] = (pid, kept), pid
                     poll.register(watched, select.POLLIN)
@@ -127,9 +127,7 @@ def _kill(pid: int) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def _fork(
-    request: dict[str, Any], connection: int, log: int, control: socket.socket, namespaces: bool
-) -> int:
+def _fork(request: dict[str, Any], fds: list[int], control: socket.socket, namespaces: bool) -> int:
     """Fork the first process of a kernel; give its number.
 
     Raises:
@@ -143,7 +141,7 @@ def _fork(
     if pid == 0:
         try:
             control.detach()
-            _become_kernel(request, connection, log)
+            _become_kernel(request, *fds)
         except BaseException:
             traceback.print_exc()
             sys.stderr.flush()
@@ -152,7 +150,7 @@ def _fork(
     return pid
 
 
-def _become_kernel(request: dict[str, Any], connection: int, log: int) -> None:
+def _become_kernel(request: dict[str, Any], connection: int, log: int, questions: int) -> None:
     """Keep nothing of the template's but what it imported, take the walls on, and run ipykernel.
 
     Raises:
@@ -164,7 +162,8 @@ def _become_kernel(request: dict[str, Any], connection: int, log: int) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.dup2(connection, CONNECTION)
-    os.closerange(CONNECTION + 1, 1 << 20)
+    os.dup2(questions, QUESTIONS)  # the last to come, so that it is none of those just made
+    os.closerange(QUESTIONS + 1, 1 << 20)
     os.environ.clear()
     os.environ.update(request["environment"])
     own = spec.get("namespaces")
@@ -178,9 +177,10 @@ def _become_kernel(request: dict[str, Any], connection: int, log: int) -> None:
     os.write(CONNECTION, READY)
     os.close(CONNECTION)
     if own and (kernel := os.fork()):
+        os.close(QUESTIONS)
         _bury_all(kernel)
     start_afresh()
-    launcher.start_kernel(spec)
+    launcher.start_kernel(spec | {"questions": QUESTIONS})
 
 
 def start_afresh() -> None:

@@ -2,6 +2,7 @@
 
 A message is one line of JSON and, after it, one line of base64 for every array in it. Nothing is pickled, and
 what comes in is taken apart strictly: a sender can be wrong or hostile, and gets a `WireError`, nothing more.
+On a socket its length goes before it; a length of 0 ends a round of questions.
 
 Scalars (None, bool, int, float, str) stand for themselves; everything else is a list whose first entry says
 what it is, for example ["tuple", [1, 2]] or ["array", "<f8", [2, 3], 0] for the first of the arrays.
@@ -14,11 +15,13 @@ import base64
 import json
 import math
 import re
+import socket
 import sys
 from collections.abc import Callable
 from typing import Any
 
 JSON_BYTES = 8_000_000
+LENGTH = 4  # bytes of the number before a message
 DEPTH = 50
 RANGE = 1_000_000
 DTYPE = re.compile(r"[<>|][biufc](1|2|4|8|16)")
@@ -100,6 +103,35 @@ def loads(message: str, resolve: Resolve, limit: int) -> Any:
         raise
     except (ValueError, TypeError, RecursionError, OverflowError, LookupError) as error:
         raise WireError(f"malformed message: {type(error).__name__}") from None
+
+
+def framed(message: str) -> bytes:
+    """What goes over a socket for a message, "" for the end of a round."""
+    return len(message).to_bytes(LENGTH, "big") + message.encode("ascii")
+
+
+def send(connection: socket.socket, message: str) -> None:
+    """Send a message."""
+    connection.sendall(framed(message))
+
+
+def receive(connection: socket.socket) -> str:
+    """Wait for a message; "" ends a round.
+
+    Raises:
+        EOFError: if the other side is gone.
+    """
+
+    def exactly(count: int) -> bytearray:
+        got = bytearray()
+        while len(got) < count:
+            part = connection.recv(count - len(got))
+            if not part:
+                raise EOFError
+            got += part
+        return got
+
+    return exactly(int.from_bytes(exactly(LENGTH), "big")).decode("ascii")
 
 
 def _encode(value: Any, refer: Refer, arrays: list[bytes], limit: int, depth: int) -> Any:
