@@ -27,6 +27,7 @@ from helpers.checks.exercise import Exercise as Visible
 from helpers.checks.values import made as made
 
 ENOUGH_MISTAKES, ENOUGH_RIGHT = 3, 2
+Asked = tuple[list[Case], list[Mapping[str, Any]]]
 SEED = 2015  # of the hidden cases: everybody is asked the same
 
 
@@ -164,14 +165,21 @@ class Exercise:
 
     def hidden_hint(self, answer: Any, seed: int = SEED) -> str:
         """Judge an answer by the hidden cases; gives the hint, empty if it passes."""
+        return judge(answer, *self.asked(seed))
+
+    def asked(self, seed: int = SEED) -> Asked:
+        """The hidden cases of a seed, and what belongs there; kept, since an oracle takes its time and judges many answers."""
         if seed not in self._asked:
             cases = self.drawn(seed)
-            self._asked[seed] = cases, self.expected(cases)
-        return judge(answer, *self._asked[seed])
+            self.keep((cases, self.expected(cases)), seed)
+        return self._asked[seed]
+
+    def keep(self, asked: Asked, seed: int = SEED) -> None:
+        """Take over what `asked` gave in another process."""
+        self._asked[seed] = asked
 
     @cached_property
-    def _asked(self) -> dict[int, tuple[list[Case], list[Mapping[str, Any]]]]:
-        """Seed -> its hidden cases and what belongs there: an oracle takes its time, and many answers are judged by it."""
+    def _asked(self) -> dict[int, Asked]:
         return {}
 
 

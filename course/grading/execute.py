@@ -23,7 +23,8 @@ from nbformat.v4 import new_output
 from nbgrader.utils import is_grade, is_locked, is_solution
 
 from course.grading.bridge import wire
-from course.grading.checker.trusted import LINE_BYTES, TrustedServer
+from course.grading.checker.check import LINE_BYTES
+from course.grading.checker.trusted import TrustedServer
 from course.grading.kernel import Budget, KernelGone, MachineFault, StudentKernel, TooSlow, student_kernel
 from course.grading.outputs import Outputs, clean, error_output, pictures_within
 from course.grading.slice import only_untouched_stubs
@@ -221,7 +222,7 @@ class _Execution:
         Raises:
             MachineFault: if this machine failed.
         """
-        SERVER.start()  # both warm up meanwhile, side by side
+        SERVER.start(self._setup)  # both warm up meanwhile, side by side
         TEMPLATES.start(self._job.sandbox)
         async with AsyncExitStack() as stack:
             kernel, waiting = None, list(self._checks)
@@ -379,9 +380,9 @@ class _Execution:
             MachineFault: if the trusted process dies without a verdict.
         """
         limits = self._limits
-        reader, writer = await asyncio.open_connection(sock=SERVER.open_check(), limit=LINE_BYTES)
+        reader, writer = await asyncio.open_connection(sock=SERVER.open_check(self._setup), limit=LINE_BYTES)
         try:
-            task: dict[str, Any] = {"name": name, "setup": self._setup, "source": source}
+            task: dict[str, Any] = {"name": name, "source": source}
             task |= {"cpu": limits.check_cpu, "memory": limits.check_memory}
             budget: Budget = kernel.budget()
             writer.write(json.dumps(task).encode() + b"\n")

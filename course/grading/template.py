@@ -150,9 +150,7 @@ class Template:
                 )
         self.close = weakref.finalize(self, _end, os.getpid(), self._control, process, self.folder)
 
-    async def fork(
-        self, room: Path, limits: Limits, log: IO[bytes], questions: socket.socket
-    ) -> Forked:
+    async def fork(self, room: Path, limits: Limits, log: IO[bytes], questions: socket.socket) -> Forked:
         """Fork a kernel.
 
         Args:

@@ -70,7 +70,7 @@ def serve(spec: dict[str, Any]) -> NoReturn:
                         _kill(pid)
                     os._exit(0)
                 with contextlib.suppress(ValueError, OSError):  # whoever asks the wrong way gets no kernel
-                    connection, log, questions = fds
+                    connection, _, _ = fds
                     pid = _fork(json.loads(data), fds, control, spec["namespaces"])
                     watched, kept = os.pidfd_open(pid), os.dup(connection)
                     leaders[watched], connections[kept] = (pid, kept), pid

@@ -122,16 +122,22 @@ def receive(connection: socket.socket) -> str:
         EOFError: if the other side is gone.
     """
 
-    def exactly(count: int) -> bytearray:
-        got = bytearray()
-        while len(got) < count:
-            part = connection.recv(count - len(got))
-            if not part:
-                raise EOFError
-            got += part
-        return got
+    return exactly(connection, int.from_bytes(exactly(connection, LENGTH), "big")).decode("ascii")
 
-    return exactly(int.from_bytes(exactly(LENGTH), "big")).decode("ascii")
+
+def exactly(connection: socket.socket, count: int) -> bytes:
+    """Wait for so many bytes.
+
+    Raises:
+        EOFError: if the other side is gone.
+    """
+    got = bytearray()
+    while len(got) < count:
+        part = connection.recv(count - len(got))
+        if not part:
+            raise EOFError
+        got += part
+    return bytes(got)
 
 
 def _encode(value: Any, refer: Refer, arrays: list[bytes], limit: int, depth: int) -> Any:

@@ -1,40 +1,43 @@
-"""The process that holds the tests: one warm server, one forked child a check.
+"""The processes that hold the tests: one warm server, from it one for every lesson, and forked from that one for every check.
 
-`TrustedServer` (in the grader) starts this module as a program, which imports what checks need once and then forks a
-child for every check: nothing that one check leaves behind reaches another. A child talks with the grader over its
-own socket, one JSON object a line: it asks {"ask": message} as often as it likes and ends with a verdict. Where it dies
-without one, the server says so in its place: {"slow": true} if it computed for too long, else {"fault": what happened}.
+`TrustedServer` (in the grader) starts this module as a program, which imports what checks need once. Of a lesson, setup cells and
+right answers to the hidden questions are the same for everybody: they are computed once, before any student has a say. What one
+check leaves behind reaches no other. A check talks with the grader over its own socket, one JSON object a line: it asks
+{"ask": message} as often as it likes and ends with a verdict. Where it dies without one, its lesson says so in its place:
+{"slow": true} if it computed for too long, else {"fault": what happened}.
 """
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import gc
 import importlib
-import io
 import json
-import math
 import os
+import pickle
 import signal
 import socket
 import subprocess
 import sys
 import threading
-import traceback
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Sequence
+from multiprocessing import Pipe
 from pathlib import Path
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any
 
+from course.exercises import Exercise, exercises
+from course.grading.bridge import wire
+from course.grading.bridge.launcher import PR_SET_PDEATHSIG, prctl
+from course.grading.checker.check import limit_check, run_check, set_up
 from course.grading.sandboxes.places import COURSE, OPTIMIZER, imported_by_lessons
-from course.model import Verdict
+from course.model import Limits
+from helpers.checks.exercise import Checks
 
 WARM = ("course.grading.checker.proxy", "course.editions.source", "IPython.display")
 EXERCISES = COURSE / "exercises"  # the declarations that hidden tests are drawn from
-LINE_BYTES = 150_000_000
-TEXT = 4_000
+LESSONS = 3  # that are kept ready
+CHECK = b"+"
+PATIENCE = 300.0  # seconds until a lesson that does not get ready is left as it is
 
 
 class TrustedServer:
@@ -45,24 +48,41 @@ class TrustedServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._owner = 0
 
-    def start(self) -> None:
-        """Start the server, if there is none, and do not wait for it."""
-        with self._lock:
-            if self._owner != os.getpid() or not self._process or self._process.poll() is not None:
-                self._start()
+    def start(self, setup: Sequence[str]) -> None:
+        """Let the server get ready for a lesson, and do not wait for it.
 
-    def open_check(self) -> socket.socket:
-        """Fork a child for one check.
+        Args:
+            setup: sources of the lesson's setup cells.
+        """
+        self._ask(setup, [])
+
+    def open_check(self, setup: Sequence[str]) -> socket.socket:
+        """Fork a process for one check.
+
+        Args:
+            setup: sources of the lesson's setup cells.
 
         Returns:
-            The socket to talk with it; closing it ends the child.
+            The socket to talk with it; closing it ends the check.
         """
-        self.start()
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._ask(setup, [theirs.fileno()])
+        return ours
+
+    def _ask(self, setup: Sequence[str], fds: list[int]) -> None:
+        request = wire.framed(json.dumps(list(setup)))
         with self._lock:
-            ours, theirs = socket.socketpair()
-            with theirs:
-                socket.send_fds(self._control, [b"+"], [theirs.fileno()])
-            return ours
+            for last in (False, True):  # it may die any time
+                if self._owner != os.getpid() or not self._process or self._process.poll() is not None:
+                    self._start()
+                try:
+                    socket.send_fds(self._control, [request[: wire.LENGTH]], fds)
+                    self._control.sendall(request[wire.LENGTH :])
+                    return
+                except ConnectionError:
+                    if last:
+                        raise
 
     def _start(self) -> None:
         self._control, theirs = socket.socketpair()
@@ -80,22 +100,83 @@ class TrustedServer:
 
 
 def main() -> None:
-    """Serve until the grader is gone."""
+    """Serve until the grader is gone; then everything that was forked from here ends, too."""
     control = socket.socket(fileno=int(sys.argv[1]))
     warm_up()
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    lessons: dict[str, socket.socket] = {}  # the last one used stands last
+    while True:
+        length, fds, _, _ = socket.recv_fds(control, wire.LENGTH, 1)
+        if not length:
+            os._exit(0)
+        setup = wire.exactly(control, int.from_bytes(length, "big")).decode("ascii")
+        for _ in range(2):  # one that was there may have died
+            try:
+                lesson = lessons.pop(setup, None) or _fork_lesson(setup, [control, *lessons.values()])
+                lessons[setup] = lesson
+                if fds:
+                    socket.send_fds(lesson, [CHECK], fds)
+                break
+            except ConnectionError:
+                lessons.pop(setup).close()
+            except OSError as error:
+                for fd in fds:
+                    _say(socket.socket(fileno=os.dup(fd)), {"fault": f"no process for a lesson: {error}"})
+                break
+        for fd in fds:
+            os.close(fd)
+        if len(lessons) > LESSONS:
+            lessons.pop(next(iter(lessons))).close()
+
+
+def _fork_lesson(setup: str, others: Sequence[socket.socket]) -> socket.socket:
+    """Fork a process for a lesson; give the socket over which it gets its checks.
+
+    Raises:
+        OSError: if there are too many processes.
+    """
+    ours, theirs = socket.socketpair()
+    with theirs:
+        if _fork():
+            return ours
+        for other in (ours, *others):
+            other.close()
+        with contextlib.suppress(BaseException):
+            serve_lesson(json.loads(setup), theirs)
+            os._exit(0)
+        os._exit(1)
+
+
+def _fork() -> int:
+    """Fork; what is forked ends with this process, so that nobody computes on for a grader that is gone."""
+    parent = os.getpid()
+    if child := os.fork():
+        return child
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+    return 0
+
+
+def serve_lesson(setup: list[str], control: socket.socket) -> None:
+    """Get ready for a lesson, then fork a process for every check, until there are to be no more.
+
+    Args:
+        setup: sources of its setup cells.
+        control: where the sockets of the checks come from.
+    """
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    space = ready(setup)
     checks: dict[int, socket.socket] = {}
     signal.signal(signal.SIGCHLD, lambda *_: _bury(checks))
     while True:
-        data, fds, _, _ = socket.recv_fds(control, 1, 1)
-        if not data:
-            for pid in checks:  # one that still computes would go on for nobody
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            return
-        connection = socket.socket(fileno=fds[0])
+        data, fds, _, _ = socket.recv_fds(control, len(CHECK), 1)
         signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGCHLD])  # until the check is known
+        if not data:
+            break
+        connection = socket.socket(fileno=fds[0])
         try:
-            pid = os.fork()
+            pid = _fork()
         except OSError as error:
             _say(connection, {"fault": f"no process could be started for a check: {error}"})
             connection.close()
@@ -106,18 +187,80 @@ def main() -> None:
                 for other in (control, *checks.values()):
                     other.close()
                 with contextlib.suppress(BaseException):
-                    run_child(connection)
+                    run_check(connection, setup, space)
                     os._exit(0)
                 os._exit(1)
             checks[pid] = connection
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGCHLD])
+    while checks:  # this lesson made room for another one
+        _bury(checks, 0)
 
 
-def _bury(checks: dict[int, socket.socket]) -> None:
+def ready(setup: list[str]) -> dict[str, Any] | None:
+    """Run setup cells, and have the right answers to the lesson's hidden questions at hand.
+
+    A scout goes first. Where it fails, or starts threads, which a fork would forget, every check begins from nothing. The
+    right answers come from it, since some builds of torch start a thread for the first gradient.
+
+    Args:
+        setup: their sources.
+
+    Returns:
+        The names that they define, or None.
+    """
+    reader, writer = Pipe(duplex=False)
+    with reader, writer:
+        scout = _fork()
+        if not scout:
+            with contextlib.suppress(BaseException):
+                limit_check(Limits.check_cpu, Limits.check_memory)
+                writer.send_bytes(pickle.dumps(_scouted(setup)))
+            os._exit(0)
+        writer.close()
+        found = b""
+        with contextlib.suppress(EOFError, OSError):
+            found = reader.recv_bytes() if reader.poll(PATIENCE) else b""
+        os.kill(scout, signal.SIGKILL)
+        os.waitpid(scout, 0)
+    if not found:
+        return None
+    space, asked = set_up(setup), pickle.loads(found)
+    for name, exercise in _declared(space).items():
+        if name in asked:
+            exercise.keep(pickle.loads(asked[name]))
+    return space
+
+
+def _scouted(setup: list[str]) -> dict[tuple[str, str], bytes]:
+    """Run setup cells; give of each exercise the hidden questions and what belongs there.
+
+    Raises:
+        RuntimeError: if a process in which these cells ran cannot be forked.
+    """
+    space, found = set_up(setup), {}
+    if len(os.listdir("/proc/self/task")) > 1:
+        raise RuntimeError("setup cells start threads")
+    for name, exercise in _declared(space).items():
+        with contextlib.suppress(Exception):  # its check will say what is wrong
+            found[name] = pickle.dumps(exercise.asked())
+    return found
+
+
+def _declared(space: dict[str, Any]) -> dict[tuple[str, str], Exercise]:
+    """The declared exercises of the lessons whose checks have a name here."""
+    found: dict[tuple[str, str], Exercise] = {}
+    for checks in space.values():
+        if isinstance(checks, Checks):
+            with contextlib.suppress(LookupError):
+                found |= {(checks.topic, name): each for name, each in exercises(checks.topic).items()}
+    return found
+
+
+def _bury(checks: dict[int, socket.socket], how: int = os.WNOHANG) -> None:
     """Take leave of the checks that ended; say how, where one ended without a verdict."""
     while checks:
         try:
-            pid, status = os.waitpid(-1, os.WNOHANG)
+            pid, status = os.waitpid(-1, how)
         except ChildProcessError:
             return
         if pid == 0:
@@ -149,8 +292,6 @@ def warm_up() -> None:
 
     Nothing is differentiated here: some builds of torch start a thread for that, and forget it in every fork.
     """
-    from course.exercises import exercises
-
     for name in (*(n for n in imported_by_lessons() if n != OPTIMIZER), *WARM):  # no check makes one
         with contextlib.suppress(Exception):
             importlib.import_module(name)
@@ -163,160 +304,6 @@ def warm_up() -> None:
         with torch.device("meta"):
             torch.nn.Linear(1, 1).to_empty(device="cpu")
     gc.freeze()  # else the first collection in every child would copy all of this
-
-
-class TooMuchComputing(BaseException):
-    """A check computed for longer than it may, on what a student's answer gave it."""
-
-
-def run_child(connection: socket.socket) -> None:
-    """Run the one check that the grader sends, asking back over the same socket."""
-    stream = connection.makefile("rw", encoding="ascii", newline="\n")
-
-    def ask(message: str) -> str:
-        stream.write(json.dumps({"ask": message}) + "\n")
-        stream.flush()
-        return str(json.loads(stream.readline(LINE_BYTES))["answer"])
-
-    job = json.loads(stream.readline(LINE_BYTES))
-    limit_check(job["cpu"], job["memory"])
-    verdict = check(job["name"], job["setup"], job["source"], ask)
-    stream.write(json.dumps(asdict(verdict)) + "\n")
-    stream.flush()
-
-
-def limit_check(cpu: float, memory: int) -> None:
-    """Bound what this process may still use; nothing that the machine forbids already is asked for.
-
-    Args:
-        cpu: seconds of computing; after them `TooMuchComputing` is raised, and after twice as many the process ends.
-        memory: bytes on top of what it holds now.
-    """
-    import resource
-
-    def too_much(signal_number: int, frame: FrameType | None) -> NoReturn:
-        raise TooMuchComputing(f"more than {cpu:g} seconds of computing")
-
-    signal.signal(signal.SIGPROF, too_much)
-    signal.setitimer(signal.ITIMER_PROF, cpu)
-    used = sum(os.times()[:2])
-    held = next(
-        int(line.split()[1]) * 1024
-        for line in Path("/proc/self/status").read_text().splitlines()
-        if line.startswith("VmData")
-    )
-    for kind, soft in (
-        (resource.RLIMIT_CPU, int(used + 2 * cpu) + 1),
-        (resource.RLIMIT_DATA, held + memory),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        _, hard = resource.getrlimit(kind)
-        resource.setrlimit(kind, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
-
-
-def check(name: str, setup: list[str], source: str, ask: Any) -> Verdict:
-    """Run one check on the student's names.
-
-    Args:
-        name: grade_id of the check, under which the student's process keeps its snapshot.
-        setup: sources of the notebook's setup cells.
-        source: the check cell, hidden tests included.
-        ask: hands a message to the student's process and returns its answer.
-
-    Returns:
-        The verdict; whatever goes wrong makes it a failed one.
-    """
-    from course.editions.source import names_needed
-    from course.grading.checker.proxy import Channel, StudentError
-    from helpers.checks.core import CheckFailed
-
-    channel = Channel(ask)
-    printed = io.StringIO()
-    shown: list[str] = []
-    missing: set[str] = set()
-    space: dict[str, Any] = {"__name__": "__main__"}
-    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()), _display_into(shown):
-        try:
-            for cell in setup:
-                exec(compile(cell, "<setup>", "exec"), space)
-            wanted = names_needed(source) - space.keys()
-            theirs = channel.request("names", check=name, names=sorted(wanted)) if wanted else {}
-            if type(theirs) is not dict or not theirs.keys() <= wanted:
-                raise StudentError("the answer's process did not answer")
-            missing = wanted - theirs.keys()
-            space.update(theirs)
-            value = _run(source, space)
-            score = _score(value, channel)
-        except NameError as error:
-            lost = error.name if error.name in missing else None
-            hint = (
-                f"`{lost}` is not defined: its cell is missing, stopped before that line, or gives it another name."
-                if lost
-                else ""
-            )
-            return _failed(error, hint or _unexpected(error), detail=not hint)
-        except CheckFailed as error:
-            return _failed(error, str(error))
-        except NotImplementedError as error:
-            return _failed(error, "There is no answer here yet.")
-        except AssertionError as error:
-            return _failed(error, str(error) or "A hidden test does not pass.")
-        except TooMuchComputing as error:
-            return _failed(error, f"Your answer makes this check compute for too long: {error}.")
-        except MemoryError as error:
-            return _failed(
-                error, "Your answer makes this check take more memory than it may: is it that large?"
-            )
-        except BaseException as error:
-            theirs = getattr(error, "from_student", False)
-            hint = f"Your code raised {type(error).__name__}: {error}" if theirs else _unexpected(error)
-            return _failed(error, hint, detail=not theirs)
-    text = printed.getvalue()
-    return Verdict(True, score, shown=tuple(t[:TEXT] for t in [*shown, text] if t))
-
-
-def _run(source: str, space: dict[str, Any]) -> Any:
-    """Execute a cell; give the value of its last line, as a notebook would show it."""
-    tree = ast.parse(source)
-    last: Any = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-    exec(compile(tree, "<check>", "exec"), space)
-    return eval(compile(ast.Expression(last.value), "<check>", "eval"), space) if last else None
-
-
-def _score(value: Any, channel: Any) -> float | None:
-    """Read the value of a check's last line as partial credit.
-
-    Raises:
-        ValueError: if it is a number that the student's process gave, or not finite.
-    """
-    if type(value) not in (int, float):
-        return None
-    if any(value is number for number in channel.received) or not math.isfinite(value):
-        raise ValueError("a check has to end with nothing or a finite number of its own")
-    return float(value)
-
-
-def _failed(error: BaseException, hint: str, detail: bool = False) -> Verdict:
-    """A verdict of no points, with what the student is told and, where a check itself broke, what the instructor can read."""
-    trace = "".join(traceback.format_exception(error, limit=-5)) if detail else ""
-    return Verdict(False, None, type(error).__name__[:100], hint[:TEXT], trace[-TEXT:])
-
-
-def _unexpected(error: BaseException) -> str:
-    """Tell a student that the check itself stopped, without a word of its source."""
-    return f"The check could not make sense of what your code gives ({type(error).__name__}): does it return what the exercise asks for?"
-
-
-@contextlib.contextmanager
-def _display_into(shown: list[str]) -> Iterator[None]:
-    """Collect the text of what is displayed: there is no notebook here."""
-    from unittest.mock import patch
-
-    def display(*things: Any, raw: bool = False, **_: Any) -> None:
-        shown.extend(str(t.get("text/plain", "")) if raw and isinstance(t, dict) else repr(t) for t in things)
-
-    with patch("IPython.display.display", display):
-        yield
 
 
 if __name__ == "__main__":

@@ -1,0 +1,187 @@
+"""Run one check on a student's names, in a process of its own that may use so much and no more."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+import json
+import math
+import os
+import signal
+import socket
+import traceback
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+from course.model import Verdict
+
+LINE_BYTES = 150_000_000
+TEXT = 4_000
+
+
+class TooMuchComputing(BaseException):
+    """A check computed for longer than it may, on what a student's answer gave it."""
+
+
+def run_check(connection: socket.socket, setup: list[str], space: dict[str, Any] | None) -> None:
+    """Run the one check that the grader sends, asking back over the same socket; arguments are those of `check`."""
+    stream = connection.makefile("rw", encoding="ascii", newline="\n")
+
+    def ask(message: str) -> str:
+        stream.write(json.dumps({"ask": message}) + "\n")
+        stream.flush()
+        return str(json.loads(stream.readline(LINE_BYTES))["answer"])
+
+    job = json.loads(stream.readline(LINE_BYTES))
+    limit_check(job["cpu"], job["memory"])
+    verdict = check(job["name"], setup, job["source"], ask, space)
+    stream.write(json.dumps(asdict(verdict)) + "\n")
+    stream.flush()
+
+
+def limit_check(cpu: float, memory: int) -> None:
+    """Bound what this process may still use; nothing that the machine forbids already is asked for.
+
+    Args:
+        cpu: seconds of computing; after them `TooMuchComputing` is raised, and after twice as many the process ends.
+        memory: bytes on top of what it holds now.
+    """
+    import resource
+
+    def too_much(signal_number: int, frame: FrameType | None) -> NoReturn:
+        raise TooMuchComputing(f"more than {cpu:g} seconds of computing")
+
+    signal.signal(signal.SIGPROF, too_much)
+    signal.setitimer(signal.ITIMER_PROF, cpu)
+    used = sum(os.times()[:2])
+    held = next(
+        int(line.split()[1]) * 1024
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith("VmData")
+    )
+    for kind, soft in (
+        (resource.RLIMIT_CPU, int(used + 2 * cpu) + 1),
+        (resource.RLIMIT_DATA, held + memory),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        _, hard = resource.getrlimit(kind)
+        resource.setrlimit(kind, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard))
+
+
+def set_up(setup: list[str]) -> dict[str, Any]:
+    """Run setup cells; give their names. What they print or show belongs to no check."""
+    space: dict[str, Any] = {"__name__": "__main__"}
+    nowhere = io.StringIO()
+    with contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere), _display_into([]):
+        for cell in setup:
+            exec(compile(cell, "<setup>", "exec"), space)
+    return space
+
+
+def check(name: str, setup: list[str], source: str, ask: Any, space: dict[str, Any] | None = None) -> Verdict:
+    """Run one check on the student's names.
+
+    Args:
+        name: grade_id of the check, under which the student's process keeps its snapshot.
+        setup: sources of the notebook's setup cells.
+        source: the check cell, hidden tests included.
+        ask: hands a message to the student's process and returns its answer.
+        space: their names, where they have been run; the check leaves its own in it.
+
+    Returns:
+        The verdict; whatever goes wrong makes it a failed one.
+    """
+    from course.editions.source import names_needed
+    from course.grading.checker.proxy import Channel, StudentError
+    from helpers.checks.core import CheckFailed
+
+    channel = Channel(ask)
+    printed = io.StringIO()
+    shown: list[str] = []
+    missing: set[str] = set()
+    with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(io.StringIO()), _display_into(shown):
+        try:
+            if space is None:
+                space = set_up(setup)
+            wanted = names_needed(source) - space.keys()
+            theirs = channel.request("names", check=name, names=sorted(wanted)) if wanted else {}
+            if type(theirs) is not dict or not theirs.keys() <= wanted:
+                raise StudentError("the answer's process did not answer")
+            missing = wanted - theirs.keys()
+            space.update(theirs)
+            value = _run(source, space)
+            score = _score(value, channel)
+        except NameError as error:
+            lost = error.name if error.name in missing else None
+            hint = (
+                f"`{lost}` is not defined: its cell is missing, stopped before that line, or gives it another name."
+                if lost
+                else ""
+            )
+            return _failed(error, hint or _unexpected(error), detail=not hint)
+        except CheckFailed as error:
+            return _failed(error, str(error))
+        except NotImplementedError as error:
+            return _failed(error, "There is no answer here yet.")
+        except AssertionError as error:
+            return _failed(error, str(error) or "A hidden test does not pass.")
+        except TooMuchComputing as error:
+            return _failed(error, f"Your answer makes this check compute for too long: {error}.")
+        except MemoryError as error:
+            return _failed(
+                error, "Your answer makes this check take more memory than it may: is it that large?"
+            )
+        except BaseException as error:
+            theirs = getattr(error, "from_student", False)
+            hint = f"Your code raised {type(error).__name__}: {error}" if theirs else _unexpected(error)
+            return _failed(error, hint, detail=not theirs)
+    text = printed.getvalue()
+    return Verdict(True, score, shown=tuple(t[:TEXT] for t in [*shown, text] if t))
+
+
+def _run(source: str, space: dict[str, Any]) -> Any:
+    """Execute a cell; give the value of its last line, as a notebook would show it."""
+    tree = ast.parse(source)
+    last: Any = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+    exec(compile(tree, "<check>", "exec"), space)
+    return eval(compile(ast.Expression(last.value), "<check>", "eval"), space) if last else None
+
+
+def _score(value: Any, channel: Any) -> float | None:
+    """Read the value of a check's last line as partial credit.
+
+    Raises:
+        ValueError: if it is a number that the student's process gave, or not finite.
+    """
+    if type(value) not in (int, float):
+        return None
+    if any(value is number for number in channel.received) or not math.isfinite(value):
+        raise ValueError("a check has to end with nothing or a finite number of its own")
+    return float(value)
+
+
+def _failed(error: BaseException, hint: str, detail: bool = False) -> Verdict:
+    """A verdict of no points, with what the student is told and, where a check itself broke, what the instructor can read."""
+    trace = "".join(traceback.format_exception(error, limit=-5)) if detail else ""
+    return Verdict(False, None, type(error).__name__[:100], hint[:TEXT], trace[-TEXT:])
+
+
+def _unexpected(error: BaseException) -> str:
+    """Tell a student that the check itself stopped, without a word of its source."""
+    return f"The check could not make sense of what your code gives ({type(error).__name__}): does it return what the exercise asks for?"
+
+
+@contextlib.contextmanager
+def _display_into(shown: list[str]) -> Iterator[None]:
+    """Collect the text of what is displayed: there is no notebook here."""
+    from unittest.mock import patch
+
+    def display(*things: Any, raw: bool = False, **_: Any) -> None:
+        shown.extend(str(t.get("text/plain", "")) if raw and isinstance(t, dict) else repr(t) for t in things)
+
+    with patch("IPython.display.display", display):
+        yield
