@@ -56,7 +56,7 @@ def shown(value: Any, limit: int = 120) -> str:
 
 
 def expect(condition: Any, hint: str) -> None:
-    """Raise `CheckFailed(hint)` unless the condition holds."""
+    """Raise `CheckFailed(hint)` unless the condition holds; a hint that shows a large value is better written where it is raised."""
     if not condition:
         raise CheckFailed(hint)
 

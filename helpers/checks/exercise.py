@@ -219,10 +219,10 @@ def compare(actual: Any, expected: Any, what: str, case: Case) -> None:
     """
     if isinstance(expected, (list, tuple)):
         items = _items(actual, what)
-        expect(
-            len(items) == len(expected),
-            f"{what} should hold {len(expected)} values, but yours holds {len(items)}: {shown(actual)}.",
-        )
+        if len(items) != len(expected):
+            raise CheckFailed(
+                f"{what} should hold {len(expected)} values, but yours holds {len(items)}: {shown(actual)}."
+            )
         if all(isinstance(each, int) for each in expected):
             equal([_whole(each) for each in items], list(expected), what)
         else:
@@ -241,10 +241,8 @@ def compare(actual: Any, expected: Any, what: str, case: Case) -> None:
 
 def _items(value: Any, what: str) -> list[Any]:
     """The entries of a list, tuple, range, array or tensor."""
-    expect(
-        isinstance(value, (list, tuple, range, np.ndarray)) or hasattr(value, "detach"),
-        f"{what} should be a list of values, but yours is {shown(value)}.",
-    )
+    if not isinstance(value, (list, tuple, range, np.ndarray)) and not hasattr(value, "detach"):
+        raise CheckFailed(f"{what} should be a list of values, but yours is {shown(value)}.")
     expect(
         np.ndim(value) > 0 if hasattr(value, "shape") else True, f"{what} should be a list, not one number."
     )

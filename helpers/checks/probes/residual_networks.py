@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from helpers import blocks, remedies
-from helpers.checks.core import CheckFailed, beside, call, expect, shown
+from helpers.checks.core import CheckFailed, beside, call, shown
 from helpers.checks.probes import CONDUCT, conduct_beside, drawn, refused
 
 Layers = list[tuple[np.ndarray, np.ndarray]]
@@ -29,10 +29,12 @@ def mlp(widths: Sequence[int], seed: int) -> Layers:
 def embedding(answer: Any, widths: Sequence[int], depth: int, seed: int) -> dict[str, Any]:
     """Embed a network: how many layers there are, whether they fit, and what has become of the logits of 20 inputs."""
     deep = call(answer, mlp(widths, seed), depth)
-    expect(
-        isinstance(deep, (list, tuple)) and all(isinstance(p, (list, tuple)) and len(p) == 2 for p in deep),
-        f"The deep network should be a list of (weight, bias) pairs, but yours is {shown(deep)}.",
-    )
+    if not isinstance(deep, (list, tuple)) or not all(
+        isinstance(p, (list, tuple)) and len(p) == 2 for p in deep
+    ):
+        raise CheckFailed(
+            f"The deep network should be a list of (weight, bias) pairs, but yours is {shown(deep)}."
+        )
     plain = _plain(deep)
     arriving = [widths[0], *(np.size(bias) for _, bias in plain)]
     fits = all(
@@ -78,8 +80,10 @@ def embedding_conduct_beside(answer: Callable[..., Any], widths: Sequence[int], 
 def gaps(answer: Any, table: dict[str, np.ndarray]) -> dict[str, Any]:
     """The two results of `degradation_gap`, each by its name."""
     returned = call(answer, table)
-    two = hasattr(returned, "__len__") and len(returned) == 2
-    expect(two, f"degradation_gap should return two arrays, (gaps, errors), but yours is {shown(returned)}.")
+    if not hasattr(returned, "__len__") or len(returned) != 2:
+        raise CheckFailed(
+            f"degradation_gap should return two arrays, (gaps, errors), but yours is {shown(returned)}."
+        )
     return {"the gaps": returned[0], "the errors": returned[1]}
 
 

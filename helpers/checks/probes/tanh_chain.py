@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
-from helpers.checks.core import beside, call, expect, shown
+from helpers.checks.core import CheckFailed, beside, call, shown
 
 DIFFERENTIATE = {"autograd", "casadi", "jax", "mpmath", "numdifftools", "sympy", "tensorflow", "torch"}
 
@@ -15,10 +15,10 @@ DIFFERENTIATE = {"autograd", "casadi", "jax", "mpmath", "numdifftools", "sympy",
 def gradients(answer: Any, *args: Any) -> dict[str, Any]:
     """The two things that an answer gives, each under its name."""
     given = call(answer, *args)
-    expect(
-        isinstance(given, (tuple, list)) and len(given) == 2,
-        f"chain_gradients should return two things, the array dL/dw and the number dL/dx, but it returned {shown(given)}.",
-    )
+    if not isinstance(given, (tuple, list)) or len(given) != 2:
+        raise CheckFailed(
+            f"chain_gradients should return two things, the array dL/dw and the number dL/dx, but it returned {shown(given)}."
+        )
     return {"dL/dw": given[0], "dL/dx": given[1]}
 
 
