@@ -709,10 +709,9 @@ def test_a_check_in_mid_computation_ends_with_its_grader():
     with server.open_check([]) as connection:
         connection.sendall(json.dumps(task).encode() + b"\n")
         process = psutil.Process(server._process.pid)
-        while (
-            max((check.cpu_times().user for check in (checks := process.children(recursive=True))), default=0)
-            < 0.3
-        ):
+        checks: list[psutil.Process] = []
+        while max((each.cpu_times().user for each in checks), default=0) < 0.3:
+            checks = process.children(recursive=True)
             assert process.is_running()
             time.sleep(0.05)
         server._control.close()

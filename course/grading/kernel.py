@@ -152,16 +152,15 @@ class StudentKernel:
             self._attends = True
         answer = asyncio.create_task(self._answer(message))
         try:
-            return await self._in_time(answer, budget)
+            said = await self._in_time(answer, budget)
         finally:
             answer.cancel()
+        if said is None:
+            raise self._lost()
+        return said
 
-    async def _answer(self, message: str) -> str:
-        """Send a question and wait for its answer.
-
-        Raises:
-            KernelGone: if the kernel does not keep to the order of question and answer.
-        """
+    async def _answer(self, message: str) -> str | None:
+        """Send a question and wait for its answer; kill a kernel that does not keep to that order, and give None."""
         reader, writer = self._answers
         try:
             writer.write(wire.framed(message))
@@ -172,7 +171,7 @@ class StudentKernel:
         except (ConnectionError, EOFError):
             await asyncio.sleep(HUNG_UP)  # if it is dead, that is seen meanwhile
             await self._kill("it stopped listening to what is asked of it")
-        raise KernelGone(self._gone)
+        return None
 
     def _request(self, **content: Any) -> dict[str, Any]:
         """A request of Jupyter's to execute something."""
@@ -200,7 +199,6 @@ class StudentKernel:
         if await self._until(future, Budget(1e9, self._limits.interrupted, self.cpu)):
             await self._kill(f"{reason} and could not be interrupted")
             raise KernelGone(self._gone)
-        future.result()  # where the kernel went away meanwhile, that is what is said
         raise TooSlow(reason)
 
     async def _until(self, future: asyncio.Future[Any], budget: Budget) -> str:
@@ -213,10 +211,14 @@ class StudentKernel:
         while not future.done():
             await asyncio.wait({future}, timeout=PULSE)
             if self._gone and not future.done():
-                raise MachineFault(self._gone) if self._orphaned else KernelGone(self._gone)
+                raise self._lost()
             if not future.done() and (reason := budget.spent(self.cpu)):
                 return reason
         return ""
+
+    def _lost(self) -> Exception:
+        """What to raise of a kernel that is gone."""
+        return MachineFault(self._gone) if self._orphaned else KernelGone(self._gone)
 
     async def start(self) -> None:
         """Start the kernel and wait until it answers.

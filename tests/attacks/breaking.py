@@ -152,6 +152,31 @@ ATTACKS = [
         "kernel = get_ipython().kernel\nfor content in ([], {}, {'data': 5}, {'name': 5, 'text': []}, {'traceback': None}, {'execution_state': []}):\n    for kind in ('stream', 'error', 'display_data', 'status', 'clear_output', 'comm_open', 'update_display_data', 'nothing'):\n        kernel.session.send(kernel.iopub_socket, kind, content, kernel.get_parent())\nfor _ in range(100): kernel.iopub_socket.send_multipart([b'x', b'<IDS|MSG>', b'', b'{', b'}', b'[' * 100000, b'null'])\n",
     ),
     _attack(
+        "questions_closed",
+        "the grader waits for an answer over a socket that is closed",
+        "import sys\nsys.modules['bridge.studentside']._questions.close()\n",
+    ),
+    _attack(
+        "questions_swallowed",
+        "a thread takes the questions away and answers none",
+        "import sys, threading\nline = sys.modules['bridge.studentside']._questions\ndef swallow():\n    while line.recv(100): pass\nthreading.Thread(target=swallow, daemon=True).start()\n",
+    ),
+    _attack(
+        "answer_without_end",
+        "an answer of 4 GB is announced and never comes",
+        "import sys\nsys.modules['bridge.studentside']._questions.sendall(b'\\xff\\xff\\xff\\xf0' + b'x' * 1000)\n",
+    ),
+    _attack(
+        "half_an_answer",
+        "an answer breaks off in the middle",
+        "import sys\nline = sys.modules['bridge.studentside']._questions\nline.sendall(b'\\0\\0\\1\\0' + b'x' * 100)\nline.shutdown(1)\n",
+    ),
+    _attack(
+        "answers_by_the_gigabyte",
+        "answers that nobody asked for fill the grader's memory",
+        "import sys, threading\nline = sys.modules['bridge.studentside']._questions\ndef pour():\n    while True: line.sendall(b'\\0\\0\\0\\4null' * 100_000)\nthreading.Thread(target=pour, daemon=True).start()\n",
+    ),
+    _attack(
         "deep_reply",
         "a reply nested 100,000 deep",
         "import sys\nfor name, module in list(sys.modules.items()):\n    if name.endswith('studentside'):\n        module.serve = lambda message: '[' * 100000\n",

@@ -272,6 +272,17 @@ for name, module in list(sys.modules.items()):
 """,
     ),
     Attack(
+        "answers_ahead",
+        "answers that are not the bridge's arrive before the questions",
+        WRONG
+        + """
+import sys
+line = sys.modules["bridge.studentside"]._questions
+for answer in ('["tuple", ["value", true]]', '["tuple", ["value", ["dict", [], []]]]', '["tuple", ["value", null]]') * 50:
+    line.sendall(len(answer).to_bytes(4, "big") + answer.encode())
+""",
+    ),
+    Attack(
         "lines_in_a_reply",
         "a reply smuggles in a verdict on a line of its own",
         WRONG
