@@ -89,7 +89,7 @@ class StudentKernel:
         self.lost_to_memory = False  # it was killed, not by us: by itself, or for want of memory
         self._manager, self._base, self._limits, self._deadline = manager, base, limits, deadline
         self._questions = questions
-        self._attends = False  # whether it waits for questions
+        self._attending: asyncio.Future[dict[str, Any]] | None = None  # while it waits for questions
         self._gone = ""
         self._orphaned = False
         self._replies: dict[str, asyncio.Future[dict[str, Any]]] = {}
@@ -111,14 +111,18 @@ class StudentKernel:
         Raises:
             KernelGone: if it took the kernel with it.
         """
-        outputs, idle = Outputs(self._limits), asyncio.Event()
-        if self._attends:
+        outputs, idle, budget = Outputs(self._limits), asyncio.Event(), self.budget()
+        if attending := self._attending:
+            self._attending = None
             self._answers[1].write(wire.framed(""))
-            self._attends = False
+            with contextlib.suppress(
+                TooSlow
+            ):  # ipykernel may overlook a request that comes before its last reply
+                await self._in_time(attending, budget)
         request = self._request(code=source, silent=False, store_history=True)
         self._cell = (request["header"]["msg_id"], outputs, idle)
         try:
-            reply = await self._reply(request, self.budget())
+            reply = await self._in_time(self._sent(request), budget)
             if _asks_to_exit(reply):
                 await self._kill("it ended the kernel")
                 raise KernelGone(self._gone)
@@ -146,10 +150,10 @@ class StudentKernel:
             TooSlow: if the budget is spent.
             KernelGone: if the kernel died of it.
         """
-        if not self._attends:
-            expressions = {"attend": ATTEND}
-            self._client.shell_channel.send(self._request(code="", silent=True, user_expressions=expressions))
-            self._attends = True
+        if not self._attending:
+            request = self._request(code="", silent=True, user_expressions={"attend": ATTEND})
+            self._attending = self._sent(request)
+            self._attending.add_done_callback(self._attended)
         answer = asyncio.create_task(self._answer(message))
         try:
             said = await self._in_time(answer, budget)
@@ -158,6 +162,11 @@ class StudentKernel:
         if said is None:
             raise self._lost()
         return said
+
+    def _attended(self, attending: asyncio.Future[dict[str, Any]]) -> None:
+        """Wait for no answer of a kernel that stops attending by itself."""
+        if self._attending is attending:
+            self._answers[1].close()
 
     async def _answer(self, message: str) -> str | None:
         """Send a question and wait for its answer; kill a kernel that does not keep to that order, and give None."""
@@ -179,16 +188,14 @@ class StudentKernel:
         made: dict[str, Any] = self._client.session.msg("execute_request", words | content)
         return made
 
-    async def _reply(self, request: dict[str, Any], budget: Budget) -> dict[str, Any]:
-        """Send a request and wait for the content of its reply, as long as budget and limits allow."""
+    def _sent(self, request: dict[str, Any]) -> asyncio.Future[dict[str, Any]]:
+        """Send a request; give what will be the content of its reply."""
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         key = request["header"]["msg_id"]
         self._replies[key] = future
-        try:
-            self._client.shell_channel.send(request)
-            return await self._in_time(future, budget)
-        finally:
-            del self._replies[key]
+        future.add_done_callback(lambda _: self._replies.pop(key))
+        self._client.shell_channel.send(request)
+        return future
 
     async def _in_time(self, future: asyncio.Future[T], budget: Budget) -> T:
         """Wait for a result as long as budget and limits allow; then interrupt the kernel, and where that does not help, kill it."""

@@ -37,8 +37,7 @@ def attend() -> None:
     """Answer questions until the grader wants something else of this kernel.
 
     All of a check's questions come while one request of Jupyter's is answered: each as a request would take ten times as long.
-    An interrupt ends the answer that is being made. Between two questions it comes too late, and whoever else
-    breaks the order of question and answer is not asked again: the socket is closed.
+    An interrupt ends the answer that is being made; between two questions it comes too late.
     """
     assert _questions
     answering = False
@@ -47,22 +46,18 @@ def attend() -> None:
         if answering:
             raise KeyboardInterrupt
 
-    try:
-        while message := wire.receive(_questions):
-            signal.signal(signal.SIGINT, interrupted)  # an answer may have put its own there
-            try:
-                answering = True
-                answer = serve(message)
-            except KeyboardInterrupt:  # while the answer was written down
-                answer = wire.dumps(("error", *_described(KeyboardInterrupt())), _refer, REPLY_BYTES)
-            finally:
-                answering = False
-            if pyplot := sys.modules.get("matplotlib.pyplot"):
-                pyplot.close("all")  # as after each cell
-            wire.send(_questions, answer)
-    except BaseException:
-        _questions.close()
-        raise
+    while message := wire.receive(_questions):
+        signal.signal(signal.SIGINT, interrupted)  # an answer may have put its own there
+        try:
+            answering = True
+            answer = serve(message)
+        except KeyboardInterrupt:  # while the answer was written down
+            answer = wire.dumps(("error", *_described(KeyboardInterrupt())), _refer, REPLY_BYTES)
+        finally:
+            answering = False
+        if pyplot := sys.modules.get("matplotlib.pyplot"):
+            pyplot.close("all")  # as after each cell
+        wire.send(_questions, answer)
 
 
 def serve(message: str) -> str:
