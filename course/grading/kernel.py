@@ -115,9 +115,8 @@ class StudentKernel:
         if attending := self._attending:
             self._attending = None
             self._answers[1].write(wire.framed(""))
-            with contextlib.suppress(
-                TooSlow
-            ):  # ipykernel may overlook a request that comes before its last reply
+            # ipykernel may overlook a request that comes before its last reply.
+            with contextlib.suppress(TooSlow):
                 await self._in_time(attending, budget)
         request = self._request(code=source, silent=False, store_history=True)
         self._cell = (request["header"]["msg_id"], outputs, idle)

@@ -112,7 +112,8 @@ def main() -> None:
         setup = wire.exactly(control, int.from_bytes(length, "big")).decode("ascii")
         for _ in range(2):  # one that was there may have died
             try:
-                lesson = lessons.pop(setup, None) or _fork_lesson(setup, [control, *lessons.values()])
+                others = [control.fileno(), *(each.fileno() for each in lessons.values()), *fds]
+                lesson = lessons.pop(setup, None) or _fork_lesson(setup, others)
                 lessons[setup] = lesson
                 if fds:
                     socket.send_fds(lesson, [CHECK], fds)
@@ -129,8 +130,8 @@ def main() -> None:
             lessons.pop(next(iter(lessons))).close()
 
 
-def _fork_lesson(setup: str, others: Sequence[socket.socket]) -> socket.socket:
-    """Fork a process for a lesson; give the socket over which it gets its checks.
+def _fork_lesson(setup: str, others: Sequence[int]) -> socket.socket:
+    """Fork a process for a lesson, which keeps none of the other descriptors; give the socket over which it gets its checks.
 
     Raises:
         OSError: if there are too many processes.
@@ -139,8 +140,8 @@ def _fork_lesson(setup: str, others: Sequence[socket.socket]) -> socket.socket:
     with theirs:
         if _fork():
             return ours
-        for other in (ours, *others):
-            other.close()
+        for other in (ours.fileno(), *others):
+            os.close(other)
         with contextlib.suppress(BaseException):
             serve_lesson(json.loads(setup), theirs)
             os._exit(0)
