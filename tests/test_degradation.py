@@ -28,9 +28,9 @@ def test_the_picture_that_lesson_1_opens_with_is_lesson_7s():
     for kind, depth, mean, spread in rows:
         stored = losses[kind][[2, 8, 24].index(int(depth))]
         assert len(stored) == 5
-        assert np.mean(stored) == pytest.approx(
-            float(mean), rel=0.03, abs=1e-4
-        )  # processors round differently
+        # Where training fails, rounding decides how badly: on another processor the same seeds are other draws.
+        error = float(spread) / len(stored) ** 0.5
+        assert np.mean(stored) == pytest.approx(float(mean), rel=0, abs=error + 1e-4)
         assert np.std(stored, ddof=1) == pytest.approx(float(spread), rel=0.2, abs=1e-4)
 
 
