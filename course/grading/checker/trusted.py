@@ -23,15 +23,16 @@ import threading
 from collections.abc import Sequence
 from multiprocessing import Pipe
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from course.exercises import Exercise, exercises
 from course.grading.bridge import wire
 from course.grading.bridge.launcher import PR_SET_PDEATHSIG, prctl
 from course.grading.checker.check import limit_check, run_check, set_up
 from course.grading.sandboxes.places import COURSE, OPTIMIZER, imported_by_lessons
 from course.model import Limits
-from helpers.checks.exercise import Checks
+
+if TYPE_CHECKING:  # the grader, which holds the handle alone, does without numpy
+    from course.exercises import Exercise
 
 WARM = ("course.grading.checker.proxy", "course.editions.source", "IPython.display")
 EXERCISES = COURSE / "exercises"  # the declarations that hidden tests are drawn from
@@ -249,6 +250,9 @@ def _scouted(setup: list[str]) -> dict[tuple[str, str], bytes]:
 
 def _declared(space: dict[str, Any]) -> dict[tuple[str, str], Exercise]:
     """The declared exercises of the lessons whose checks have a name here."""
+    from course.exercises import exercises
+    from helpers.checks.exercise import Checks
+
     found: dict[tuple[str, str], Exercise] = {}
     for checks in space.values():
         if isinstance(checks, Checks):
@@ -293,6 +297,8 @@ def warm_up() -> None:
 
     Nothing is differentiated here: some builds of torch start a thread for that, and forget it in every fork.
     """
+    from course.exercises import exercises
+
     for name in (*(n for n in imported_by_lessons() if n != OPTIMIZER), *WARM):  # no check makes one
         with contextlib.suppress(Exception):
             importlib.import_module(name)
