@@ -267,11 +267,6 @@ def load_bridge() -> None:
     importlib.import_module("bridge.studentside")
 
 
-def take_questions(spec: dict[str, Any]) -> None:
-    """Let the bridge have the socket that the grader asks over."""
-    importlib.import_module("bridge.studentside").listen(spec["questions"])
-
-
 def without_debugger() -> None:
     """Let ipykernel find no debugger: nobody steps through a submission, and its import is half of a kernel's start."""
     sys.modules.setdefault("debugpy", None)  # type: ignore[arg-type]
@@ -283,7 +278,7 @@ def start_kernel(spec: dict[str, Any]) -> None:
     os.environ.pop("JPY_PARENT_PID", None)  # its watcher takes the sandbox's first process for a dead parent
     os.chdir(spec["work"])
     load_bridge()
-    take_questions(spec)
+    importlib.import_module("bridge.studentside").listen(spec["questions"])
     sys.argv = ["ipykernel", "-f", spec["connection_file"], "--HistoryManager.hist_file=:memory:"]
     from ipykernel import kernelapp
 

@@ -22,6 +22,7 @@ from typing import Any
 
 JSON_BYTES = 8_000_000
 LENGTH = 4  # bytes of the number before a message
+PART = 1 << 20  # bytes that are read at a time
 DEPTH = 50
 RANGE = 1_000_000
 DTYPE = re.compile(r"[<>|][biufc](1|2|4|8|16)")
@@ -133,7 +134,7 @@ def exactly(connection: socket.socket, count: int) -> bytes:
     """
     got = bytearray()
     while len(got) < count:
-        part = connection.recv(count - len(got))
+        part = connection.recv(min(count - len(got), PART))
         if not part:
             raise EOFError
         got += part
