@@ -122,7 +122,6 @@ def receive(connection: socket.socket) -> str:
     Raises:
         EOFError: if the other side is gone.
     """
-
     return exactly(connection, int.from_bytes(exactly(connection, LENGTH), "big")).decode("ascii")
 
 
