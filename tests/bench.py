@@ -42,6 +42,9 @@ COURSE = load_course()
 WAYS = {"stock": [], "sliced": [], "full": ["--full"], "cold": ["--cold"]}
 # Who hands in, again and again: mostly right work, one half done, one blank, one with a wrong answer.
 CLASS = ("ada", "lea", "henri", "blaise", "grace", "dora", "wrong", "ada")
+# Submissions of the smaller and of the larger class. Ours keeps all cores busy, so that both are whole CLASSes: a slow submission at the
+# end of a small class is waited for. Stock does one after the other; for it a small class says as much.
+SIZES = {"stock": (2, 8), "sliced": (8, 32), "full": (8, 16), "cold": (8, 16)}
 BOTH = ("wall", "cpu")
 STUDENTS, LESSONS = 300, 10  # of the course that is projected
 PLAIN = """
@@ -278,31 +281,36 @@ Runs = dict[tuple[str, int, str], list[Run]]  # lesson, number of submissions, w
 
 
 def measured(
-    lesson: Lesson, counts: list[int], ways: list[str], rounds: int, say: Callable[[str], None]
+    lesson: Lesson, sizes: dict[str, Sequence[int]], rounds: int, say: Callable[[str], None]
 ) -> Runs:
-    """Let the ways take turns on classes of one lesson.
+    """Let the ways take turns on classes of one lesson: way -> numbers of submissions.
 
     Raises:
         SystemExit: naming the cells, where two ways score differently.
     """
     found: Runs = defaultdict(list)
-    for count in counts:
+    known: dict[tuple[str, str], float | None] = {}
+    for count in sorted({count for counts in sizes.values() for count in counts}):
+        ways = [way for way, counts in sizes.items() if count in counts]
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             bench = prepared(Path(folder), lesson, count)
-            first: Run | None = None
             for number in range(rounds):
                 turn = number % len(ways)
                 for way in [*ways[turn:], *ways[:turn]]:
                     made = bench.run(way)
-                    first = first or made
                     found[lesson.name, count, way].append(made)
                     took = (
                         f"{made.wall:.1f} s, {made.cpu:.1f} CPU s of the machine, {made.own:.1f} of its own"
                     )
                     say(f"{lesson.name}, {count} submissions, round {number + 1}, {way}: {took}")
-                    if strange := sorted(made.scores.items() ^ first.scores.items(), key=str):
+                    known = made.scores | known
+                    if strange := [
+                        (*cell, score, known[cell])
+                        for cell, score in made.scores.items()
+                        if score != known[cell]
+                    ]:
                         raise SystemExit(
-                            f"{lesson.name}, {way}: scores differ from the first run's: {strange}"
+                            f"{lesson.name}, {way}: scores differ from an earlier run's: {strange}"
                         )
     return found
 
@@ -331,7 +339,8 @@ def page(
     found: Runs, growth: Runs, floors: Floors, parts: Stages, options: argparse.Namespace
 ) -> Iterator[str]:
     """The page, line by line."""
-    ways, sizes = options.ways, " and ".join(map(str, options.sizes))
+    ways = options.ways
+    sizes = ", ".join(f"{way} {' and '.join(map(str, sizes_of(options)[way]))}" for way in ways)
     columns = [f"{way}, s / CPU s" for way in ways]
     yield "# How fast a class is graded"
     yield ""
@@ -341,8 +350,8 @@ def page(
     yield ""
     yield "## What one more submission costs"
     yield ""
-    yield f"From classes of {sizes}. Most work is right; of eight submissions one is half done, one blank, and one has a wrong answer, for which"
-    yield "everything above its check is run once more."
+    yield f"From classes of two sizes ({sizes}). Most work is right; of eight submissions one is half done, one blank, and one has a wrong answer,"
+    yield "for which everything above its check is run once more."
     yield from table(["lesson", *columns, "stock : sliced", "full : floor, CPU"], costs(found, floors, ways))
     yield "## What a grade depends on"
     yield ""
@@ -438,6 +447,11 @@ def machine() -> str:
     return f"{name}, {len(os.sched_getaffinity(0))} cores, {memory} GiB, Python {platform.python_version()}, {packages}"
 
 
+def sizes_of(options: argparse.Namespace) -> dict[str, Sequence[int]]:
+    """Way -> how many submissions its classes have."""
+    return {way: options.sizes or SIZES[way] for way in options.ways}
+
+
 def main() -> None:
     """Measure, and write the page."""
     parser = argparse.ArgumentParser(
@@ -445,7 +459,9 @@ def main() -> None:
     )
     parser.add_argument("--lessons", nargs="*", default=[lesson.name for lesson in COURSE.written])
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--sizes", type=int, nargs="+", default=[2, 8], help="submissions of each lesson")
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", help=f"submissions of each lesson, whichever way; by itself {SIZES}"
+    )
     parser.add_argument(
         "--growth", type=int, nargs="*", default=[8, 16, 32, 64], help="submissions of lesson 1"
     )
@@ -463,12 +479,10 @@ def main() -> None:
         *([(COURSE.lesson("1"), True)] if options.growth else []),
     ]:
         if larger:
-            ours = [
-                way for way in options.ways if way != "stock"
-            ]  # which costs the same for each, one after the other
-            growth = measured(lesson, options.growth, ours, 1, say)
+            # Without stock, which costs the same for each, one after the other.
+            growth = measured(lesson, {w: options.growth for w in options.ways if w != "stock"}, 1, say)
         else:
-            found |= measured(lesson, options.sizes, options.ways, options.rounds, say)
+            found |= measured(lesson, sizes_of(options), options.rounds, say)
             floors[lesson.name] = floor(lesson, True), floor(lesson, False)
             parts[lesson.name] = [stages(lesson, ["ada"]), stages(lesson, ["wrong"])]
         text = "\n".join(page(found, growth, floors, parts, options)) + "\n"
