@@ -219,7 +219,7 @@ class Job:
         files: names and contents of the data files that lie beside the notebook.
         limits: how much it may use.
         sandbox: which stands around it.
-        checker: version of the code that judges: of `course.grading` and of `helpers`.
+        checker: version of the code that judges (`grading.job.checker_version`).
         spared: positions of cells that are not run, since no grade depends on them (`grading.slice`).
     """
 

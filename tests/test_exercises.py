@@ -132,8 +132,8 @@ def test_a_grade_is_stamped_with_what_is_asked_visibly_and_hidden(tmp_path, monk
     for lesson in COURSE.written:
         declaration = COURSE.root / "course" / "exercises" / f"{lesson.topic}.py"
         for file in (declaration, recording.recorded_path(COURSE, lesson)):
-            assert any(folder in file.parents for folder in job.JUDGING), file
-    monkeypatch.setattr(job, "JUDGING", (tmp_path,))
+            assert any(folder in file.parents for folder in (COURSE.root / "course", COURSE.root / "helpers"))
+    monkeypatch.setattr(job, "COURSE", tmp_path)
     version = job.checker_version.__wrapped__
     seen = {version()}
     for name, text in (
@@ -141,10 +141,22 @@ def test_a_grade_is_stamped_with_what_is_asked_visibly_and_hidden(tmp_path, monk
         ("asked.py", "2"),
         ("recorded.json", "{}"),
         ("recorded.json", "[]"),
+        ("reports/page.py", "1"),  # what comes after a grade does not change it
+        ("cli.py", "1"),
     ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
         seen.add(version())
     assert len(seen) == 5
+
+
+def test_whatever_judges_is_part_of_the_stamp():
+    """In a fresh process that holds all of a grade's code, no module is of a room that is left out of it."""
+    modules = ("course.grading.execute", "course.grading.slice", "course.grading.checker.check", "course.grading.checker.proxy", "course.exercises")  # fmt: skip
+    code = f"import importlib, sys; [importlib.import_module(m) for m in {modules}]; print(*(m for m in sys.modules if m.startswith('course.')))"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=COURSE.root)
+    rooms = {name.split(".")[1] for name in run.stdout.split()}
+    assert {"grading", "exercises", "model"} <= rooms and not rooms & job.BESIDE, run.stderr
 
 
 # How an answer is judged ---------------------------------------------------------------------------------------------

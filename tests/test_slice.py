@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from course.config import load_course
+from course.grading.facts import RELATED, facts
 from course.grading.slice import spared
 
 COURSE = load_course()
@@ -184,12 +185,21 @@ def test_whatever_a_student_wrote_or_changed_runs():
         "x = (",
         "\n" * 60_000,
         "-" * 500 + "1",
+        ",".join(f"a{n}" for n in range(200)) + "=" + ",".join(f"b{n}" for n in range(200)),
+        "x = " + "f(" * 50 + ",".join(f"b{n}" for n in range(200)) + ")" * 50,
     ],
 )
 def test_where_a_students_cell_cannot_be_judged_everything_runs(own):
     cells = lesson("print(1)", "x = 2")
     assert left_out(cells) == {"demo-0", "demo-1"}
     assert left_out(cells, [*cells, cell("extra-1", own)]) == set()
+
+
+def test_what_a_cell_tells_takes_little_memory():
+    """Each name on the left may have to do with each one on the right: 50 kB of that took gigabytes."""
+    left, right = (",".join(f"{side}{n}" for n in range(4_000)) for side in "ab")
+    made = facts(f"{left} = {right}")
+    assert not made.judged and len(made.reach) <= RELATED
 
 
 def test_a_network_has_modules_too():

@@ -18,6 +18,7 @@ from dataclasses import replace
 from typing import Any
 
 import nbformat
+import zmq
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from nbgrader.utils import is_grade, is_locked, is_solution
@@ -25,9 +26,17 @@ from nbgrader.utils import is_grade, is_locked, is_solution
 from course.grading.bridge import wire
 from course.grading.checker.check import LINE_BYTES
 from course.grading.checker.trusted import TrustedServer
-from course.grading.kernel import Budget, KernelGone, MachineFault, StudentKernel, TooSlow, student_kernel
+from course.grading.kernel import (
+    Budget,
+    KernelGone,
+    MachineFault,
+    StudentKernel,
+    TooSlow,
+    late,
+    student_kernel,
+)
 from course.grading.outputs import Outputs, clean, error_output, pictures_within
-from course.grading.slice import only_untouched_stubs
+from course.grading.slice import grade_id, only_untouched_stubs, tags
 from course.grading.stand_ins import NAME as GIVEN_UP
 from course.grading.stand_ins import in_its_place, told
 from course.grading.template import TEMPLATES
@@ -41,9 +50,7 @@ NOT_RUN = f"{UNPAINTED}; not run for the grade"
 PAINT_NOTHING = "__import__('sys').modules['bridge.studentside'].unpainted()"
 CHECK = "_check"  # what the name of a check adds to that of its exercise
 PULSE = 0.1  # seconds between two looks at whether to stop
-PATIENCE = (
-    10  # how much longer than its computing a check may take on the clock before the machine is to blame
-)
+PATIENCE = 10  # how much longer than its computing a check may be silent before the machine is to blame
 
 
 # How the hint begins where an answer raises NotImplementedError (`helpers.checks.core.call`).
@@ -133,7 +140,7 @@ def is_check(cell: NotebookNode) -> bool:
 
 def is_setup(cell: NotebookNode) -> bool:
     """Tell whether a cell is locked code whose names both the student and the checks use."""
-    return cell.cell_type == "code" and is_locked(cell) and not is_grade(cell) and "setup" in _tags(cell)
+    return cell.cell_type == "code" and is_locked(cell) and not is_grade(cell) and "setup" in tags(cell)
 
 
 def twice(job: Job, stop: threading.Event | None = None) -> Outcome:
@@ -181,7 +188,7 @@ class _Execution:
                 source = in_its_place(grade_id(original), source, original.source)
                 if source != ours.source:
                     self._given_up.add(f"{grade_id(original)}{CHECK}")
-            if source.strip() and "skip-execution" not in _tags(ours):
+            if source.strip() and "skip-execution" not in tags(ours):
                 self._steps.append((position, cell, source))
 
     async def until(self, stop: threading.Event) -> Outcome:
@@ -201,8 +208,8 @@ class _Execution:
         fault = ""
         try:
             work.result()
-        except MachineFault as error:
-            fault = str(error)
+        except (MachineFault, OSError, zmq.ZMQError) as error:
+            fault = str(error) or type(error).__name__
         pictures_within(self._notebook, self._limits.pictures)
         return Outcome(
             self._job,
@@ -238,6 +245,7 @@ class _Execution:
                     break
                 if await self._check(kernel, *waiting.pop(0)):
                     self._cpu_seconds += kernel.cpu
+                    self._deadline = kernel.deadline
                     kernel = None
             self._cpu_seconds += kernel.cpu if kernel else 0
 
@@ -250,12 +258,7 @@ class _Execution:
         why = "the notebook stopped its kernel too often"
         while self._kernels <= self._limits.restarts:
             if time.monotonic() > self._deadline:
-                return (
-                    None,
-                    why
-                    if self._kernels
-                    else f"the notebook took more than {self._limits.notebook_wall:g} seconds in all",
-                )
+                return None, late(self._limits)
             self._kernels += 1
             try:
                 kernel = await self._fresh(stack)
@@ -365,11 +368,15 @@ class _Execution:
 
         Raises:
             TooSlow, KernelGone: from the kernel.
-            MachineFault: if the trusted process died twice.
+            MachineFault: if the trusted process died twice, or the kernel meanwhile.
         """
         try:
             return await self._ask_checker(kernel, name, source)
         except MachineFault:
+            if (
+                kernel.gone
+            ):  # while we were to blame: nothing that it would be asked now is its student's fault
+                raise
             return await self._ask_checker(kernel, name, source)
 
     async def _ask_checker(self, kernel: StudentKernel, name: str, source: str) -> Verdict:
@@ -380,13 +387,22 @@ class _Execution:
             MachineFault: if the trusted process dies without a verdict.
         """
         limits = self._limits
-        reader, writer = await asyncio.open_connection(sock=SERVER.open_check(self._setup), limit=LINE_BYTES)
+        try:
+            reader, writer = await asyncio.open_connection(
+                sock=SERVER.open_check(self._setup), limit=LINE_BYTES
+            )
+        except OSError as error:
+            raise MachineFault(f"{name}: no checker can be had ({error})") from error
         try:
             task: dict[str, Any] = {"name": name, "source": source}
             task |= {"cpu": limits.check_cpu, "memory": limits.check_memory}
             budget: Budget = kernel.budget()
             writer.write(json.dumps(task).encode() + b"\n")
-            while line := await asyncio.wait_for(reader.readline(), PATIENCE * limits.check_cpu):
+            while True:
+                with kernel.waiting(budget):
+                    line = await asyncio.wait_for(reader.readline(), PATIENCE * limits.check_cpu)
+                if not line:
+                    raise MachineFault(f"{name}: the checker is gone")
                 said: dict[str, Any] = json.loads(line)
                 if "ask" in said:
                     answer = await kernel.ask(said["ask"], budget)
@@ -401,7 +417,6 @@ class _Execution:
                     raise MachineFault(f"{name}: {said['fault']}")
                 else:
                     return Verdict(**said | {"shown": tuple(said["shown"])})
-            raise MachineFault(f"{name}: the checker is gone")
         except (TimeoutError, ConnectionError) as error:
             raise MachineFault(
                 f"{name}: the checker does not answer ({error or type(error).__name__})"
@@ -439,16 +454,3 @@ def _as_handed_in(outputs: list[NotebookNode], limits: Limits, note: str) -> lis
         with suppress(KeyError, TypeError, AttributeError):  # a file can hold anything
             shown.take(output["output_type"], output)
     return [*shown.cells, NotebookNode(output_type="stream", name="stdout", text=f"({note})\n")]
-
-
-def _tags(cell: NotebookNode) -> list[Any]:
-    """A cell's tags, whatever a submission put there."""
-    tags = cell.metadata.get("tags")
-    return tags if isinstance(tags, list) else []
-
-
-def grade_id(cell: NotebookNode) -> str:
-    """A cell's grade_id, "" if it has none."""
-    words = cell.metadata.get("nbgrader")
-    grade_id = words.get("grade_id") if isinstance(words, dict) else None
-    return grade_id if isinstance(grade_id, str) else ""

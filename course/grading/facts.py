@@ -11,6 +11,7 @@ import re
 import symtable
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 # Who uses them may read and change what no text names.
@@ -22,6 +23,7 @@ RESTORED = {"set_flush_denormal": False}  # a cell that ends with this setting l
 PURE_METHODS = {"abs", "all", "any", "argmax", "argmin", "argsort", "astype", "clone", "conj", "copy", "count", "cpu", "cumsum", "detach", "diagonal", "dim", "dot", "double", "endswith", "exp", "flatten", "float", "format", "get", "index", "item", "items", "join", "keys", "lower", "max", "mean", "median", "min", "norm", "numel", "numpy", "parameters", "permute", "prod", "ravel", "relu", "repeat", "replace", "reshape", "round", "size", "split", "sqrt", "squeeze", "startswith", "std", "strip", "sum", "tanh", "tolist", "transpose", "unsqueeze", "values", "var", "view"}  # fmt: skip
 DRAWING = re.compile(r"plot|scatter|barh?|hist|imshow|pcolormesh|contourf?|fill_between|ax[hv](line|span)|[hv]lines|annotate|text|legend|set|set_[xy]?(label|lim|ticks|ticklabels|scale|title|aspect|bound|axis_on|axis_off|visible).*|tick_params|grid|semilog[xy]|loglog|errorbar|violinplot|boxplot|margins|invert_.*|twin[xy]|add_patch|stem|label_outer|colorbar|suptitle|tight_layout|axis")  # fmt: skip
 LONGEST, DEEPEST = 50_000, 100  # characters and nested nodes of a cell that is read; no person writes more
+WIDEST, RELATED = 100, 5_000  # names that one value has to do with, and pairs of names in a cell: as above
 
 Path = tuple[str, ...]  # the names of `a.b.c`
 SAME, PART, HOLDS = "is", "is part of", "holds"
@@ -97,7 +99,7 @@ def facts(source: str) -> Facts:
         source: its text.
 
     Returns:
-        What it says; not judged if it is no plain Python, or uses names that the text does not tell.
+        What it says; not judged if it is no plain Python, uses names that the text does not tell, or is more than a person writes.
     """
     if len(source) > LONGEST:
         return Facts(judged=False)
@@ -416,6 +418,8 @@ class _Reader(ast.NodeVisitor):
             taken = how if isinstance(target, ast.Name) else HOLDS
             for name in _roots(target):
                 self._made.reach |= {(name, _joined(taken, kind), x, calls) for x, kind, calls in found}
+                if len(self._made.reach) > RELATED:
+                    raise ValueError("too many names have to do with each other")
 
 
 def _path(node: ast.expr) -> tuple[str, ...]:
@@ -446,7 +450,9 @@ def _joined(outer: str, inner: str) -> str:
 def _shares(node: ast.AST) -> frozenset[Share]:
     """Names with whose objects a value may have to do; noted on the node, for it is asked again."""
     if not hasattr(node, "shares"):
-        node.shares = frozenset(_find_shares(node))  # type: ignore[attr-defined]
+        node.shares = frozenset(islice(_find_shares(node), WIDEST + 1))  # type: ignore[attr-defined]
+        if len(node.shares) > WIDEST:  # type: ignore[attr-defined]
+            raise ValueError("a value has to do with too many names")
     return node.shares  # type: ignore[attr-defined, no-any-return]
 
 

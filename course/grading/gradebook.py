@@ -50,11 +50,11 @@ from traitlets.utils.importstring import import_item
 from course.config import gradebook_name, grader_config, run_quietly
 from course.deadlines import read_deadlines, utc
 from course.editions.build import as_registered, generate
-from course.grading.execute import grade_id, is_check, twice
+from course.grading.execute import is_check, twice
 from course.grading.job import allowed, checker_version, key_and_files
 from course.grading.outputs import error_output
 from course.grading.sandboxes.choose import confinement
-from course.grading.slice import spared
+from course.grading.slice import grade_id, spared
 from course.model import (
     Course,
     CourseError,
@@ -336,12 +336,6 @@ class _Lent:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._gradebook, name)
-
-
-def record(course: Course, store: Store, outcome: Outcome) -> None:
-    """Write a single outcome. Arguments and errors are those of `Recorder`."""
-    with Recorder(course, store) as recorder:
-        recorder.record(outcome)
 
 
 def _hold_against(outcome: Outcome, path: Path) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import hashlib
 import importlib.metadata
+import logging
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import helpers
@@ -16,8 +17,9 @@ from course.grading.slice import spared
 from course.model import Course, CourseError, Job, Lesson, Limits, Submission
 
 JUDGES = ("numpy", "scipy", "torch", "ipykernel")  # packages whose version may change a verdict
-# Folders whose files may: how is judged; what is asked and what belongs there, hidden (declared) and visible (recorded).
-JUDGING = (COURSE / "grading", COURSE / "exercises", *map(Path, helpers.__path__))
+# Rooms of the course that have no say in a verdict: they come before a job or after its outcome.
+BESIDE = {"cli", "commands", "deadlines", "desk", "doctor", "intake", "progress", "reports", "site", "way"}
+LOG = logging.getLogger(__name__)
 
 
 def jobs(course: Course, lesson: Lesson, submissions: Iterable[Submission]) -> Iterator[Job]:
@@ -45,7 +47,16 @@ def jobs(course: Course, lesson: Lesson, submissions: Iterable[Submission]) -> I
         confinement(course.sandbox, not course.cold),
         checker_version(),
     )
-    return (Job(s, *shared, () if course.full else spared(key, s.notebook)) for s in submissions)
+    return (Job(s, *shared, () if course.full else _spared(key, s)) for s in submissions)
+
+
+def _spared(key: bytes, submission: Submission) -> tuple[int, ...]:
+    """Positions of cells that no grade depends on; none in what cannot be read, and executing it will say so."""
+    try:
+        return spared(key, submission.notebook)
+    except Exception as error:
+        LOG.info("%s, %s: all cells are run, since %r", submission.student, submission.lesson, error)
+        return ()
 
 
 def key_and_files(solution: Path, release: Path) -> tuple[bytes, tuple[tuple[str, bytes], ...]]:
@@ -98,10 +109,26 @@ def allowed(limits: Limits) -> Limits:
 
 @functools.cache
 def checker_version() -> str:
-    """Name the code that judges: versions of its packages, and a hash of `JUDGING`."""
-    digest = hashlib.sha256()
-    for folder in JUDGING:
-        for path in sorted(p for p in folder.rglob("*") if p.suffix in (".py", ".json")):
-            digest.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes())
+    """Name the code that judges: versions of its packages, and a hash of the course but for `BESIDE`, and of helpers."""
     versions = [f"{name} {importlib.metadata.version(name)}" for name in JUDGES]
-    return ", ".join([f"Python {sys.version.split()[0]}", *versions, digest.hexdigest()[:16]])
+    judging = code_hash(COURSE, *map(Path, helpers.__path__), without=BESIDE)
+    return ", ".join([f"Python {sys.version.split()[0]}", *versions, judging])
+
+
+def code_hash(*folders: Path, without: Collection[str] = ()) -> str:
+    """Hash the code in folders, and the values that were recorded there.
+
+    Args:
+        folders: any number.
+        without: names of modules and folders right below them that are left out.
+
+    Returns:
+        Sixteen characters.
+    """
+    digest = hashlib.sha256()
+    for folder in folders:
+        for path in sorted(p for p in folder.rglob("*") if p.suffix in (".py", ".json")):
+            inside = path.relative_to(folder)
+            if inside.parts[0].removesuffix(".py") not in without:
+                digest.update(f"{inside}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]

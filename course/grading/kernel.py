@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +32,7 @@ from course.grading.provisioner import SandboxProvisioner
 from course.grading.sandboxes.choose import hidden_from_lessons, kernel_folder
 from course.grading.sandboxes.places import put_fonts
 from course.grading.template import TEMPLATES, Template
-from course.grading.watch import excess, family
+from course.grading.watch import Process, excess, family
 from course.model import Confinement, Limits
 
 T = TypeVar("T")
@@ -87,13 +88,32 @@ class StudentKernel:
     ):
         self.cpu = 0.0
         self.lost_to_memory = False  # it was killed, not by us: by itself, or for want of memory
-        self._manager, self._base, self._limits, self._deadline = manager, base, limits, deadline
+        self.deadline = deadline  # `time.monotonic()` at which it is killed in any case
+        self._manager, self._base, self._limits = manager, base, limits
+        self._waits = False
         self._questions = questions
         self._attending: asyncio.Future[dict[str, Any]] | None = None  # while it waits for questions
         self._gone = ""
         self._orphaned = False
         self._replies: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._cell: tuple[str, Outputs, asyncio.Event] | None = None
+
+    @property
+    def gone(self) -> bool:
+        """Whether it is dead, as far as has been noticed."""
+        return bool(self._gone)
+
+    @contextlib.contextmanager
+    def waiting(self, budget: Budget) -> Iterator[None]:
+        """Stop the clocks while the kernel waits for us: that is no time of the student's."""
+        began, self._waits = time.monotonic(), True
+        try:
+            yield
+        finally:
+            self._waits = False
+            took = time.monotonic() - began
+            self.deadline += took
+            budget.wall_start += took
 
     def budget(self) -> Budget:
         """Open the budget of a cell, or of all that one check asks."""
@@ -178,6 +198,9 @@ class StudentKernel:
             await self._kill(f"it sent an answer of more than {REPLY_BYTES:,} bytes")
         except (ConnectionError, EOFError):
             await asyncio.sleep(HUNG_UP)  # if it is dead, that is seen meanwhile
+            self.lost_to_memory = (
+                True  # which it may be: a machine without memory tells late how a process ended
+            )
             await self._kill("it stopped listening to what is asked of it")
         return None
 
@@ -260,8 +283,8 @@ class StudentKernel:
             self._client.shell_channel.send(request)
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._heard.wait(), KNOCK)
-            if time.monotonic() > self._deadline:
-                raise KernelGone(self._late())
+            if time.monotonic() > self.deadline:
+                raise KernelGone(late(self._limits))
             if self._gone or time.monotonic() > end:
                 said = log.read_text(errors="replace").strip()[-2000:]
                 raise MachineFault(f"the kernel did not start ({self._gone or 'no answer'}): {said}")
@@ -288,9 +311,6 @@ class StudentKernel:
             await provisioner.kill()
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(provisioner.wait(), 10)
-
-    def _late(self) -> str:
-        return f"the notebook took more than {self._limits.notebook_wall:g} seconds in all"
 
     async def _pump(self, receive: Callable[..., Any], handle: Callable[[dict[str, Any]], None]) -> None:
         """Pass messages on; forged and malformed ones are dropped."""
@@ -319,14 +339,19 @@ class StudentKernel:
             outputs.take(kind, content)
 
     async def _watch(self) -> None:
-        """Look after the limits that no single cell has: memory, processes, disk and the notebook's time."""
+        """Look after the limits that no single cell has; who cannot be looked after is not graded."""
+        try:
+            await self._look_after()
+        except Exception as error:
+            self._orphaned, self._gone = True, f"the kernel could not be looked after: {error!r}"
+
+    async def _look_after(self) -> None:
+        """Enforce the limits of memory, processes, disk and the notebook's time."""
         provisioner: Any = self._manager.provisioner
-        shown = [str(self._base / "sockets"), str(self._base / "work")]
         while not self._gone:
             processes = family(provisioner.pid)
             self.cpu = max(self.cpu, sum(p.cpu for p in processes))
-            inner = [f"/proc/{p.pid}/root{self._base}/work" for p in processes[-1:]]
-            reason = excess(processes, [*shown, *inner], self._limits)
+            reason = excess(processes, self._writable(processes), self._limits)
             ended = await provisioner.poll()
             if ended is not None:
                 self.lost_to_memory = ended in (-signal.SIGKILL, 128 + signal.SIGKILL)
@@ -338,9 +363,24 @@ class StudentKernel:
                 )
             elif reason:
                 await self._kill(reason)
-            elif time.monotonic() > self._deadline:
-                await self._kill(self._late())
+            elif time.monotonic() > self.deadline and not self._waits:
+                await self._kill(late(self._limits))
             await asyncio.sleep(PULSE)
+
+    def _writable(self, processes: Sequence[Process]) -> list[str]:
+        """The folders that it may write in, each once: in a mount namespace the work folder is another than ours."""
+        sockets, work = str(self._base / "sockets"), str(self._base / "work")
+        inner = [f"/proc/{process.pid}/root{work}" for process in processes[-1:]]
+        with contextlib.suppress(
+            OSError
+        ):  # it has just ended, or hides: what we see of it counts in any case
+            inner = [folder for folder in inner if not os.path.samefile(folder, work)]
+        return [sockets, work, *inner]
+
+
+def late(limits: Limits) -> str:
+    """Say that a notebook's time is up."""
+    return f"the notebook took more than {limits.notebook_wall:g} seconds in all"
 
 
 def _asks_to_exit(reply: dict[str, Any]) -> bool:

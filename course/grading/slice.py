@@ -67,7 +67,7 @@ def spared(key: bytes, submitted: bytes) -> tuple[int, ...]:
     released = _released(key)
     steps, seen = [], set()
     for position, cell in enumerate(json.loads(submitted)["cells"]):
-        name = _grade_id(cell)
+        name = grade_id(cell)
         original = released.get(name) if name else None
         mark = (original or {}).get("metadata", {}).get("nbgrader", {})
         check = bool(mark.get("grade") and not mark.get("solution"))
@@ -75,7 +75,7 @@ def spared(key: bytes, submitted: bytes) -> tuple[int, ...]:
         text = _source(taken)
         if original and mark.get("solution") and not mark.get("grade"):
             text = in_its_place(name, text, _source(original))
-        if (original or cell)["cell_type"] != "code" or "skip-execution" in _tags(taken):
+        if (original or cell)["cell_type"] != "code" or "skip-execution" in tags(taken):
             continue
         twin = None if name else released.get(("id", cell.get("id")))
         ours = twin is not None and cell.get("id") not in seen and _source(cell) in _editions(_source(twin))
@@ -89,7 +89,7 @@ def _released(key: bytes) -> dict[Any, dict[str, Any]]:
     """The key's cells: those with a role by grade_id, the lesson's other code by ("id", id)."""
     found: dict[Any, dict[str, Any]] = {}
     for cell in json.loads(key)["cells"]:
-        if name := _grade_id(cell):
+        if name := grade_id(cell):
             found[name] = cell
         elif cell["cell_type"] == "code":
             found["id", cell.get("id")] = cell
@@ -102,15 +102,17 @@ def _editions(source: str) -> tuple[str, str]:
     return without_asserts(source), source
 
 
-def _grade_id(cell: dict[str, Any]) -> str:
+def grade_id(cell: dict[str, Any]) -> str:
+    """A cell's grade_id, "" if it has none."""
     mark = cell["metadata"].get("nbgrader")
     name = mark.get("grade_id") if isinstance(mark, dict) else None
     return name if isinstance(name, str) else ""
 
 
-def _tags(cell: dict[str, Any]) -> list[Any]:
-    tags = cell["metadata"].get("tags")
-    return tags if isinstance(tags, list) else []
+def tags(cell: dict[str, Any]) -> list[Any]:
+    """A cell's tags, whatever a submission put there."""
+    found = cell["metadata"].get("tags")
+    return found if isinstance(found, list) else []
 
 
 def _source(cell: dict[str, Any]) -> str:
@@ -123,7 +125,7 @@ def only_untouched_stubs(job: Job) -> bool:
     released = _released(job.key)
     for cell in json.loads(job.submission.notebook)["cells"]:
         if STUB[-1] in _source(cell) and cell["cell_type"] == "code":
-            original = released.get(_grade_id(cell))
+            original = released.get(grade_id(cell))
             if original is None or _source(cell).strip() != without_solution(_source(original)).strip():
                 return False
     return True

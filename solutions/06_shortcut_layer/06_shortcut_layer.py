@@ -604,8 +604,8 @@ assert new_gap < 1e-12 and stale_gap > 1e-8
 reveal("stale", "a large gap" if stale_gap > 1e-8 else "all is well")
 
 # %% [markdown]
-# Every gradient from then on is silently wrong, and a test that makes a new layer for each case never sees it.
-# This is why we asked you to work everything out anew in every call.
+# From then on the gradient of $x_2$ is silently wrong, and a test that makes a new layer for each case never
+# sees it. This is why we asked you to work everything out anew in every call.
 #
 # One more is in the example of the page: it fills `delta` with random numbers before calling `backward`, which
 # *adds*. Then the noise is part of the answer:
@@ -749,8 +749,8 @@ assert [sum(steps.values()) for steps in passes.values()] == [8, 11, 17]
 # %% [markdown]
 # `shortcut.add_scaled` saves the temporary arrays: it hands contiguous arrays to BLAS, the library of linear
 # algebra under NumPy (its routine is called `axpy`), which reads two and writes one. That is how the layer of
-# our solution comes to 11 passes; 8 would take one loop that reads $x_1$ and $x_2$ together, which NumPy does not
-# have. Timings differ from machine to machine, so they are no part of this notebook; `python tests/bench_shortcut.py`
+# our solution comes to 11 passes; 8 would take two loops that NumPy does not have, one that reads $x_1$ and $x_2$
+# together and one that reads $v$ once for both gradients. Timings differ from machine to machine, so they are no part of this notebook; `python tests/bench_shortcut.py`
 # measures the solution's layer on yours, against the plain formula and the time that eight passes take.
 #
 # ## 8 · Weights other than one, over depth
@@ -870,11 +870,12 @@ panel.live()
 
 # %% [markdown] response="weights" points=3
 # ### BEGIN SOLUTION
-# Each layer multiplies the mean square of the gradient by $\beta^2 + g\alpha^2$. Over $L$ layers that is a
-# power: with $\alpha = \beta = 1$ and $g = 1$ it grows as $2^{L/2}$, with $1/2$ each it vanishes as fast.
+# Each layer multiplies the mean square of the gradient by $\beta^2 + g\alpha^2$, so that $L$ layers change its
+# size by $(\beta^2 + g\alpha^2)^{L/2}$: with $g = 1$ and $\alpha = \beta = 1$ it grows as $2^{L/2}$, with $1/2$
+# each it vanishes as fast.
 # $\alpha = \beta = 1/\sqrt2$ keeps the size, but the identity path has the weight $\beta^L = 2^{-L/2}$:
 # nearly all that arrives went through about $L/2$ random branches. With $\beta = 1$ the identity path keeps
-# weight 1 at any depth, and $\alpha = 1/\sqrt L$ bounds the sum of all the others:
+# weight 1 at any depth, and $\alpha = 1/\sqrt L$ bounds the size of the whole:
 # $(1 + g/L)^{L/2} < e^{g/2}$. So the skip should be weighted by one, and the branch be scaled down.
 # ### END SOLUTION
 

@@ -703,9 +703,9 @@ figures.show(
 
 # %% [markdown]
 # With batch normalisation and without shortcuts, a difference in the tenth decimal becomes another network
-# within one pass. There the gradient *turns* within a tiny distance: at the end of a step along it, it already
-# points elsewhere. In lesson 4 the gradients shattered from one input to the next; here it is from one set of
-# weights to the next. (It also fits the law above: each such layer stretches what comes back by 1.21.)
+# within one pass. An explanation lies near: in lesson 4 the gradients shattered from one input to the next, so here
+# they might from one set of weights to the next, and a step along a gradient that has turned at its end leads
+# nowhere. (It would fit the law above, too: each such layer stretches what comes back by 1.21.)
 #
 # But look at the third kind. Without BN the twins of plain networks stay together as well as those of residual
 # ones, and these networks are slow **all the same**. So plain layers *and* batch normalisation are needed for
@@ -737,9 +737,10 @@ figures.show(
 # | batch normalisation | rescale in every step |
 # | highway | $h + t\,(\mathrm{relu}(Wh) - h)$ with a learned gate $t$ that starts almost closed |
 # | scaled residual | $\mathrm{relu}(h + \alpha F(h))$ with $\alpha = 1/\sqrt{\text{number of blocks}}$, no BN |
-# | SkipInit, ReZero | the same with a learned factor that starts at **zero** |
+# | SkipInit | the same with a learned factor that starts at **zero** |
+# | ReZero | $h + \gamma\,\mathrm{relu}(Wh)$ with a learned $\gamma$ that starts at **zero** |
 #
-# The last row sounds wrong. If the branch is multiplied by zero, how can it learn?
+# The last two rows sound wrong. If the branch is multiplied by zero, how can it learn?
 #
 # ### Exercise 4 · A gated branch that trains from zero (4 points, medium, about 15 minutes)
 #
@@ -893,7 +894,7 @@ figures.show(
 #
 # One of our source texts says that if *"the training loss stops decreasing but is still far away from the
 # desired value"*, we have *"definitely observed the so-called vanishing gradient problem"*. Here are four
-# networks whose loss has not come down in 44 steps. Look at the gradient before you believe a diagnosis.
+# networks that are no better than guessing ($\ln 10 = 2.30$) after 44 steps. Look at the gradient before you believe a diagnosis.
 
 # %%
 shuffled = np.random.default_rng(SEED + 1).permutation(DIGITS.y_train)
@@ -921,9 +922,9 @@ assert before[0] < 1e-6 and before[1:].min() > 1e-2
 assert after[1:3].min() > 1e-2 and after[3] == 0
 
 # %% [markdown]
-# Four losses that do not fall, and one gradient that vanished on its way through the layers. The second and
-# the third network have healthy gradients, and nothing to do with depth. In the last one the gradient was
-# healthy too, until the first steps pushed every ReLU of a layer below zero: a *dead* network, of two hidden
+# Four losses that end at guessing or above, and one gradient that vanished on its way through the layers. The
+# second and the third network have healthy gradients, and nothing to do with depth. In the last one the gradient
+# was healthy too, until one of the steps pushed every ReLU of a layer below zero: a *dead* network, of two hidden
 # layers. The loss curve does not tell these apart. The gradient's norm, before and after, does.
 #
 # ## 7 · Play

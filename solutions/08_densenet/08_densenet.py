@@ -871,7 +871,7 @@ figures.show(
 # %% [markdown]
 # **What we should see.** The DenseNet keeps 1.6 times as many bytes as the ResNet of its size, and by memory it
 # lies *below* the line between the two ResNets: if you spend the memory on a wider ResNet, you get more for
-# it. (That one needs almost four times the parameters and the arithmetic. Each meaning of "compact" has its own
+# it. (That one needs about four times the parameters and the arithmetic. Each meaning of "compact" has its own
 # winner.)
 #
 # ### Does the gap last? (optional)
@@ -986,7 +986,7 @@ figures.show(
 # | "connecting all layers directly with each other" | within a block; in DenseNet-121 that is 31 % of all pairs (section 3) |
 # | (a) "an enormous amount of feature channels on the last layers" | a wide stream, half as wide as ResNet-50's, written by layers of 32 channels (section 2) |
 # | (b) "more compact models" | in parameters, yes, and a little ahead at equal parameters; in arithmetic, less so; in memory, the reverse (sections 6 to 8) |
-# | (c) "extreme feature reusability" | old features are read again by what stands behind the block, none of them is idle (section 9) |
+# | (c) "extreme feature reusability" | old features are read again by what stands behind the block, those of no age are idle (section 9) |
 # | the other document's "DenseNet": "the concatenation of all outputs so far" | a sum (section 1) |
 
 # %% [markdown] question="compact"

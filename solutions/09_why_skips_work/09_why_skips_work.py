@@ -966,8 +966,8 @@ figures.show(
 )
 
 # %% [markdown]
-# A residual network that has learned little sits in a bowl; a plain one that has learned well sits among dents.
-# **The roughness comes from the architecture, not from the state of training.** Of all that this lesson measures
+# A residual network that was stopped at a higher loss sits in a bowl; a plain one that was trained further sits
+# among dents. **At these losses the roughness comes from the architecture, not from the state of training.** Of all that this lesson measures
 # this is the strongest claim: the rival explanation was named, tested, and failed.
 #
 # **What it does not show.**
@@ -1014,7 +1014,7 @@ assert alike["pre-activation", 1 / 3] > 3 * alike["pre-activation", 2] > 9 * ali
 # | smoother loss (Li et al. 2018) | skips make the surface convex more widely | yes, in our slices, and not because plain nets are trained less well | does smoothness make training faster? |
 #
 # The paper itself (He et al. 2015) claimed less than is told of it: plain networks get *harder to optimise*
-# with depth, a block that starts near the identity is easier, and the effect survives where gradients are
+# with depth, a block that has to learn only the difference from the identity is easier to fit, and the effect survives where gradients are
 # healthy. The follow-up (He et al. 2016) adds why the identity should stay clean: any factor $\beta \ne 1$ on
 # the shortcut becomes $\beta^n$ over $n$ blocks (lesson 6).
 

@@ -431,7 +431,8 @@ figures.show(
 # lesson 7's remedy under a new name.
 #
 # So "pre" and "post" both start healthily. Do both train? The task: sequences of eight numbers from 0 to 10; say at each
-# place the sum of this number and the one before, modulo 11. Guessing costs $\ln 11 = 2.40$ nats.
+# place the sum of this number and the one before, modulo 11. (The first has none before it: there the number itself is
+# to be said, and no share of right answers counts that place.) Guessing costs $\ln 11 = 2.40$ nats.
 #
 # Eight layers, 150 steps of Adam: too long for a notebook. We trained them beforehand, each kind at its best of
 # three learning rates (`python -m tests.reproduce_transformer`; what it measured, when and where stands at the top of
@@ -616,7 +617,7 @@ figures.show(
 
 # %% [markdown]
 # **What we should see.** (On the right an addition is what raises the right symbol's logit above the mean of all
-# eleven: what raises all of them alike changes no answer.) The start is at guessing: each position holds its own number
+# eleven: what raises all of them alike changes no answer; it is the mean over all eight places.) The start is at guessing: each position holds its own number
 # only, and the sum needs two. Each layer adds to the right logit, and the parts add up to the logits exactly, but for
 # rounding. That is *refinement*, on a task that is not linear: this explanation of lesson 9 does survive here. (There
 # the statistics had to be re-estimated after each cut. Layer norm has none to go stale: it takes them from the example
@@ -657,7 +658,7 @@ figures.show(
 # %% [markdown]
 # Without the first layer nothing works: all others have been trained on what it adds. The later a layer, the less it
 # matters. It is what section 2's growing stream suggests: a branch of size 1 is a large step where the stream has size 1,
-# and a small one where it has grown to 6. In large language models something like it was found and named the *curse of
+# and a smaller one the more it has grown (there to 6, behind 32 layers). In large language models something like it was found and named the *curse of
 # depth* (Sun et al. 2025). The skip that makes depth trainable also makes it cheap to leave depth unused.
 #
 # **What it does not show.** That late layers are idle *because* of the norm. Our sums may simply not need eight layers.
@@ -1057,7 +1058,7 @@ streams_figures.TRAJECTORY.live()
 # the paper's construction was good in 2015 and is now; of its reason, "residuals are easier to fit near the
 # identity", more has survived than of the gradients that others read into it.
 #
-# (c) A U-Net's long skips: without them the Jacobian's rank is at most 32, with them it is that of the picture.
+# (c) A U-Net's long skips: without them the Jacobian's rank is at most 32, with them it was 256, as many as there are pixels.
 # ### END SOLUTION
 
 # %% [markdown]

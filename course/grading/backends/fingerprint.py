@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import importlib.metadata
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import helpers
-from course.grading.job import JUDGES, allowed
+from course.grading.job import JUDGES, allowed, code_hash
 from course.grading.sandboxes.choose import SandboxUnavailable, confinement, hidden_from_lessons
 from course.grading.sandboxes.places import COURSE, keep_out_of_sight
 from course.grading.sandboxes.unsafe import Unsafe
@@ -44,8 +43,8 @@ def fingerprint(sandbox: str, limits: Limits) -> Mapping[str, str]:
     return {
         "Python": sys.version.split()[0],
         **{name: _version(name) for name in PACKAGES},
-        "course": _hash(COURSE),
-        "helpers": _hash(*map(Path, helpers.__path__)),
+        "course": code_hash(COURSE),
+        "helpers": code_hash(*map(Path, helpers.__path__)),
         "sandbox": str(walls),
     }
 
@@ -69,12 +68,3 @@ def _version(name: str) -> str:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return MISSING
-
-
-def _hash(*folders: Path) -> str:
-    """Hash the code in folders, and the values that were recorded there."""
-    digest = hashlib.sha256()
-    for folder in folders:
-        for path in sorted(p for p in folder.rglob("*") if p.suffix in (".py", ".json")):
-            digest.update(f"{path.relative_to(folder)}\0".encode() + path.read_bytes())
-    return digest.hexdigest()[:16]

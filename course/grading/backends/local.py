@@ -42,6 +42,7 @@ class Local:
             The outcomes, as they finish.
         """
         sweep()
+        _open_enough()
         stop = threading.Event()
         jobs, going = iter(jobs), set[Future[Outcome]]()
         with ThreadPoolExecutor(self._workers) as pool:
@@ -59,6 +60,14 @@ class Local:
                 stop.set()
                 for future in going:
                     future.cancel()
+
+
+def _open_enough() -> None:
+    """Let this process open as many files as the machine allows: each job takes about twenty."""
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def cores(root: Path = Path("/")) -> int:

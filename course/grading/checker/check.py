@@ -155,12 +155,13 @@ def _score(value: Any, channel: Any) -> float | None:
     """Read the value of a check's last line as partial credit.
 
     Raises:
-        ValueError: if it is a number that the student's process gave, or not finite.
+        ValueError: if it is a number that the student's process gave, not finite, or no float.
     """
     if type(value) not in (int, float):
         return None
-    if any(value is number for number in channel.received) or not math.isfinite(value):
-        raise ValueError("a check has to end with nothing or a finite number of its own")
+    # Of equal integers Python keeps one alone: none could be told from the student's.
+    if type(value) is int or any(value is number for number in channel.received) or not math.isfinite(value):
+        raise ValueError("a check has to end with nothing or a finite float of its own")
     return float(value)
 
 

@@ -117,7 +117,7 @@ def import_path(value: Any) -> tuple[str, str] | None:
 def _exception(name: str, builtin: str, text: str) -> Exception:
     """The exception to raise here for one that was raised there, marked as the student's."""
     error = _like(name, builtin, text)
-    error.from_student = True  # type: ignore[attr-defined]  # read by trusted.py
+    error.from_student = True  # type: ignore[attr-defined]  # read by check.py
     return error
 
 

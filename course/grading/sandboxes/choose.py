@@ -77,7 +77,6 @@ def confinement(name: str = "", warm: bool = False) -> Confinement:
     )
 
 
-@functools.cache
 def _try(sandbox: Sandbox, modules: tuple[str, ...] = ()) -> tuple[str, str]:
     """Put up walls around a process that does nothing but import.
 
@@ -89,24 +88,27 @@ def _try(sandbox: Sandbox, modules: tuple[str, ...] = ()) -> tuple[str, str]:
         What went wrong ("" if nothing), and the walls in words.
     """
     try:
-        words = sandbox.words()
-        if sandbox.rank is None:
-            return "", words
-        with kernel_folder() as room:
-            (room / "spec.json").write_text(
-                json.dumps(spec(sandbox.name, room, Limits()) | {"probe": modules})
-            )
-            put_fonts(room / "files")
-            run = subprocess.run(
-                command(sandbox.name, room, Limits()),
-                capture_output=True,
-                text=True,
-                timeout=60,
-                stdin=subprocess.DEVNULL,
-                env=environment(room),
-            )
-    except (OSError, subprocess.TimeoutExpired) as error:
+        return _tried(sandbox, modules)
+    except (OSError, subprocess.TimeoutExpired) as error:  # which may pass, and is not remembered
         return str(error), ""
+
+
+@functools.cache
+def _tried(sandbox: Sandbox, modules: tuple[str, ...]) -> tuple[str, str]:
+    words = sandbox.words()
+    if sandbox.rank is None:
+        return "", words
+    with kernel_folder() as room:
+        (room / "spec.json").write_text(json.dumps(spec(sandbox.name, room, Limits()) | {"probe": modules}))
+        put_fonts(room / "files")
+        run = subprocess.run(
+            command(sandbox.name, room, Limits()),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            stdin=subprocess.DEVNULL,
+            env=environment(room),
+        )
     if run.stdout.strip() != "confined":
         return (run.stderr.strip() or f"exit code {run.returncode}").splitlines()[-1], ""
     return "", words

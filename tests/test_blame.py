@@ -1,0 +1,184 @@
+"""Who is to blame: what the machine or the trusted side does is never a student's zero, and never stops a class."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_notebook
+
+from course.grading import execute, kernel
+from course.grading.execute import _Execution, twice
+from course.grading.job import _spared
+from course.grading.kernel import Budget, KernelGone, MachineFault, StudentKernel
+from course.grading.sandboxes import choose
+from course.grading.watch import Process, excess
+from course.model import Limits, Submission
+from course.store import notebook_text
+from tests.jobs import job_of, ran
+
+QUICK = Limits(cell_cpu=20, cell_wall=4, notebook_wall=100, startup=200)
+
+
+def marked(name: str, source: str, grade: bool = False, solution: bool = False, **more) -> NotebookNode:
+    """A cell with nbgrader's marks."""
+    marks = {"grade": grade, "solution": solution, "locked": not solution, "schema_version": 3, "points": 2}
+    return new_code_cell(source, metadata={"nbgrader": marks | {"grade_id": name}, **more})
+
+
+def lesson(answer: str, check: str) -> NotebookNode:
+    """A notebook of imports, one answer and its check."""
+    return new_notebook(
+        cells=[
+            marked("setup", "from helpers.checks import call", tags=["setup"]),
+            marked("f", answer, solution=True),
+            marked("f_check", check, grade=True),
+        ]
+    )
+
+
+def bare(folder: Path, **more) -> StudentKernel:
+    """A kernel that has no process."""
+    provisioner = SimpleNamespace(pid=os.getpid(), has_process=False)
+    made = StudentKernel(SimpleNamespace(provisioner=provisioner), None, folder, Limits(), 1e12)
+    vars(made).update(more)
+    return made
+
+
+# --- time -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.kernel
+def test_the_time_that_a_check_takes_by_itself_is_not_the_answers():
+    """The check is silent for longer than all that it asks may take; then the answer takes longer than one look at the clock."""
+    slow = "import time\ntime.sleep(6)\nassert call(f) == 1"
+    handed_in = lesson("import time\ndef f():\n    time.sleep(0.5)\n    return 1", slow)
+    assert ran(handed_in, lesson("", slow), QUICK).told == {"f_check": "passed"}
+
+
+def test_the_clocks_of_a_kernel_that_waits_for_us_stand_still(tmp_path):
+    student, budget = bare(tmp_path, deadline=100.0), Budget(1, 1, 0, wall_start=50.0)
+    with student.waiting(budget):
+        assert student._waits
+        time.sleep(0.05)
+    assert not student._waits
+    assert student.deadline - 100.0 == pytest.approx(budget.wall_start - 50.0) and student.deadline > 100.04
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_a_checker_that_fails_is_tried_again_unless_the_kernel_died_meanwhile(gone, monkeypatch):
+    asked = []
+
+    async def fail(*_):
+        asked.append(1)
+        raise MachineFault("the checker is gone")
+
+    execution = _Execution(job_of(lesson("", ""), lesson("", "")))
+    monkeypatch.setattr(execution, "_ask_checker", fail)
+    with pytest.raises(MachineFault):
+        asyncio.run(execution._verdict(SimpleNamespace(gone=gone), "f_check", ""))
+    assert len(asked) == (1 if gone else 2)
+
+
+# --- the machine ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ConnectionResetError("gone")])
+@pytest.mark.parametrize("what", ["start", "open_check"])
+def test_whatever_the_machine_refuses_is_its_fault_and_tried_twice(what, error, monkeypatch):
+    tried = []
+
+    def refuse(*_):
+        tried.append(1)
+        raise error
+
+    monkeypatch.setattr(execute.SERVER, what, refuse)
+    outcome = twice(job_of(lesson("f = 1", "f"), lesson("", "f"), QUICK))
+    assert str(error.args[-1]) in outcome.machine_fault and not outcome.verdicts
+    assert len(tried) == (2 if what == "start" else 4)  # a check is given two checkers each time
+
+
+def test_a_kernel_that_cannot_be_looked_after_is_the_machines_fault(tmp_path, monkeypatch):
+    def fail(_):
+        raise OSError(24, "Too many open files")
+
+    monkeypatch.setattr(kernel, "family", fail)
+    student = bare(tmp_path)
+    asyncio.run(student._watch())
+    assert student.gone and isinstance(student._lost(), MachineFault)
+    assert "Too many open files" in str(student._lost())
+
+
+@pytest.mark.parametrize(("killed", "whose"), [(1, MachineFault), (0, KernelGone)])
+def test_a_kernel_that_hangs_up_while_memory_runs_out_is_nobodys_zero(killed, whose, tmp_path, monkeypatch):
+    """How it ended may be known only later: what counts is whether this machine killed something meanwhile."""
+
+    async def asked() -> None:
+        student = bare(tmp_path)
+        ours, theirs = socket.socketpair()
+        student._answers = await asyncio.open_connection(sock=ours)
+        student._attending = asyncio.get_running_loop().create_future()
+        theirs.close()
+        execution = _Execution(job_of(lesson("", ""), lesson("", "")))
+        execution._killed = 0
+        monkeypatch.setattr(execute, "killed_for_memory", lambda: killed)
+        try:
+            await student.ask("{}", student.budget())
+        except KernelGone:
+            execution._blame(student)
+            raise
+
+    monkeypatch.setattr(kernel, "HUNG_UP", 0.01)
+    with pytest.raises(whose):
+        asyncio.run(asked())
+
+
+class Walls(SimpleNamespace):
+    """A sandbox that always stands."""
+
+    __hash__ = object.__hash__
+
+
+def test_a_trial_that_the_machine_stopped_is_made_again(monkeypatch):
+    tries = []
+
+    def command(*_):
+        tries.append(1)
+        if len(tries) == 1:
+            raise BlockingIOError(11, "Resource temporarily unavailable")
+        return ["echo", "confined"]
+
+    walls = Walls(name="toy", rank=1, words=lambda: "toy walls")
+    monkeypatch.setattr(choose, "command", command)
+    monkeypatch.setattr(choose, "spec", lambda *_: {})
+    monkeypatch.setattr(choose, "environment", lambda _: None)
+    assert "temporarily" in choose._try(walls)[0]
+    assert [choose._try(walls), choose._try(walls)] == 2 * [("", "toy walls")]
+    assert len(tries) == 2  # what stands is remembered
+
+
+# --- the class --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", [b"{", b'{"cells": [{"cell_type": "code", "source": "x"}]}', b"[]"])
+def test_a_damaged_notebook_spares_nothing_and_stops_nobody(text):
+    assert _spared(notebook_text(lesson("", "")).encode(), Submission("ada", "lesson", text)) == ()
+
+
+def test_what_a_kernel_writes_counts_once(tmp_path):
+    """Without a mount namespace the work folder that it sees is the one that we see."""
+    for name in ("work", "sockets"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "work" / "data").write_bytes(b"x" * 600_000)
+    processes = [Process(os.getpid(), 0.0, 1, 0)]
+    folders = bare(tmp_path)._writable(processes)
+    assert excess(processes, folders, Limits(disk=1 << 20)) == ""
+    (tmp_path / "work" / "more").write_bytes(b"x" * 600_000)
+    assert excess(processes, folders, Limits(disk=1 << 20)) == "it wrote more than 1 MiB to disk"
