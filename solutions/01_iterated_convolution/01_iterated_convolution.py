@@ -821,9 +821,10 @@ reveal("fate", "not at all" if torch.allclose(y.detach(), gradient, rtol=1e-4, a
 
 # %% [markdown]
 # Here the two are the same thing, since $A^\top = A$: send a gradient of ones back through a hundred convolutions
-# and you get the image of ones after a hundred convolutions. So the gradient dies as well, and the original is right
-# *by accident of symmetry*. It is an accident: in the next lesson the activations are in perfect health while
-# the gradients die twelve times sooner.
+# and you get the image of ones after a hundred convolutions. The same *pace* needs less: $A^\top$ has the
+# eigenvalues of $A$, so in any loop that is linear signal and gradient die equally fast. So the gradient dies as
+# well, and the original is right *because its loop is linear*. With a nonlinearity the two part: in the next lesson
+# the activations are in perfect health while the gradients die twelve times sooner.
 #
 # ## 9 · The opposite end
 #
@@ -948,7 +949,8 @@ panel.live()
 # - An iterated linear map lives and dies by its spectral radius; the format only decides when we notice.
 # - The 362 of the original follows, within a few steps, from three numbers: $\rho = 0.7525$, $c = 1.54$, and a
 #   threshold of 2.5 units. The last step hangs on which side 0.05 is rounded to.
-# - Activations vanished. The gradient did too, because $A$ is symmetric, and for no deeper reason.
+# - Activations vanished. The gradient did too, at the same pace, because each step is linear and $A^\top$ has the
+#   eigenvalues of $A$. (Here even $A^\top = A$, so that the numbers agree as well.)
 #
 # None of this is a network yet: there are no weights to learn, no nonlinearity, nothing random. What carries
 # over is the question to ask of any deep stack of layers: *which factor does one layer apply, forward and

@@ -806,9 +806,10 @@ assert np.median(level / at_500) < 1.01
 reveal("levels", np.median(level / at_500), factor=1.05)
 
 # %% [markdown]
-# The runaway gradient belongs to the tied start: there the softmax stays undecided for nearly a thousand rounds,
-# and each of them multiplies the asymmetry. From a random image a pixel wins sooner, $D$ becomes zero, $J$ becomes
-# the identity, and the gradient stays where it is: for most images at a few dozen or a few hundred.
+# The runaway gradient belongs to the tied start: there the softmax stays undecided for some six hundred rounds, and
+# once only the four centre pixels are left in it, each round multiplies their asymmetry. From a random image a pixel
+# wins sooner. Once one has won, $D$ becomes zero, $J$ becomes the identity, and the gradient stays where it is: that of the tied start, too, but near
+# $10^8$; for most random images at a few dozen or a few hundred.
 
 # %% claim="only_the_winner_is_remembered" effect="contrast"
 sums = [dense_sum_as_residual(convolution.softmax_step, x.astype(float), 1000) for x in crowd]
@@ -884,9 +885,10 @@ reveal("ten_layers", 100 * differences[depths.index(10)], factor=2)
 
 # %% [markdown]
 # Ten layers compute the map of three hundred to a few per cent: here **depth buys nothing**. It does no harm
-# either: nothing vanishes, nothing explodes, nothing is forgotten. Lesson 7 meets this again as the factor
-# $1/\sqrt{\text{blocks}}$ on the branch; the limit of small steps is the view of residual networks as
-# differential equations.
+# either: nothing vanishes, nothing explodes, nothing is forgotten. Lessons 4 and 7 meet its cousin, the factor
+# $1/\sqrt L$ on the branches of $L$ layers: branches with random weights of their own add up as squares, so that
+# the root is enough. (Here, with the same $A$ in every step, it would explode.) The limit of small steps is the view
+# of residual networks as differential equations.
 
 # %%
 title = "Divide and forget, or take small steps and remember"

@@ -25,9 +25,10 @@
 # for one: **saturation**, **depth** and **rounding**. We shall need to tell them apart.
 #
 # > **Sources.** *The notebook*: a PyTorch exercise on the vanishing gradient problem; our copy names no
-# > author, date or licence. *The chapter*: "Skip Connections", in the online course
-# > [intro-deep-learning](https://www.educative.io/courses/intro-deep-learning/skip-connections) of Educative;
-# > our copy names no author, date or licence. *The paper*: [He et al. (2016)](https://arxiv.org/abs/1512.03385).
+# > author, date or licence. *The chapter*: *Skip Connections*, a notebook of the workshop
+# > [CUTe-EmbeddedAI/DLCV_Workshop](https://github.com/CUTe-EmbeddedAI/DLCV_Workshop) (2022, MIT licence); its
+# > opening also stands in [an online course](https://www.educative.io/courses/intro-deep-learning/skip-connections).
+# > No author is named. *The paper*: [He et al. (2016)](https://arxiv.org/abs/1512.03385).
 # > ([All sources](../../docs/references.md))
 # >
 # > **Five words.** *Activation*: what a unit gives out. *Saturation*: an activation so near its limit that its
@@ -165,7 +166,8 @@ for name in onset:
     assert abs(edge[name] / onset[name] - 1) < 0.05
 
 # %% [markdown]
-# About 9 in float32, about 19 in float64. The input 10 of the source lies just beyond the first edge. To see
+# By the formula and in torch about 9 in float32, about 19 in float64. (A library whose last digit is off gets there a
+# little later: see NumPy.) The source uses torch, and its input 10 lies just beyond torch's first edge. To see
 # whether depth has a part in it, we vary both.
 
 # %% claim="saturation_at_any_depth" varies=true
@@ -283,7 +285,7 @@ reveal("path", ratio[0], factor=1.5)
 # %% [markdown]
 # Most of the thirty is a larger *error*: with the skip the chain misses its target by more. As a path the skip
 # helps the first layer by a factor of about four. And look at the *last* layers: their $\partial z_n/\partial
-# w_i$ has become smaller, by a factor of up to fifty, because the state grows by almost 1 per layer and drives
+# w_i$ has become smaller, by a factor of more than forty at the end, because the state grows by almost 1 per layer and drives
 # them towards saturation. A skip without anything that keeps the state in bounds moves the problem. We note
 # this for lessons 4 and 7.
 #
@@ -524,7 +526,9 @@ reveal("above_one", "it shrinks" if above < 0.999 else "it grows" if above > 1.0
 # $\tanh z \approx z - z^3 / 3$, so $z_{l+1} - z_l \approx -z_l^3 / 3$, which gives
 # $z_l \approx \sqrt{3 / (2l)}$. The factors are $1 - z_l^2 \approx 1 - \tfrac{3}{2l}$, and their product is
 #
-# $$\prod_{l \le n} \left(1 - \frac{3}{2l}\right) \sim n^{-3/2}.$$
+# $$\prod_{2 \le l \le n} \left(1 - \frac{3}{2l}\right) \propto n^{-3/2}$$
+#
+# for large $n$. (The approximation is one for large $l$; the first layers only set the constant.)
 #
 # Not exponential at all! The gradient of the source's own chain (its weights are 1) decays like a **power**
 # of the depth.
@@ -1028,8 +1032,7 @@ progress(check, globals())
 # - K. He, X. Zhang, S. Ren, J. Sun, *Deep residual learning for image recognition*, CVPR (2016).
 #   [doi:10.1109/CVPR.2016.90](https://doi.org/10.1109/CVPR.2016.90),
 #   [arXiv:1512.03385](https://arxiv.org/abs/1512.03385)
-# - "Skip Connections", chapter of the online course *intro-deep-learning*, Educative.
-#   [educative.io](https://www.educative.io/courses/intro-deep-learning/skip-connections) (our quotes are from a
-#   copy without author, date and licence).
+# - *Skip Connections*, notebook `220721_day7/11. Skip_connections.ipynb` of the workshop
+#   [CUTe-EmbeddedAI/DLCV_Workshop](https://github.com/CUTe-EmbeddedAI/DLCV_Workshop) (2022), read at commit `f6284e7`.
 # - D. P. Kingma, J. Ba, *Adam: a method for stochastic optimization* (2015).
 #   [arXiv:1412.6980](https://arxiv.org/abs/1412.6980)

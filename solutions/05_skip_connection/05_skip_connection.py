@@ -505,11 +505,11 @@ figures.show(
 # **What it does not show.** That growth must hurt. Normalisation can hide it, and He's form too is kept
 # non-negative by its last ReLU. What *can* be shown is a task that one form cannot do.
 #
-# ### A loss that stalls, and not because a gradient vanished
+# ### A loss that stalls where the block can do no better
 #
 # "All you see is that the training loss stops decreasing but is still far away from the desired value": so
 # the chapter introduces vanishing gradients. But a loss stalls for many reasons. Here is one at depth *one*.
-# The target is half the image, $y = x/2$, and the images have no negative values, as pixels do. A block that can
+# The target is half the image, $y = x/2$, and the images, like real pixels, have no negative values. A block that can
 # only add is then best off adding nothing, and its loss cannot fall below that of the identity, the mean of
 # $(x/2)^2$.
 
@@ -563,8 +563,9 @@ figures.show(
 )
 
 # %% [markdown]
-# The gradient of the stalled block is exactly zero - a closed ReLU, as in lesson 3, one layer deep. A stalled
-# loss alone says nothing about vanishing with depth.
+# The gradient of the stalled block is exactly zero: its last ReLU is closed everywhere, as a tanh was saturated in
+# lesson 3, and that at a depth of one. But here the zero is no cause. To add nothing is the best that this form can
+# do. A stalled loss alone says nothing about vanishing with depth.
 #
 # ### Is He's form simply the better one? (optional)
 #
@@ -724,7 +725,7 @@ assert fits and sees
 # The chapter writes `nn.ReLU(inplace=True)`: the result overwrites its input, which saves memory. In its
 # block that is safe: what is overwritten is the output of a convolution, and nobody needs that again, neither
 # the addition nor the backward pass. One step to the side it is not. Three attempts at $\mathrm{relu}(x) + x$ and its
-# gradient, for an $x$ that we made ourselves (a *leaf*):
+# gradient, for an $x$ that we made ourselves and that asks for its gradient (a *leaf* with `requires_grad`):
 #
 # 1. `torch.relu_(x) + x`
 # 2. `h = 1 * x`, as if an earlier layer had given it (no leaf); then `torch.relu_(h) + h`
@@ -755,7 +756,7 @@ def verdict(got, wanted) -> str:
 
 
 # %%
-x = torch.tensor([-1.0, 2.0], requires_grad=True)  # a leaf: a tensor that we made ourselves
+x = torch.tensor([-1.0, 2.0], requires_grad=True)  # a leaf: we made it ourselves
 wanted = (torch.relu(x) + x).tolist()
 got = outcome(lambda: (torch.relu_(x) + x).tolist())
 leaf = verdict(got, wanted)
@@ -787,7 +788,8 @@ assert outcome(lambda: y.sum().backward()).startswith(
 # %% [markdown]
 # The second is the dangerous one: as the first operation of a branch, an in-place ReLU rectifies the image
 # *that the skip still needs*, and $\mathrm{relu}(x) + x$ becomes $2\,\mathrm{relu}(x)$. Inside a network the
-# image is the output of the layer before, never a leaf, so nothing complains. The third fails because ReLU
+# image is the output of the layer before, no leaf; in front of the first block it is data, a leaf that asks for no
+# gradient. Nothing complains in either place. The third fails because ReLU
 # keeps its *output* for the backward pass, and `+=` changed it.
 #
 # ## 7 · When the shapes must change
