@@ -68,7 +68,8 @@ class Limits:
     """How much one submission may use. CPU seconds count, so that a busy machine fails nobody; the clock is a backstop.
 
     Time: `cell_cpu` and `cell_wall` are for one cell, and for all that one check asks of the student's code; `notebook_wall` is
-    for one run of the submission, restarts included; where a check does not pass there may be two. `interrupted` is how long an interrupted cell has to come to rest.
+    for one run of the submission, restarts included; where a check does not pass there may be two. What a check takes by itself on the
+    trusted side counts in neither. `interrupted` is how long an interrupted cell has to come to rest.
     Memory: `memory` sums all processes of the kernel and what they keep in /tmp; `address_space` bounds each of them.
     `check_cpu` and `check_memory` are what one check may use on the trusted side, of what a student's answer makes it compute.
     """
@@ -266,7 +267,7 @@ class Verdict:
 
     Args:
         passed: nothing went wrong.
-        score: partial credit, if the check ended with a number of its own.
+        score: partial credit, if the check ended with a float of its own.
         name: kind of error.
         hint: what the student is told.
         detail: a traceback where the check itself broke, for the instructor alone.

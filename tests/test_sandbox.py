@@ -304,7 +304,8 @@ def test_without_bubblewrap_landlock_is_taken(monkeypatch):
 
 def test_a_program_that_is_missing_is_told(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
-    trouble, _ = choose._try.__wrapped__(choose.available()["bubblewrap"])
+    monkeypatch.setattr(choose, "_tried", choose._tried.__wrapped__)  # whatever was found out before
+    trouble, _ = choose._try(choose.available()["bubblewrap"])
     assert "bwrap" in trouble
 
 
@@ -320,7 +321,7 @@ def test_a_sandbox_that_hides_helpers_is_the_machines_fault(walls, monkeypatch):
         monkeypatch.setattr(place, "imported_by_lessons", lambda: ["helpers.checks"])
     monkeypatch.setattr(kernels, "TEMPLATES", templates := Templates())
     # What is found out here is forgotten, and what other tests found out is not.
-    monkeypatch.setattr(choose, "_try", functools.cache(choose._try.__wrapped__))
+    monkeypatch.setattr(choose, "_tried", functools.cache(choose._tried.__wrapped__))
     # Behind bubblewrap there is no such folder; behind Landlock it is there, and cannot be read.
     why = {
         "bubblewrap": "No module named 'helpers'",

@@ -261,7 +261,7 @@ ERRATA = {
     ("003", 9): Taught(3, "Four flat curves, four causes", 'ends["the learning rate is tiny"][2] > 0.1'),
     ("003", "9, with digits"): Taught(
         7,
-        "Four losses that do not fall, and one gradient that vanished on its way",
+        "Four losses that end at guessing or above, and one gradient that vanished on its way",
         "assert after[1:3].min() > 1e-2 and after[3] == 0",
     ),
     # 004, the shortcut layer

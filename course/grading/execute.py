@@ -373,9 +373,7 @@ class _Execution:
         try:
             return await self._ask_checker(kernel, name, source)
         except MachineFault:
-            if (
-                kernel.gone
-            ):  # while we were to blame: nothing that it would be asked now is its student's fault
+            if kernel.gone:  # meanwhile: what it does not answer now is no fault of its student's
                 raise
             return await self._ask_checker(kernel, name, source)
 

@@ -198,9 +198,8 @@ class StudentKernel:
             await self._kill(f"it sent an answer of more than {REPLY_BYTES:,} bytes")
         except (ConnectionError, EOFError):
             await asyncio.sleep(HUNG_UP)  # if it is dead, that is seen meanwhile
-            self.lost_to_memory = (
-                True  # which it may be: a machine without memory tells late how a process ended
-            )
+            # It may have been: a machine that has no memory left tells late how a process ended.
+            self.lost_to_memory = True
             await self._kill("it stopped listening to what is asked of it")
         return None
 
@@ -371,9 +370,7 @@ class StudentKernel:
         """The folders that it may write in, each once: in a mount namespace the work folder is another than ours."""
         sockets, work = str(self._base / "sockets"), str(self._base / "work")
         inner = [f"/proc/{process.pid}/root{work}" for process in processes[-1:]]
-        with contextlib.suppress(
-            OSError
-        ):  # it has just ended, or hides: what we see of it counts in any case
+        with contextlib.suppress(OSError):  # it has just ended, or hides; our own folder counts in any case
             inner = [folder for folder in inner if not os.path.samefile(folder, work)]
         return [sockets, work, *inner]
 
