@@ -11,7 +11,6 @@ from types import SimpleNamespace
 
 import pytest
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_notebook
 
 from course.grading import execute, kernel
 from course.grading.execute import _Execution, twice
@@ -22,25 +21,16 @@ from course.grading.watch import Process, excess
 from course.model import Limits, Submission
 from course.store import notebook_text
 from tests.jobs import job_of, ran
+from tests.test_checker import lesson
 
 QUICK = Limits(cell_cpu=20, cell_wall=4, notebook_wall=100, startup=200)
 
 
-def marked(name: str, source: str, grade: bool = False, solution: bool = False, **more) -> NotebookNode:
-    """A cell with nbgrader's marks."""
-    marks = {"grade": grade, "solution": solution, "locked": not solution, "schema_version": 3, "points": 2}
-    return new_code_cell(source, metadata={"nbgrader": marks | {"grade_id": name}, **more})
-
-
-def lesson(answer: str, check: str) -> NotebookNode:
-    """A notebook of imports, one answer and its check."""
-    return new_notebook(
-        cells=[
-            marked("setup", "from helpers.checks import call", tags=["setup"]),
-            marked("f", answer, solution=True),
-            marked("f_check", check, grade=True),
-        ]
-    )
+def checked(answer: str, check: str) -> NotebookNode:
+    """A notebook of one answer and this check."""
+    notebook = lesson(f=answer)
+    notebook.cells[2].source = check
+    return notebook
 
 
 def bare(folder: Path, **more) -> StudentKernel:
@@ -58,8 +48,8 @@ def bare(folder: Path, **more) -> StudentKernel:
 def test_the_time_that_a_check_takes_by_itself_is_not_the_answers():
     """The check is silent for longer than all that it asks may take; then the answer takes longer than one look at the clock."""
     slow = "import time\ntime.sleep(6)\nassert call(f) == 1"
-    handed_in = lesson("import time\ndef f():\n    time.sleep(0.5)\n    return 1", slow)
-    assert ran(handed_in, lesson("", slow), QUICK).told == {"f_check": "passed"}
+    handed_in = checked("import time\ndef f():\n    time.sleep(0.5)\n    return 1", slow)
+    assert ran(handed_in, checked("", slow), QUICK).told == {"f_check": "passed"}
 
 
 def test_the_clocks_of_a_kernel_that_waits_for_us_stand_still(tmp_path):
@@ -79,7 +69,7 @@ def test_a_checker_that_fails_is_tried_again_unless_the_kernel_died_meanwhile(go
         asked.append(1)
         raise MachineFault("the checker is gone")
 
-    execution = _Execution(job_of(lesson("", ""), lesson("", "")))
+    execution = _Execution(job_of(checked("", ""), checked("", "")))
     monkeypatch.setattr(execution, "_ask_checker", fail)
     with pytest.raises(MachineFault):
         asyncio.run(execution._verdict(SimpleNamespace(gone=gone), "f_check", ""))
@@ -100,7 +90,7 @@ def test_whatever_the_machine_refuses_is_its_fault_and_tried_twice(what, error, 
         raise error
 
     monkeypatch.setattr(execute.SERVER, what, refuse)
-    outcome = twice(job_of(lesson("f = 1", "f"), lesson("", "f"), QUICK))
+    outcome = twice(job_of(checked("f = 1", "f"), checked("", "f"), QUICK))
     assert str(error.args[-1]) in outcome.machine_fault and not outcome.verdicts
     assert len(tried) == (2 if what == "start" else 4)  # a check is given two checkers each time
 
@@ -126,7 +116,7 @@ def test_a_kernel_that_hangs_up_while_memory_runs_out_is_nobodys_zero(killed, wh
         student._answers = await asyncio.open_connection(sock=ours)
         student._attending = asyncio.get_running_loop().create_future()
         theirs.close()
-        execution = _Execution(job_of(lesson("", ""), lesson("", "")))
+        execution = _Execution(job_of(checked("", ""), checked("", "")))
         execution._killed = 0
         monkeypatch.setattr(execute, "killed_for_memory", lambda: killed)
         try:
@@ -169,7 +159,7 @@ def test_a_trial_that_the_machine_stopped_is_made_again(monkeypatch):
 
 @pytest.mark.parametrize("text", [b"{", b'{"cells": [{"cell_type": "code", "source": "x"}]}', b"[]"])
 def test_a_damaged_notebook_spares_nothing_and_stops_nobody(text):
-    assert _spared(notebook_text(lesson("", "")).encode(), Submission("ada", "lesson", text)) == ()
+    assert _spared(notebook_text(checked("", "")).encode(), Submission("ada", "lesson", text)) == ()
 
 
 def test_what_a_kernel_writes_counts_once(tmp_path):

@@ -553,10 +553,8 @@ def test_partial_credit_comes_from_the_check_alone():
     key.cells[2].source = "float(call(f) == 1)"
     executed = ran(lesson(f="def f(): return 1"), key, QUICK).notebook
     assert determine_grade(executed.cells[2]) == (1.0, 2.0)
-    for value, said in (
-        ("9.0", "broken"),
-        ("1 + 1", "could not make sense"),
-    ):  # an integer could be the answer's own
+    # More than there are points, and an integer, which could be the answer's own.
+    for value, said in (("9.0", "broken"), ("1 + 1", "could not make sense")):
         key.cells[2].source = value
         report = ran(lesson(f="def f(): return 1"), key, QUICK)
         executed = report.notebook

@@ -200,6 +200,8 @@ def test_what_a_cell_tells_takes_little_memory():
     left, right = (",".join(f"{side}{n}" for n in range(4_000)) for side in "ab")
     made = facts(f"{left} = {right}")
     assert not made.judged and len(made.reach) <= RELATED
+    often = facts(f"x = f({'a, ' * 200}b)")  # many words, few names: none is lost
+    assert often.judged and {"a", "b"} <= {name for _, _, name, _ in often.reach}
 
 
 def test_a_network_has_modules_too():

@@ -11,7 +11,6 @@ import re
 import symtable
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any
 
 # Who uses them may read and change what no text names.
@@ -450,9 +449,12 @@ def _joined(outer: str, inner: str) -> str:
 def _shares(node: ast.AST) -> frozenset[Share]:
     """Names with whose objects a value may have to do; noted on the node, for it is asked again."""
     if not hasattr(node, "shares"):
-        node.shares = frozenset(islice(_find_shares(node), WIDEST + 1))  # type: ignore[attr-defined]
-        if len(node.shares) > WIDEST:  # type: ignore[attr-defined]
-            raise ValueError("a value has to do with too many names")
+        found = set()
+        for share in _find_shares(node):
+            found.add(share)
+            if len(found) > WIDEST:
+                raise ValueError("a value has to do with too many names")
+        node.shares = frozenset(found)  # type: ignore[attr-defined]
     return node.shares  # type: ignore[attr-defined, no-any-return]
 
 
