@@ -288,14 +288,17 @@ class Templates:
 
 
 def code() -> str:
-    """Hash what a template holds: `helpers`, the bridge, and the names, with versions, of what is installed."""
-    digest = hashlib.sha256()
-    for folder in [*map(Path, helpers.__path__), BRIDGE]:
-        for path in sorted(folder.rglob("*.py")):
-            digest.update(f"{path}\0".encode() + path.read_bytes())
-    for installed in sorted(Path(sysconfig.get_path("purelib")).glob("*.dist-info")):
-        digest.update(installed.name.encode())
-    return digest.hexdigest()[:16]
+    """Tell what a template holds, `helpers`, the bridge and what is installed, from what it will be when a file is written anew.
+
+    Files are not read: it is asked for with every kernel.
+    """
+    folders = [*helpers.__path__, str(BRIDGE)]
+    files = {path: path.stat() for folder in folders for path in Path(folder).rglob("*.py")}
+    state = sorted((str(path), stat.st_mtime_ns, stat.st_size) for path, stat in files.items())
+    installed = sorted(
+        name for name in os.listdir(sysconfig.get_path("purelib")) if name.endswith(".dist-info")
+    )
+    return hashlib.sha256(repr((state, installed)).encode()).hexdigest()[:16]
 
 
 TEMPLATES = Templates()

@@ -32,31 +32,26 @@ def family(leader: int) -> list[Process]:
         The living processes; empty where there is no /proc.
     """
     page, tick = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_CLK_TCK")
-    found: dict[int, Process] = {}
-    parents: dict[int, int] = {}
-    members = {leader}
+    found: dict[int, list[bytes]] = {}
     for entry in os.listdir("/proc") if os.path.isdir("/proc") else []:
-        if not entry.isdigit():
-            continue
         try:
-            with open(f"/proc/{entry}/stat", "rb") as file:
+            if not entry.isdigit() or os.getpgid(int(entry)) == 0:  # Linux's own threads, which are many
+                continue
+            with open(f"/proc/{entry}/stat", "rb", buffering=0) as file:
                 fields = file.read().rpartition(b")")[2].split()
-        except OSError:
+        except OSError:  # it ended meanwhile
             continue
-        if fields[0] in (b"Z", b"X"):
-            continue
-        pid = int(entry)
-        parents[pid] = int(fields[1])
-        if leader in (int(fields[2]), int(fields[3])):
-            members.add(pid)
-        cpu = sum(map(int, fields[11:15])) / tick
-        found[pid] = Process(pid, cpu, int(fields[17]), int(fields[21]) * page)
-    grown = True
-    while grown:
-        children = {pid for pid, parent in parents.items() if parent in members} - members
+        if fields[0] not in (b"Z", b"X"):
+            found[int(entry)] = fields
+    parents = {pid: int(fields[1]) for pid, fields in found.items()}
+    members = {leader, *(pid for pid, fields in found.items() if leader in map(int, fields[2:4]))}
+    while children := {pid for pid, parent in parents.items() if parent in members} - members:
         members |= children
-        grown = bool(children)
-    return [found[pid] for pid in sorted(members & found.keys())]
+    return [
+        Process(pid, sum(map(int, fields[11:15])) / tick, int(fields[17]), int(fields[21]) * page)
+        for pid, fields in sorted(found.items())
+        if pid in members
+    ]
 
 
 def excess(processes: list[Process], folders: list[str], limits: Limits) -> str:
