@@ -26,11 +26,12 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 from nbgrader.utils import determine_grade
 
+from course.grading import template
 from course.grading.bridge import studentside, wire
 from course.grading.checker.check import check
 from course.grading.checker.proxy import Channel, Proxy, StudentError
 from course.grading.checker.trusted import TrustedServer
-from course.grading.execute import Stopped, run
+from course.grading.execute import Stopped, _Execution, run
 from course.grading.kernel import StudentKernel, TooSlow, student_kernel
 from course.grading.sandboxes.choose import confinement
 from course.model import Confinement, Limits
@@ -718,6 +719,25 @@ def test_a_job_that_is_stopped_ends_at_once_and_gives_no_outcome():
     threading.Timer(3, stop.set).start()
     with pytest.raises(Stopped):
         run(job, stop)
+
+
+@pytest.mark.kernel
+def test_a_stop_is_not_missed_at_the_moment_when_what_is_waited_for_comes(monkeypatch):
+    job = job_of(lesson(f="while True:\n    pass"), lesson(f=""), QUICK)
+    readable = template._readable
+
+    async def stopped() -> bool:
+        work = asyncio.create_task(_Execution(job)._everything())
+
+        async def readable_and_stopped(ours):
+            await readable(ours)
+            work.cancel()
+
+        monkeypatch.setattr(template, "_readable", readable_and_stopped)
+        await asyncio.wait({work})
+        return work.cancelled()
+
+    assert asyncio.run(stopped())
 
 
 def test_the_digest_changes_with_whatever_a_grade_depends_on():

@@ -398,7 +398,8 @@ class _Execution:
             writer.write(json.dumps(task).encode() + b"\n")
             while True:
                 with kernel.waiting(budget):
-                    line = await asyncio.wait_for(reader.readline(), PATIENCE * limits.check_cpu)
+                    async with asyncio.timeout(PATIENCE * limits.check_cpu):
+                        line = await reader.readline()
                 if not line:
                     raise MachineFault(f"{name}: the checker is gone")
                 said: dict[str, Any] = json.loads(line)

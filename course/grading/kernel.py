@@ -148,8 +148,9 @@ class StudentKernel:
             stopped = ""
         except TooSlow as slow:
             stopped = str(slow)
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(idle.wait(), SETTLE if not stopped else PULSE)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE if not stopped else PULSE):
+                await idle.wait()
         self._cell = None
         if stopped:
             outputs.cells.append(error_output("CellTimeoutError", f"This cell was stopped: {stopped}."))
@@ -280,8 +281,9 @@ class StudentKernel:
         while not self._heard.is_set():
             request = self._client.session.msg("kernel_info_request", {})
             self._client.shell_channel.send(request)
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._heard.wait(), KNOCK)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(KNOCK):
+                    await self._heard.wait()
             if time.monotonic() > self.deadline:
                 raise KernelGone(late(self._limits))
             if self._gone or time.monotonic() > end:
@@ -308,8 +310,9 @@ class StudentKernel:
         provisioner = self._manager.provisioner
         if provisioner and provisioner.has_process:
             await provisioner.kill()
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(provisioner.wait(), 10)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(10):
+                    await provisioner.wait()
 
     async def _pump(self, receive: Callable[..., Any], handle: Callable[[dict[str, Any]], None]) -> None:
         """Pass messages on; forged and malformed ones are dropped."""

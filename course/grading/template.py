@@ -175,7 +175,8 @@ class Template:
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
             with theirs:
                 socket.send_fds(self._control, [request], [theirs.fileno(), log.fileno(), questions.fileno()])
-            await asyncio.wait_for(_readable(ours), limits.startup)
+            async with asyncio.timeout(limits.startup):
+                await _readable(ours)
             said, more, _, _ = ours.recvmsg(100, socket.CMSG_SPACE(CREDENTIALS.size))
             if said != READY:
                 raise OSError(f"no kernel was forked: {self.last_words(room / 'log')}")
