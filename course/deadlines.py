@@ -7,6 +7,7 @@ classroom's `deadlines.csv`, which a person may edit: a line without a student i
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time
@@ -83,6 +84,34 @@ def read_deadlines(course: Course, path: Path | None = None) -> Deadlines:
             f"{kept} grants time for {', '.join(nowhere)}, which is not due at all: add a line without a student for the lesson"
         )
     return Deadlines(lessons, granted)
+
+
+def keep_deadlines(course: Course, table: Path) -> None:
+    """Keep a table as the classroom's `deadlines.csv`, in the place of the one before.
+
+    Args:
+        course: the checkout and its classroom.
+        table: as for `read_deadlines`.
+
+    Raises:
+        CourseError: if it cannot be read, or leaves out what holds now: nobody's time ends because a table speaks of others.
+    """
+    after, before, kept = read_deadlines(course, table), read_deadlines(course), course.classroom / DEADLINES
+    lost = [
+        f"everybody, {lesson}, {shown(due)}"
+        for lesson, due in before.lessons.items()
+        if due != after.lessons.get(lesson) in (course.lesson(lesson).deadline, None)
+    ]
+    lost += [
+        f"{student}, {lesson}, {shown(due)}"
+        for (student, lesson), due in before.granted.items()
+        if (student, lesson) not in after.granted
+    ]
+    if lost:
+        raise CourseError(
+            f"{table} would take back what {kept} grants ({'; '.join(lost)}): add these lines to it; what is to end, take out of {kept} first"
+        )
+    shutil.copyfile(table, kept)
 
 
 def _student(called: str, people: Roster, where: str) -> str:

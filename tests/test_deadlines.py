@@ -12,7 +12,7 @@ from nbgrader.api import Gradebook
 from course.commands import classes
 from course.config import grader_config, load_course
 from course.csvfile import write_csv
-from course.deadlines import Deadlines, read_deadlines
+from course.deadlines import Deadlines, keep_deadlines, read_deadlines
 from course.grading.gradebook import enter_deadlines, scores
 from course.model import Course, CourseError, LatePolicy
 from course.reports.ledger import Status, read_ledger
@@ -132,6 +132,22 @@ def test_days_come_first_where_dots_stand_as_excel_writes_them_in_half_of_europe
     found = read_deadlines(course)
     told = [found.of(student, "01_toy").replace(tzinfo=None) for student in ("cy", "bo")]
     assert told == [datetime(2026, 12, 1, 23, 59, 59), datetime(2026, 12, 5, 12, 30)]
+
+
+def test_a_new_table_takes_back_nothing_that_an_earlier_one_granted(tmp_path):
+    course = project(tmp_path, ", deadline = 2026-12-01T23:59:00Z")
+    kept, new = course.classroom / "deadlines.csv", tmp_path / "extensions.csv"
+    table(course, ("", "1", "2026-12-02 12:00Z"), ("ada", "1", "2026-12-05 12:00Z"))
+    before = kept.read_bytes()
+    new.write_text("student,lesson,deadline\nbo,1,2026-12-09\n")
+    with pytest.raises(
+        CourseError, match=r"would take back .* \(everybody, 01_toy, 2026-12-02 .*; ada, 01_toy, 2026-12-05"
+    ):
+        keep_deadlines(course, new)
+    assert kept.read_bytes() == before
+    new.write_text(f"{new.read_text()}ada,1,2026-12-06\n,1,2026-12-03\n")
+    keep_deadlines(course, new)
+    assert kept.read_bytes() == new.read_bytes()
 
 
 @pytest.mark.parametrize(

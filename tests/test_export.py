@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 
 import pytest
 
@@ -125,6 +126,15 @@ def test_zeros_and_marks_that_are_not_complete_go_out_where_they_are_asked_for_a
     rows = {row[0]: row for row in csv.reader(io.StringIO(text))}
     assert [rows[name][5] for name in ("Núñez, José", "Nobody, Zoe", "Unread, Bo")] == ["7", "0", ""]
     assert done.left == {"unreadable": 1}
+
+
+def test_nobody_gets_a_zero_for_what_is_not_due_yet(tmp_path):
+    early = Ledger(
+        MARKS.lessons, tuple(replace(e, in_time=e.status is Status.MISSING) for e in MARKS.entries)
+    )
+    text, (done,) = filled(tmp_path, CANVAS, CANVAS_FILE, rules=Rules(zeros=True), ledger=early)
+    assert next(row for row in csv.reader(io.StringIO(text)) if row[0] == "Nobody, Zoe")[5] == ""
+    assert "  left as it was: 1 not due yet" in done.lines()
 
 
 @pytest.mark.parametrize(

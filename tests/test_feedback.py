@@ -381,7 +381,7 @@ def test_a_zip_for_canvas_names_pages_as_its_download(file, named):
 def test_a_zip_holds_the_pages_of_those_who_came_by_the_platform(tmp_path):
     course = graded_folders(tmp_path)
     lesson = course.lessons[0]
-    for student in ("ada", "blaise"):
+    for student in ("ada", "blaise", "grace", "mary"):
         path = feedback.place(course, student, lesson)
         path.parent.mkdir(parents=True)
         path.write_text(student)
@@ -389,12 +389,18 @@ def test_a_zip_holds_the_pages_of_those_who_came_by_the_platform(tmp_path):
         {"student": "ada", "status": "older", "file": "s.zip/ada_1_10_x.ipynb"},
         {"student": "ada", "status": "taken", "file": "s.zip/ada_1_11_x.ipynb"},
         {"student": "blaise", "status": "taken", "file": "by mail/x.ipynb"},
+        # Of a pair only one uploaded: the other's was collected by hand, and would be sent to the one.
+        {"student": "blaise", "status": "taken", "file": "ada_1_11_x-0123abcd/blaise/ada_1_11_x.ipynb"},
+        *(
+            {"student": name, "status": "taken", "file": "s.zip/team_7_70_x.ipynb"}
+            for name in ("grace", "mary")
+        ),
     ]
     with_triage(course, *(row | {"lesson": lesson.name} for row in rows))
     target, left = pack(course, lesson, "canvas")
     with zipfile.ZipFile(target) as archive:
         assert archive.namelist() == ["ada_1_11_x.html"] and archive.read("ada_1_11_x.html") == b"ada"
-    assert left == ["blaise"]
+    assert left == ["blaise", "grace", "mary"]
     with pytest.raises(CourseError, match=r"no page of .* can go to moodle"):
         pack(course, lesson, "moodle")
 

@@ -117,6 +117,15 @@ def test_everyone_has_a_row_and_lessons_that_began_a_column():
     assert {entry.status for entry in made.of(due.name)} == {Status.MISSING}
 
 
+@pytest.mark.parametrize(
+    ("granted", "in_time"), [({}, False), ({("bo", FIRST.name): NOW + timedelta(days=1)}, True)]
+)
+def test_what_is_missing_is_in_time_until_ones_own_deadline(granted, in_time):
+    deadlines = Deadlines({FIRST.name: NOW - timedelta(days=1)}, granted)
+    entry = of("bo", triage=[row("ada", "taken")], deadlines=deadlines)
+    assert entry.status is Status.MISSING and (entry.in_time, bool(entry.reason)) == (in_time, in_time)
+
+
 def test_whose_file_nobody_can_tell_is_said():
     lost = {
         "student": "",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -295,7 +294,7 @@ def feedback_command(
                     say(f"{target}: upload it to {platform}")
                     if left:
                         say(
-                            f"not in it, since nothing of theirs came from {platform}: {', '.join(left)}",
+                            f"not in it, since nothing that is theirs alone came from {platform}: {', '.join(left)}",
                             "yellow",
                         )
 
@@ -460,16 +459,15 @@ def deadlines_command(
 
     Example: course deadlines --from extensions.csv
     """
-    from course.deadlines import DEADLINES, read_deadlines, shown
+    from course.deadlines import DEADLINES, keep_deadlines, read_deadlines, shown
     from course.grading.gradebook import enter_deadlines
     from course.reports.ledger import read_ledger
     from course.reports.report import whose
 
     course: Course = ctx.obj
     if table:
-        read_deadlines(course, table)  # what cannot be read is not kept
         with Store(course.classroom).writing():
-            shutil.copyfile(table, course.classroom / DEADLINES)
+            keep_deadlines(course, table)
     deadlines = read_deadlines(course)
     if course.classroom.is_dir():
         with Store(course.classroom).writing():

@@ -8,7 +8,8 @@ import shutil
 import subprocess
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from course.intake.triage import OLDER
@@ -69,8 +70,8 @@ def pack(course: Course, lesson: Lesson, platform: str) -> tuple[Path, list[str]
         platform: one of `PLATFORMS`.
 
     Returns:
-        The zip, `feedback-<lesson>-<platform>.zip` in the classroom, and whose page is not in it, since nothing came from
-        them by that platform.
+        The zip, `feedback-<lesson>-<platform>.zip` in the classroom, and whose page is not in it, since nothing came by that
+        platform from them, or from them alone.
 
     Raises:
         CourseError: for a platform that there is not, or if no page can be named.
@@ -80,13 +81,19 @@ def pack(course: Course, lesson: Lesson, platform: str) -> tuple[Path, list[str]
     files: dict[str, str] = {}
     for row in triage_rows(course, lesson):
         name = PLATFORMS[platform](row["file"], lesson.name)
-        if name and row["lesson"] and (row["status"] != OLDER or row["student"] not in files):
+        if (
+            name
+            and row["lesson"]
+            and not _by_hand(row)
+            and (row["status"] != OLDER or row["student"] not in files)
+        ):
             files[row["student"]] = name
     pages = {
         path.parent.parent.name: path
         for path in sorted(course.classroom.joinpath("feedback").glob(f"*/{lesson.name}/{lesson.name}.html"))
     }
-    named = {student: files[student] for student in pages if student in files}
+    uses = Counter(files.values())  # a group's upload: the platform would give one member's page to another
+    named = {student: files[student] for student in pages if student in files and uses[files[student]] == 1}
     if not named:
         raise CourseError(
             f"no page of {lesson.name} can go to {platform}: its zip names pages as the download of the submissions does, and "
@@ -105,6 +112,12 @@ def pack(course: Course, lesson: Lesson, platform: str) -> tuple[Path, list[str]
         Path(fresh).unlink(missing_ok=True)
         raise
     return target, sorted(set(pages) - set(named))
+
+
+def _by_hand(row: Mapping[str, str]) -> bool:
+    """Whether `course collect --student` gave a file to a student: its name may be that of another's upload."""
+    first, student, *rest = *PurePosixPath(row["file"]).parts, ""
+    return bool(rest) and student == row["student"] and bool(re.search("-[0-9a-f]{8}$", first))
 
 
 def browser() -> str:

@@ -48,6 +48,7 @@ class Entry:
         penalty: points taken off for lateness.
         late: by how much it came late, in words; empty if it did not, or nothing says so.
         reason: what a person should know: why there is no score, or what waits.
+        in_time: nothing came, and it is not due yet.
     """
 
     student: str
@@ -59,6 +60,7 @@ class Entry:
     penalty: float = 0.0
     late: str = ""
     reason: str = ""
+    in_time: bool = False
 
     @property
     def mark(self) -> float | None:
@@ -215,7 +217,7 @@ def _entry(
             reason="what was collected is not in the classroom: collect it again",
         )
     due = sources.deadlines.of(*pair)
-    return replace(entry, reason=f"due {shown(due)}" if due and due > now else "")
+    return replace(entry, reason=f"due {shown(due)}", in_time=True) if due and due > now else entry
 
 
 def _confirmed(row: Mapping[str, str]) -> bool:

@@ -335,7 +335,7 @@ def _write(
     mark, old = _mark(entry, rules), row.fields[column.at]
     if mark is None:
         kept = "" if target.empty(old.value) else "; a mark of the file was kept"
-        filled.left[f"{entry.status}{kept}"] += 1
+        filled.left[f"{'not due yet' if entry.in_time else entry.status}{kept}"] += 1
         return
     if old.value.strip().casefold() in _EXCUSED:
         filled.left[f"excused on the platform ({old.value.strip()})"] += 1
@@ -356,7 +356,7 @@ def _mark(entry: Entry, rules: Rules) -> float | None:
     """The mark that goes out, if one does."""
     if entry.final or (rules.partial and entry.status is Status.READING):
         return entry.mark
-    return 0.0 if rules.zeros and entry.status is Status.MISSING else None
+    return 0.0 if rules.zeros and entry.status is Status.MISSING and not entry.in_time else None
 
 
 def beside(path: Path) -> Path:
