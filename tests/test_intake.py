@@ -513,6 +513,7 @@ def test_class_11_a_download_can_be_forgotten_and_brought_back(release, classroo
     assert right(classroom, "x") == {"double"} and {row.student for row in without.rows} == {"x", "z"}
     assert not (classroom / "submitted/y").joinpath(LESSON).exists()
     (kept,) = (classroom / "forgotten").glob("two-*")
+    assert without.withdrawn == {("y", LESSON): kept}  # x has another
     assert (kept / "two/y/a.ipynb").is_file() and (kept / f"submitted/y/{LESSON}/{LESSON}.ipynb").is_file()
     collect(late, release, classroom)
     assert right(classroom, "x") == ALL == right(classroom, "y")

@@ -304,6 +304,28 @@ def test_marks_given_by_hand_survive_a_regrade_and_are_in_the_backup(course):
     assert set(graded(course).values()) == {"graded"} and points(course) == before != {"ada": FULL}
 
 
+def test_the_grade_goes_with_what_was_collected_by_mistake(course, tmp_path, monkeypatch, capsys):
+    """bo's work was collected as dora's, who was graded for it; it is bo's after all."""
+    (lesson,) = course.lessons
+    work = next((tmp_path / "handed").glob("bo/*.ipynb"))
+    collect([work], course.root / "notebooks", course.classroom, student="dora")
+    assert graded(course)["dora"] == "graded" and points(course)["dora"] == FULL
+    page = course.classroom / "feedback" / "dora" / lesson.name / f"{lesson.name}.html"
+    write_text(page, "dora's")
+    told: list[str] = []
+    monkeypatch.setattr("course.commands.classes.say", lambda text, *_: told.append(text))
+    assert command(course, monkeypatch, capsys, "collect", "--forget", work.name) == (0, "")
+    assert any(text.startswith(f"dora, {lesson.name}: the grade went with it") for text in told)
+    assert points(course).keys() == {"ada", "bo", "cy"} and not page.exists()
+    assert not Store(course.classroom).graded("dora", lesson.name).exists()
+    kept = {
+        path.relative_to(course.classroom / "forgotten").parts[1]
+        for path in course.classroom.glob("forgotten/*/*/dora")
+    }
+    assert kept >= {"submitted", "autograded", "feedback"}
+    assert len(list(course.classroom.glob("backups/*.db"))) >= 1
+
+
 def test_the_whole_way_of_a_class_is_one_call(course):
     went = way(course, [course.root / "handed"], backend=Canned(fails=["bo"]))
     assert {row.student: row.status for row in went.triage.rows} == dict.fromkeys(

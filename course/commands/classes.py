@@ -75,9 +75,19 @@ def collect_command(
             told=bar.told,
         )
         triage.write(classroom)
+        withdrawn = []
+        if triage.withdrawn:
+            from course.grading.gradebook import withdraw
+
+            withdrawn = withdraw(course, triage.withdrawn)
     console.print(triage.on_screen())
     for name in forget or ():
         say(f"{name} was put aside in {classroom / 'forgotten'}; collect it again to bring it back")
+    for who, what in withdrawn:
+        say(
+            f"{who}, {what}: the grade went with it; the gradebook of before is in {classroom / 'backups'}",
+            "yellow",
+        )
     if Store(classroom).gradebook.is_file():
         from course.grading.gradebook import outgrown
 

@@ -7,7 +7,7 @@ import json
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC
@@ -668,6 +668,38 @@ def recorded(course: Course) -> set[tuple[str, str]]:
         )
         found, missing = ({tuple(row) for row in rows} for rows in (pairs, unscored))
         return found - missing
+
+
+def withdraw(course: Course, whose: Mapping[tuple[str, str], Path]) -> list[tuple[str, str]]:
+    """Take back the grades and pages of what was collected by mistake; the gradebook of before is kept.
+
+    Args:
+        course: the checkout and its classroom.
+        whose: (student, lesson) -> the folder that their pages go to.
+
+    Returns:
+        Those who had a grade.
+    """
+    if not whose or not is_there(course):
+        return []
+    back_up(course)
+    store = Store(course.classroom)
+    with store.marking(), opened(course) as gradebook:
+        pairs = gradebook.db.query(SubmittedAssignment.student_id, Assignment.name).join(
+            Assignment, SubmittedAssignment.assignment_id == Assignment.id
+        )
+        had = sorted(whose.keys() & {tuple(pair) for pair in pairs})
+        with _in_one(gradebook):
+            for student, lesson in had:
+                gradebook.remove_submission(lesson, student)
+    for (student, lesson), folder in whose.items():
+        for room in ("autograded", "feedback"):
+            made = course.classroom / room / student / lesson
+            if made.is_dir():
+                target = folder / room / student / lesson
+                target.parent.mkdir(parents=True, exist_ok=True)
+                made.replace(target)
+    return had
 
 
 def marks(course: Course) -> list[Mark]:

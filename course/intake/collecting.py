@@ -88,9 +88,10 @@ def collect(
     ]
     aside = [_named(name, kept, downloads) for name in forget]
     found = _survey(kept, people, own)
+    withdrawn: dict[tuple[str, str], Path] = {}
     if aside:
         left = _survey([download for download in kept if download not in aside], people, own)
-        _put_aside(aside, found, left, classroom)
+        withdrawn = _put_aside(aside, found, left, classroom)
         found = left
     zeros = _confirmed(classroom, confirm_zero, found.decisions)
     rows = [_row(decision, people) for decision in found.decisions]
@@ -104,7 +105,7 @@ def collect(
             f"{error.filename or classroom} cannot be written ({error.strerror or error}): what was handed in is kept; mend that and run `course collect` again"
         ) from error
     warnings = [*found.warnings, *workers.remarks, *_strangers(classroom, rows, zeros)]
-    return Triage(_in_order(rows), _absent(people, rows), warnings)
+    return Triage(_in_order(rows), _absent(people, rows), warnings, withdrawn)
 
 
 @dataclass(frozen=True)
@@ -179,9 +180,15 @@ def _original(download: Download) -> str:
     )
 
 
-def _put_aside(aside: Sequence[Download], found: _Found, left: _Found, classroom: Path) -> None:
-    """Move downloads out of sight, and what only they gave out of grading; nothing is deleted."""
-    attic = classroom / "forgotten"
+def _put_aside(
+    aside: Sequence[Download], found: _Found, left: _Found, classroom: Path
+) -> dict[tuple[str, str], Path]:
+    """Move downloads out of sight, and what only they gave out of grading; nothing is deleted.
+
+    Returns:
+        (student, lesson) that only they gave -> the folder they lie in now.
+    """
+    attic, withdrawn = classroom / "forgotten", {}
     still = {(d.student, d.attempt.lesson) for d in left.decisions if d.counts}
     for download in aside:
         folder = download.root if download.by_hand else download.root.parent
@@ -198,6 +205,8 @@ def _put_aside(aside: Sequence[Download], found: _Found, left: _Found, classroom
                 target = place.joinpath("submitted", *pair)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 placed.replace(target)
+                withdrawn[pair] = place
+    return withdrawn
 
 
 def _row(decision: Decision, people: Roster) -> Row:
