@@ -503,6 +503,33 @@ def test_an_unreadable_file_is_graded_only_after_it_is_confirmed_or_replaced(
     assert not fourth.unreadable and all(tiny_score(placed(classroom, "jo")).values())
 
 
+def test_what_comes_after_a_file_collected_by_hand_is_not_passed_over(
+    tiny, release, classroom, work, tmp_path
+):
+    mailed = hand_in(tmp_path, {"mailed.ipynb": work}) / "mailed.ipynb"
+    collect(mailed, release, classroom, student="jane")
+    again = tiny.solved()
+    again["cells"][tiny.exercises[0].index]["source"] += "\n# once more"
+    week = hand_in(tmp_path / "week", {f"jane/{LESSON}.ipynb": written(again)})
+    os.utime(week / f"jane/{LESSON}.ipynb", (2_000_000_000,) * 2)
+
+    def counts(triage):
+        (row,) = triage.counted
+        return row.file, bool(row.doubts), "# once more" in json.dumps(placed(classroom, "jane"))
+
+    triage = collect(week, release, classroom)
+    file, doubted, later = counts(triage)
+    assert file.endswith("mailed.ipynb") and doubted and not later
+    assert [row.reason for row in triage.rows if row.status == "older"] == [
+        f"what was collected by hand counts: {file}"
+    ]
+    assert counts(collect(week / f"jane/{LESSON}.ipynb", release, classroom, student="jane"))[1:] == (
+        False,
+        True,
+    )
+    assert counts(collect(mailed, release, classroom, student="jane"))[2] is False  # it is named once more
+
+
 @pytest.mark.parametrize("pair", ["nobody:01_doubling", "ann:01_doubling", "jane", "jane:", ":"])
 def test_only_an_unreadable_file_can_be_confirmed(release, classroom, work, tmp_path, pair):
     folder = hand_in(tmp_path / "class", {f"jane/{LESSON}.ipynb": b"", "ann/x.ipynb": work})

@@ -260,16 +260,18 @@ def test_class_02_a_script_saved_later_beside_the_notebook_does_not_count(releas
     assert "a script beside the notebook" in rows_of(triage, "x")["double.py"][1]
 
 
-def test_class_02_a_true_tie_is_said_and_waits(release, classroom, tiny, tmp_path):
+@pytest.mark.parametrize("choice", ["a", "b"])
+def test_class_02_a_true_tie_is_said_and_waits(release, classroom, tiny, tmp_path, choice):
     other = tiny.solved()
-    other["cells"][tiny.exercises[0].index]["source"] = "def double(n):\n    return n + n"
+    other["cells"][tiny.exercises[0].index]["source"] = "def double(n):\n    return n + n  # other"
     files = {"x/a.ipynb": written(tiny.solved()), "x/b.ipynb": written(other), "y/z": b""}
     triage = collect(hand_in(tmp_path / "c", files), release, classroom)
     rows = rows_of(triage, "x")
     assert {status for status, _ in rows.values()} == {"waiting"}
     assert "b.ipynb" in rows["a.ipynb"][1] and f"--student x --lesson {LESSON}" in rows["a.ipynb"][1]
     assert not (classroom / "submitted/x").exists() and len(triage.waiting) == 3
-    chosen = collect(tmp_path / "c/x/a.ipynb", release, classroom, student="x", lesson=LESSON)
+    chosen = collect(tmp_path / f"c/x/{choice}.ipynb", release, classroom, student="x", lesson=LESSON)
+    assert ("# other" in (classroom / f"submitted/x/{LESSON}/{LESSON}.ipynb").read_text()) == (choice == "b")
     assert [row.student for row in chosen.counted] == ["x"] and not [
         r for r in chosen.waiting if r.student == "x"
     ]

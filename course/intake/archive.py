@@ -129,6 +129,8 @@ def keep(source: Path, downloads: Path, student: str = "", lesson: str = "") -> 
     else:
         target = downloads / name / source.name
     if target.exists():
+        if student:
+            os.utime(downloads / BY_HAND / name)  # named once more, it is the last that was named
         return target
     _sweep(downloads)
     try:

@@ -72,7 +72,9 @@ def _once(group: Sequence[Attempt]) -> list[Attempt]:
     """Leave out what is the same file again: of one time, or the same download collected twice."""
     seen: dict[tuple[str, str, datetime | None], Attempt] = {}
     for file in group:
-        seen[file.digest, file.claim.file, file.time] = file
+        key = file.digest, file.claim.file, file.time
+        seen.pop(key, None)  # the order stays: the same file collected by hand counts more than it did
+        seen[key] = file
     return list(seen.values())
 
 
@@ -161,7 +163,7 @@ def _holds_more(a: Attempt, b: Attempt) -> bool:
 
 
 def _doubts(counts: Attempt, group: list[Attempt]) -> tuple[str, ...]:
-    """What a person should know of the attempt that counts: answers that stand only in one that does not."""
+    """What a person should know of the attempt that counts: answers that stand only in one that does not, and what came later."""
     doubts = []
     if counts.reading.doubts:
         titles = ", ".join(counts.reading.doubts)
@@ -178,6 +180,13 @@ def _doubts(counts: Attempt, group: list[Attempt]) -> tuple[str, ...]:
             other.when == counts.when or other.reading.is_script != counts.reading.is_script
         ):
             doubts.append(f"{other.path} holds answers that this one lacks: {', '.join(lost)}")
+    if counts.claim.by_hand:
+        known = {a.digest for a in group if a is counts or a.when <= counts.when}
+        doubts += [
+            f"{other.path} came after this was collected by hand, which counts; if that is to count, collect it with --student ID, too"
+            for other in group
+            if other.readable and not other.is_ours and other.digest not in known
+        ]
     return tuple(doubts)
 
 
@@ -219,7 +228,9 @@ def _told(
     if counts and attempt.readable and _place(attempt) == _place(counts):
         return OLDER, f"{_better(attempt, counts)}: {counts.path}"
     if counts and _place(attempt) < _place(counts):
-        return OLDER, _join(attempt.problem, f"a later attempt counts: {counts.path}")
+        chosen = counts.claim.by_hand and not attempt.claim.by_hand
+        why = "what was collected by hand counts" if chosen else "a later attempt counts"
+        return OLDER, _join(attempt.problem, f"{why}: {counts.path}")
     if counts and attempt.readable:
         return OLDER, f"a script beside the notebook that counts: {counts.path}"
     if counts and _place(attempt) == _place(counts) and attempt.claim.serial < counts.claim.serial:
