@@ -530,6 +530,19 @@ def test_what_comes_after_a_file_collected_by_hand_is_not_passed_over(
     assert counts(collect(mailed, release, classroom, student="jane"))[2] is False  # it is named once more
 
 
+def test_a_file_collected_by_hand_came_when_it_came_by_another_way_if_it_did(
+    release, classroom, work, tmp_path
+):
+    mailed = hand_in(tmp_path, {"mailed.ipynb": work}) / "mailed.ipynb"
+    os.utime(mailed, (2_000_000_000,) * 2)  # when the instructor saved the attachment
+    (row,) = collect(mailed, release, classroom, student="jane").counted
+    assert row.time is None and not (classroom / f"submitted/jane/{LESSON}/timestamp.txt").exists()
+    week = hand_in(tmp_path / "week", {f"jane/{LESSON}.ipynb": work})
+    os.utime(week / f"jane/{LESSON}.ipynb", (1_700_000_000,) * 2)
+    (row,) = collect(week, release, classroom).counted
+    assert row.file.endswith("mailed.ipynb") and row.time.timestamp() == 1_700_000_000
+
+
 @pytest.mark.parametrize("pair", ["nobody:01_doubling", "ann:01_doubling", "jane", "jane:", ":"])
 def test_only_an_unreadable_file_can_be_confirmed(release, classroom, work, tmp_path, pair):
     folder = hand_in(tmp_path / "class", {f"jane/{LESSON}.ipynb": b"", "ann/x.ipynb": work})

@@ -177,6 +177,28 @@ def test_a_late_submission_is_recorded_with_its_penalty(course):
     assert found["bo"].penalty == found["cy"].penalty == 0  # in time; and nothing says when
 
 
+@pytest.mark.parametrize("hours", [5, None])
+def test_a_time_that_was_wrong_is_put_right_without_grading_again(course, hours):
+    (lesson,) = course.lessons
+    due = datetime(2026, 12, 1, tzinfo=UTC)
+    course = replace(course, lessons=(replace(lesson, deadline=due),), late=LatePolicy(0, 10, 50))
+    stamp = Store(course.classroom).placed("ada", lesson.name) / "timestamp.txt"
+    write_text(stamp, stamp_text(due + timedelta(days=3, hours=1)))
+    assert graded(course)["ada"] == "graded"
+    late = next(score for score in scores(course) if score.student == "ada")
+    assert late.penalty == pytest.approx(0.4 * FULL)
+    if hours is None:
+        stamp.unlink()
+    else:
+        write_text(stamp, stamp_text(due + timedelta(hours=hours)))
+    assert graded(course)["ada"] == "unchanged"
+    score = next(score for score in scores(course) if score.student == "ada")
+    assert score.penalty == pytest.approx(0.1 * FULL if hours else 0.0)
+    with opened(course) as gradebook:
+        kept = gradebook.find_submission_notebook(lesson.name, lesson.name, "ada").late_submission_penalty
+    assert (kept or 0.0) == pytest.approx(score.penalty)
+
+
 def test_a_failed_verdict_is_zero_also_where_nbgrader_sees_the_outputs_only(course):
     graded(course, fails=["bo"])
     assert points(course) == {"ada": FULL, "bo": 0.0, "cy": FULL}

@@ -93,6 +93,7 @@ def grade(
         for lesson in handed_in:
             gradebook.register(course, lesson)
         _enter_names(course, store, found_of)
+        gradebook.enter_times(course, [*chain.from_iterable(handed_in.values())])
         gradebook.enter_deadlines(course)
         expected(sum(map(len, handed_in.values())))
 

@@ -795,6 +795,25 @@ def full_marks(course: Course) -> dict[str, float]:
         return {assignment.name: assignment.max_score for assignment in gradebook.assignments}
 
 
+def enter_times(course: Course, submissions: Sequence[Submission]) -> None:
+    """Write when submissions came into the gradebook, where it says another time: a time may become known, or wrong, after grading.
+
+    Args:
+        course: the checkout.
+        submissions: as they lie ready; those that are not in the gradebook get their time with their grade.
+    """
+    if not is_there(course):
+        return
+    came = {(s.student, s.lesson): utc(s.received) for s in submissions}
+    with opened(course) as gradebook, _in_one(gradebook):
+        rows = gradebook.db.query(SubmittedAssignment, SubmittedAssignment.student_id, Assignment.name).join(
+            Assignment, SubmittedAssignment.assignment_id == Assignment.id
+        )
+        for row, *pair in rows:
+            if row.timestamp != came.get(tuple(pair), row.timestamp):
+                row.timestamp = came[tuple(pair)]
+
+
 class LatePenalty(BasePlugin):
     """The course's late policy where nbgrader asks for one: in `nbgrader autograde`, the Formgrader's button and `course grade`."""
 

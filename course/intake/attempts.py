@@ -226,7 +226,7 @@ def _attempt(file: File, claim: Claim, root: Path, names: Mapping[str, Sequence[
         str(file.path).encode("utf-8", "replace").decode(),
         root,
         reading.lesson or by_name,
-        claim.time or (None if claim.untimed else file.time),
+        claim.time or (None if claim.untimed or claim.by_hand else file.time),
         file.digest,
         reading,
         problem,

@@ -69,9 +69,15 @@ def settle(attempts: Sequence[Attempt], students: Sequence[str]) -> list[Decisio
 
 
 def _once(group: Sequence[Attempt]) -> list[Attempt]:
-    """Leave out what is the same file again: of one time, or the same download collected twice."""
+    """Leave out what is the same file again: of one time, or the same download collected twice.
+
+    A file collected by hand came when it came by another way, if it did: its own time may be that of saving an attachment.
+    """
     seen: dict[tuple[str, str, datetime | None], Attempt] = {}
+    times = {file.digest: file.time for file in group if not file.claim.by_hand}
     for file in group:
+        if file.claim.by_hand:
+            file = replace(file, time=times.get(file.digest))
         key = file.digest, file.claim.file, file.time
         seen.pop(key, None)  # the order stays: the same file collected by hand counts more than it did
         seen[key] = file
