@@ -326,6 +326,22 @@ def test_marks_given_by_hand_survive_a_regrade_and_are_in_the_backup(course):
     assert set(graded(course).values()) == {"graded"} and points(course) == before != {"ada": FULL}
 
 
+def test_what_a_person_gave_waits_for_a_person_again_only_where_something_else_was_handed_in(course):
+    (lesson,) = course.lessons
+    graded(course)
+    with opened(course) as gradebook:
+        for name in ("ada", "bo"):
+            for grade in gradebook.find_submission_notebook(lesson.name, lesson.name, name).grades:
+                grade.manual_score, grade.needs_manual_grade = 1.0, False
+        gradebook.db.commit()
+    placed = Store(course.classroom).placed("bo", lesson.name) / f"{lesson.name}.ipynb"
+    write_text(placed, placed.read_text().replace("Hello", "Hallo"))
+    course = replace(course, limits=replace(course.limits, cell_cpu=31))
+    assert set(graded(course).values()) == {"graded"}
+    waiting = {name: {m.waiting for m in marks(course) if m.student == name} for name in ("ada", "bo")}
+    assert waiting == {"ada": {False}, "bo": {True}}
+
+
 def test_the_grade_goes_with_what_was_collected_by_mistake(course, tmp_path, monkeypatch, capsys):
     """bo's work was collected as dora's, who was graded for it; it is bo's after all."""
     (lesson,) = course.lessons

@@ -281,13 +281,27 @@ class Recorder:
             # No reader marks in between: the gradebook would be of this notebook, and the answer on the page of the one before.
             with self._store.marking():
                 with _answering(self._course), _in_one(self._gradebook):
+                    settled = self._settled(outcome.job)
                     self._converter(submission.lesson).take(outcome)
+                    for grade in settled:
+                        grade.needs_manual_grade = False
                     _hold_against(outcome, made / f"{submission.lesson}.ipynb")
                 write_text(made / RECEIPT, receipt(outcome))
                 self._store.place(made, self._store.graded(submission.student, submission.lesson))
         finally:
             for folder in (room.parent, made.parent):
                 shutil.rmtree(folder, ignore_errors=True)
+
+    def _settled(self, job: Job) -> list[Grade]:
+        """What a person has given to this very submission: nbgrader would let it wait for a person again, whatever it is graded with."""
+        student, lesson = job.submission.student, job.submission.lesson
+        if self._store.parts(student, lesson).get("submission") != job.parts["submission"]:
+            return []
+        try:
+            notebook = self._gradebook.find_submission_notebook(lesson, lesson, student)
+        except MissingEntry:
+            return []
+        return [g for g in notebook.grades if g.manual_score is not None and not g.needs_manual_grade]
 
     def _converter(self, lesson: str) -> _Recorder:
         if lesson not in self._converters:
