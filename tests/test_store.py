@@ -24,7 +24,7 @@ from course.grading.backends.local import Local
 from course.grading.changes import read_changes
 from course.grading.execute import is_check
 from course.grading.grade import grade
-from course.grading.gradebook import amend, full_marks, marks, opened, outgrown, recorded, scores
+from course.grading.gradebook import amend, back_up, full_marks, marks, opened, outgrown, recorded, scores
 from course.grading.outputs import error_output
 from course.intake import collect
 from course.model import Course, CourseError, Job, LatePolicy, Lesson, Outcome, Verdict
@@ -249,6 +249,18 @@ def test_class_23_a_damaged_gradebook_is_one_sentence_and_the_backup_helps(cours
         code, said = command(course, monkeypatch, capsys, *words)
         assert code == 1 and "cannot be used" in said and "backups" in said and "Traceback" not in said
     gradebook.write_bytes(backup.read_bytes())
+    assert set(graded(course).values()) == {"unchanged"}
+
+
+def test_class_23_a_gradebook_that_another_program_holds_is_not_called_damaged(course, monkeypatch, capsys):
+    graded(course)
+    with sqlite3.connect(Store(course.classroom).gradebook) as other:
+        other.execute("begin exclusive")
+        code, said = command(course, monkeypatch, capsys, "report")
+        with pytest.raises(CourseError, match=r"cannot be used now \(database is locked\).* Nothing is lost"):
+            back_up(course)
+    other.close()
+    assert code == 1 and "database is locked" in said and "backups" not in said
     assert set(graded(course).values()) == {"unchanged"}
 
 

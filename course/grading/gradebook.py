@@ -81,6 +81,8 @@ REMEDIES = {
     "permission denied": "the user must be allowed to make tables there and write to them",
     "connection ": "is the server running, and are host and port right? Then run the same command again",
 }
+# What SQLite says where the machine refuses, and the file is as it was.
+REFUSED = ("is full", "is locked", "readonly", "unable to open", "disk I/O")
 
 
 def receipt(outcome: Outcome, submitted: bytes | None = None) -> str:
@@ -400,7 +402,8 @@ def _register(course: Course, lesson: Lesson) -> None:
 def back_up(course: Course) -> None:
     """Keep a copy of a classroom's own gradebook; a server has backups of its own."""
     if not course.database:
-        Store(course.classroom).back_up()
+        with readable(course):
+            Store(course.classroom).back_up()
 
 
 def outgrown(course: Course) -> list[Lesson]:
@@ -622,11 +625,17 @@ def readable(course: Course) -> Iterator[None]:
             raise _damaged(path, found)
     try:
         yield
-    except DatabaseError as error:
-        raise _damaged(path, str(error.orig or error)) from error
+    except (DatabaseError, sqlite3.DatabaseError) as error:
+        raise _damaged(path, str(getattr(error, "orig", None) or error)) from error
 
 
 def _damaged(path: Path, why: str) -> CourseError:
+    """What to do where SQLite refuses: a machine that refuses is no damage, and a backup in its place would lose marks."""
+    if any(said in why for said in REFUSED):
+        return CourseError(
+            f"{path} cannot be used now ({why.splitlines()[0]}): make room, let it be written, or end the program that holds it; "
+            "then run the same command again. Nothing is lost"
+        )
     return CourseError(
         f"{path} cannot be used ({why.splitlines()[0]}): copy the newest of {path.parent / 'backups'} over it, or move it away; "
         "then `course grade` fills it from what was collected (marks given by hand are in the backup only)"
