@@ -95,6 +95,20 @@ def test_whatever_the_machine_refuses_is_its_fault_and_tried_twice(what, error, 
     assert len(tried) == (2 if what == "start" else 4)  # a check is given two checkers each time
 
 
+def test_a_grader_that_was_stopped_and_goes_on_has_no_say_on_time(tmp_path, monkeypatch):
+    """As by Ctrl-Z: the event loop stands still, here for a second, and all limits seem to be over."""
+    monkeypatch.setattr(kernel, "FROZEN", 0.5)
+    student = bare(tmp_path)
+
+    async def until_it_answers() -> None:
+        never = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().call_soon(time.sleep, 1)
+        await student._until(never, Budget(cpu=1e9, wall=0.5, cpu_start=0))
+
+    with pytest.raises(MachineFault, match="the grader stood still for 1 seconds"):
+        asyncio.run(until_it_answers())
+
+
 def test_a_kernel_that_cannot_be_looked_after_is_the_machines_fault(tmp_path, monkeypatch):
     def fail(_):
         raise OSError(24, "Too many open files")

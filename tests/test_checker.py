@@ -510,6 +510,18 @@ def test_cells_that_kill_or_hang_the_kernel_are_left_out_and_the_others_count():
 
 
 @pytest.mark.kernel
+def test_what_a_cell_overdoes_at_its_end_is_its_own_and_no_later_cells():
+    quick = "def {0}():\n    return 1"
+    scores, report, _ = grades(
+        litter="for i in range(1000):\n    open(f'{i}', 'w').close()",
+        **{name: quick.format(name) for name in "abcd"},
+    )
+    assert scores == {"litter": 0, "a": 2, "b": 2, "c": 2, "d": 2}
+    assert list(report.outcome.left_out) == [1] and report.outcome.kernels == 2
+    assert "files" in report.outcome.left_out[1]
+
+
+@pytest.mark.kernel
 def test_a_slow_cell_is_stopped_and_a_deadly_answer_costs_only_its_own_points():
     scores, report, _ = grades(
         slow="while True: pass",

@@ -128,9 +128,14 @@ def once(job: Job, stop: threading.Event | None = None, unpainted: Sequence[int]
     Raises:
         Stopped: if it was stopped.
     """
-    execution = _Execution(job, unpainted)
+    execution, stop = _Execution(job, unpainted), stop or threading.Event()
     with ThreadPoolExecutor(1) as thread:  # the caller may have an event loop of its own
-        return thread.submit(asyncio.run, execution.until(stop or threading.Event())).result()
+        running = thread.submit(asyncio.run, execution.until(stop))
+        try:
+            return running.result()
+        except KeyboardInterrupt:  # else it would go on to its limits, and be waited for
+            stop.set()
+            raise
 
 
 def is_check(cell: NotebookNode) -> bool:
@@ -416,7 +421,11 @@ class _Execution:
                     raise MachineFault(f"{name}: {said['fault']}")
                 else:
                     return Verdict(**said | {"shown": tuple(said["shown"])})
-        except (TimeoutError, ConnectionError) as error:
+        except (
+            TimeoutError,
+            ConnectionError,
+            ValueError,
+        ) as error:  # the last: half a line, of one that was killed
             raise MachineFault(
                 f"{name}: the checker does not answer ({error or type(error).__name__})"
             ) from error

@@ -40,6 +40,10 @@ PULSE = 0.1  # seconds between two looks at the limits
 KNOCK = (
     0.03  # seconds between two questions whether the kernel is there: the answer to an early one may be lost
 )
+BRIEF = 0.01  # seconds of a cell that leave no time to overdo anything
+FROZEN = (
+    20.0  # seconds between two looks, of which the machine had the grader stopped: then it has no say on time
+)
 SETTLE = 10.0  # seconds that a finished cell's last outputs may take to arrive
 HUNG_UP = 1.0  # second in which a kernel that does not listen any more may turn out to be dead
 ATTEND = "__import__('sys').modules['bridge.studentside'].attend()"
@@ -145,6 +149,10 @@ class StudentKernel:
             if _asks_to_exit(reply):
                 await self._kill("it ended the kernel")
                 raise KernelGone(self._gone)
+            if time.monotonic() - budget.wall_start > BRIEF:  # what it overdid at its end is no later cell's
+                await self._look()
+                if self._gone:
+                    raise self._lost()
             stopped = ""
         except TooSlow as slow:
             stopped = str(slow)
@@ -238,7 +246,10 @@ class StudentKernel:
             MachineFault: if that is this machine's fault.
         """
         while not future.done():
+            looked = time.monotonic()
             await asyncio.wait({future}, timeout=PULSE)
+            if (still := time.monotonic() - looked) > FROZEN:
+                raise MachineFault(f"the grader stood still for {still:.0f} seconds")
             if self._gone and not future.done():
                 raise self._lost()
             if not future.done() and (reason := budget.spent(self.cpu)):
@@ -259,6 +270,9 @@ class StudentKernel:
         context = zmq.asyncio.Context()
         context.setsockopt(zmq.MAXMSGSIZE, self._limits.message)
         context.setsockopt(zmq.RCVHWM, 4)  # messages that may wait, each as large as that
+        context.setsockopt(
+            zmq.SNDHWM, 0
+        )  # any number may wait for the kernel: `Session.send` would block all of this loop
         context.setsockopt(zmq.RECONNECT_IVL, 20)
         context.setsockopt(zmq.LINGER, 0)
         self._context = context
@@ -341,20 +355,24 @@ class StudentKernel:
             outputs.take(kind, content)
 
     async def _watch(self) -> None:
-        """Look after the limits that no single cell has; who cannot be looked after is not graded."""
-        try:
-            await self._look_after()
-        except Exception as error:
-            self._orphaned, self._gone = True, f"the kernel could not be looked after: {error!r}"
-
-    async def _look_after(self) -> None:
-        """Enforce the limits of memory, processes, disk and the notebook's time."""
-        provisioner: Any = self._manager.provisioner
+        """Look after the limits that no single cell has."""
         while not self._gone:
+            await self._look()
+            looked = time.monotonic()
+            await asyncio.sleep(PULSE)
+            if (still := time.monotonic() - looked) > FROZEN and not self._gone:
+                self._orphaned, self._gone = True, f"the grader stood still for {still:.0f} seconds"
+
+    async def _look(self) -> None:
+        """Look at memory, processes, disk and the notebook's time once; who cannot be looked after is not graded."""
+        provisioner: Any = self._manager.provisioner
+        try:
             processes = family(provisioner.pid)
             self.cpu = max(self.cpu, sum(p.cpu for p in processes))
             reason = excess(processes, self._writable(processes), self._limits)
             ended = await provisioner.poll()
+            if self._gone:  # meanwhile
+                return
             if ended is not None:
                 self.lost_to_memory = ended in (-signal.SIGKILL, 128 + signal.SIGKILL)
                 self._orphaned = provisioner.orphaned
@@ -367,7 +385,8 @@ class StudentKernel:
                 await self._kill(reason)
             elif time.monotonic() > self.deadline and not self._waits:
                 await self._kill(late(self._limits))
-            await asyncio.sleep(PULSE)
+        except Exception as error:
+            self._orphaned, self._gone = True, f"the kernel could not be looked after: {error!r}"
 
     def _writable(self, processes: Sequence[Process]) -> list[str]:
         """The folders that it may write in, each once: in a mount namespace the work folder is another than ours."""

@@ -50,6 +50,7 @@ KERNEL = (
 )
 CREDENTIALS = struct.Struct("3i")  # `struct ucred`: process, user, group
 TAIL = 2_000  # characters of a log
+SOON = 0.05  # seconds between two tries to ask a template that does not listen yet
 ENDING = 1.0  # second that a template has to end by itself; one that still imports is ended
 
 
@@ -173,9 +174,14 @@ class Template:
         try:
             ours.setblocking(False)
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-            with theirs:
-                socket.send_fds(self._control, [request], [theirs.fileno(), log.fileno(), questions.fileno()])
             async with asyncio.timeout(limits.startup):
+                with theirs:
+                    given = theirs.fileno(), log.fileno(), questions.fileno()
+                    while True:
+                        with contextlib.suppress(BlockingIOError):  # it still imports, and many asked first
+                            socket.send_fds(self._control, [request], given)
+                            break
+                        await asyncio.sleep(SOON)
                 await _readable(ours)
             said, more, _, _ = ours.recvmsg(100, socket.CMSG_SPACE(CREDENTIALS.size))
             if said != READY:

@@ -19,7 +19,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from course.grading.backends.fingerprint import difference, fingerprint
-from course.grading.backends.local import guarded
+from course.grading.backends.local import guarded, open_enough
 from course.grading.execute import Stopped
 from course.grading.sandboxes.choose import sweep
 from course.model import CourseError, Job, Limits, Outcome
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 PULSE = 1.0  # seconds between two looks at who is there
 CLOSING = 2  # seconds to take leave
 CONNECTING = 10  # seconds until a scheduler must have answered
+FETCHING = 60  # seconds that an outcome may take on its way
 PATIENCE = 60.0  # seconds that a run waits while there is nobody to work for it
 LOSSES = (
     3  # how often a job may be given out anew; Dask itself moves it as often to another worker before that
@@ -92,6 +93,7 @@ def introduce(sandbox: str, limits: Limits) -> dict[str, str]:
     Raises:
         CourseError: if nothing can be graded there.
     """
+    open_enough()
     sweep()
     return dict(fingerprint(sandbox, limits))
 
@@ -178,7 +180,7 @@ def _outcomes(client: Client, crew: _Crew, jobs: Iterator[Job]) -> Iterator[Outc
     going: dict[Future[Outcome], _Try] = {}
     try:
         while True:
-            crew.look()
+            crew.look(busy=bool(going))
             for future in [f for f, tried in going.items() if f.done() or crew.has_lost(tried.to)]:
                 tried = going.pop(future)
                 outcome = _outcome(future, tried.job)
@@ -211,7 +213,9 @@ def _outcome(future: Future[Outcome], job: Job) -> Outcome | None:
     from distributed.scheduler import KilledWorker
 
     if future.status == "finished":
-        return future.result()
+        with suppress(OSError, CancelledError):
+            return future.result(timeout=FETCHING)
+        return None  # who held it is gone
     error = future.exception() if future.status == "error" else None
     if error is None or isinstance(error, (Stranger, Stopped)):
         return None
@@ -262,8 +266,11 @@ class _Crew:
         else:
             time.sleep(PULSE)
 
-    def look(self) -> None:
+    def look(self, busy: bool) -> None:
         """See who came, who went and who answered.
+
+        Args:
+            busy: somebody is at work: who does not answer may have no hand free.
 
         Raises:
             CourseError: if the scheduler is gone, or nobody can work.
@@ -287,7 +294,7 @@ class _Crew:
         for address in self._here.keys() - {*self.trusted, *self._refused, *self._asked.values()}:
             future = self._client.submit(introduce, *self._words, workers=[address], pure=False, priority=1)
             self._asked[future] = address
-        if self.trusted or (self._asked and not self._began):
+        if self.trusted or (self._asked and (busy or not self._began)):
             self._alone = now
         self._complain(now - self._alone)
 

@@ -42,7 +42,7 @@ class Local:
             The outcomes, as they finish.
         """
         sweep()
-        _open_enough()
+        open_enough()
         stop = threading.Event()
         jobs, going = iter(jobs), set[Future[Outcome]]()
         with ThreadPoolExecutor(self._workers) as pool:
@@ -62,7 +62,7 @@ class Local:
                     future.cancel()
 
 
-def _open_enough() -> None:
+def open_enough() -> None:
     """Let this process open as many files as the machine allows: each job takes about twenty."""
     import resource
 
