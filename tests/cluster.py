@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,7 +77,11 @@ class Cluster:
     def started_by(self, name: str) -> list[psutil.Process]:
         """What a worker started, and what that started."""
         pid = self.processes[name].pid
-        return [psutil.Process(p.pid) for p in family(pid) if p.pid != pid]
+        found = []
+        for other in {p.pid for p in family(pid)} - {pid}:
+            with suppress(psutil.NoSuchProcess):  # it ended meanwhile
+                found.append(psutil.Process(other))
+        return found
 
     def end(self, name: str, number: int = signal.SIGTERM) -> list[psutil.Process]:
         """End a worker; give what is left of what it had started."""

@@ -14,6 +14,7 @@ from tests.attacks.runner import (
     ATTACKS,
     GROUPS,
     HONEST,
+    TIMED,
     class_harm,
     field_of_attack,
     grade_all,
@@ -68,7 +69,7 @@ def test_attacks_score_and_are_told_what_they_were(graded):
             for name, hint in hints.items()
         }
         for whose, hints in golden.told_of(graded.course.classroom).items()
-        if not whose.startswith(("breaking-", "reading-open_files", "reading-hint"))
+        if not whose.startswith((*TIMED, "reading-hint"))
     }
     found = {"scores": {a.name: score_of(graded, a.name) for a in ATTACKS}, "told": told}
     assert golden.frozen("attacks", found) == ""

@@ -527,7 +527,7 @@ def test_a_slow_cell_is_stopped_and_a_deadly_answer_costs_only_its_own_points():
         slow="while True: pass",
         hangs="def hangs():\n    while True: pass",
         dies="import os\ndef dies(): os._exit(0)",
-        greedy="def greedy(): return len(bytearray(10 ** 9)) // 10 ** 9 + sum(bytearray(10 ** 7))",
+        greedy="import time\ndef greedy():\n    kept = bytearray(7 * 10 ** 8)\n    time.sleep(20)\n    return 1",
         good="def good(): return 1",
     )
     assert scores == {"slow": 0, "hangs": 0, "dies": 0, "greedy": 0, "good": 2}
@@ -580,8 +580,9 @@ def asked(do: str, **words: object) -> str:
 
 
 @asynccontextmanager
-async def kernel() -> AsyncIterator[StudentKernel]:
-    limits = replace(QUICK, startup=200, cell_wall=100)  # several start at once, each by itself
+async def kernel(cell_cpu: float = 30) -> AsyncIterator[StudentKernel]:
+    # Several start at once, each by itself, and import what lessons import.
+    limits = replace(QUICK, startup=200, cell_wall=100, cell_cpu=cell_cpu, interrupted=20)
     async with student_kernel(confinement("unsafe"), limits, (), time.monotonic() + 400) as started:
         yield started
 
@@ -606,7 +607,7 @@ def test_a_kernel_that_is_asked_between_its_cells_overlooks_none_of_them_however
 @pytest.mark.kernel
 def test_an_answer_that_takes_too_long_is_interrupted_and_the_next_one_is_its_own():
     async def told() -> list[str]:
-        async with kernel() as student:
+        async with kernel(cell_cpu=2) as student:
             await student.run("def endless():\n    while True: pass\nmany = [1, 2]")
             await student.ask(asked("names", check="c", names=["endless"]), student.budget())
             with pytest.raises(TooSlow, match="more than 2 seconds of computing"):

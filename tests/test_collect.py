@@ -713,6 +713,7 @@ def test_names_of_nothing_get_a_number(label):
     assert safe_id(label).startswith("student-") and safe_id(label) == safe_id(label)
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_name_becomes_one_harmless_folder(label):
     folder = safe_id(label)
@@ -867,6 +868,7 @@ def test_the_command(course, release, classroom, work, tmp_path, monkeypatch):
     assert ran.exit_code == 0 and "zero confirmed" in ran.output.replace("\n", " ")
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_escaped_fields_come_back(text):
     assert unescape(escape(text)) == text

@@ -149,7 +149,11 @@ def test_whoever_stops_listening_stops_what_runs_on_a_worker_and_where_all_are_g
         results.append((result.student, result.state))
         ground.end("one", signal.SIGKILL)
 
-    hand_in(course, tmp_path / "handed", {"ab": None})
+    hand_in(
+        course,
+        tmp_path / "handed",
+        {"ab": None, "bo": {"double": "import time\ntime.sleep(60)\ndouble = abs"}},
+    )
     collect([tmp_path / "handed"], course.root / "notebooks", course.classroom)
     shutil.rmtree(Store(course.classroom).placed("ada", lesson.name))
     with pytest.raises(CourseError, match=r"no worker at .* has been there for 2 seconds: start some"):

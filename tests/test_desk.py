@@ -426,7 +426,8 @@ class TestServer(AsyncHTTPTestCase):
     """Who is let in, and what the page sends and gets."""
 
     @pytest.fixture(autouse=True)
-    def _class(self, classroom, sit):
+    def _class(self, classroom, sit, monkeypatch):
+        monkeypatch.setenv("ASYNC_TEST_TIMEOUT", "300")  # of Tornado's: its 5 seconds are the machine's
         self.desk = sit()
 
     def get_app(self):

@@ -3,6 +3,7 @@
 import itertools
 import math
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -260,11 +261,18 @@ def test_inputs_enclose_the_angle_they_are_given(cosine):
 
 
 def test_a_slider_gets_its_answer_in_time():
-    settings = {"depth": 50, "normalisation": "batch", "skip": "residual"}
-    gradient_flow.xray(**settings)
-    start = time.process_time()
-    gradient_flow.xray(**settings)
-    assert time.process_time() - start < 0.3
+    """In units of this machine: a million squares took about as long on those it was tried on."""
+
+    def least(work: Callable[[], object]) -> float:
+        took = []
+        for _ in range(4):
+            start = time.process_time()
+            work()
+            took.append(time.process_time() - start)
+        return min(took)
+
+    unit = least(lambda: sum(i * i for i in range(10**6)))
+    assert least(lambda: gradient_flow.xray(depth=50, normalisation="batch", skip="residual")) < 3 * unit
 
 
 def test_the_panel_states_the_factor():

@@ -145,7 +145,7 @@ def graded(tmp_path_factory):
     archive, students = messy_zip(folder / "class.zip"), roster(folder / "roster.csv")
     triage = collect([archive], course.root / "notebooks", course.classroom, students)
     triage.write(course.classroom)
-    course = replace(course, limits=Limits(cell_cpu=5))
+    course = replace(course, limits=Limits(cell_cpu=5, interrupted=30))
     return course, triage, grade(course, list(LESSONS))
 
 

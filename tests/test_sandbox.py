@@ -31,7 +31,7 @@ from course.grading.watch import excess, family
 from course.model import Confinement, CourseError, Limits
 
 ROOT = COURSE.parent
-QUICK = Limits(cell_cpu=3, cell_wall=10, notebook_wall=90, interrupted=1, memory=500 << 20)
+QUICK = Limits(cell_cpu=3, cell_wall=10, notebook_wall=300, interrupted=1, memory=500 << 20)
 
 
 def standing() -> list[str]:
@@ -251,8 +251,11 @@ def test_torch_runs_as_usual(walls):
     ],
 )
 def test_a_cell_over_a_limit_takes_the_kernel_along_and_the_reason_is_told(walls, cell, reason):
-    # On a busy machine 64 forks take their seconds, and half a gigabyte: that is not the limit that is tried here.
-    limits = replace(QUICK, cell_cpu=30, cell_wall=60, memory=2 << 30) if "processes" in reason else QUICK
+    # On a busy machine 64 forks take their seconds, and half a gigabyte, which takes its own: not the limits that are tried here.
+    limits = (
+        replace(QUICK, cell_cpu=30, cell_wall=60) if "processes" in reason or "memory" in reason else QUICK
+    )
+    limits = replace(limits, memory=2 << 30) if "processes" in reason else limits
     with pytest.raises(KernelGone, match=reason.replace("(", r"\(")):
         run(walls, cell, limits=limits)
 
@@ -263,10 +266,10 @@ def test_a_slow_cell_is_interrupted_and_the_kernel_goes_on(walls):
         walls,
         "while True: pass",
         "1 + 1",
-        limits=Limits(cell_cpu=1),
+        limits=Limits(cell_cpu=1, interrupted=30),
     )
     assert "1 seconds of computing" in shown[0] and shown[1] == "2"
-    shown = run(walls, "import time; time.sleep(100)", "1 + 1", limits=Limits(cell_wall=3))
+    shown = run(walls, "import time; time.sleep(100)", "1 + 1", limits=Limits(cell_wall=3, interrupted=30))
     assert "more than 3 seconds" in shown[0] and shown[1] == "2"
 
 
@@ -376,7 +379,7 @@ def test_the_folder_of_a_killed_grader_is_swept_and_a_living_ones_is_not():
     dead.wait()
     with kernel_folder() as mine, kernel_folder() as left:
         (left / "owner").write_text(f"{dead.pid}\n")
-        assert choose.sweep() >= 1
+        choose.sweep()
         assert mine.exists() and not left.exists()
 
 
@@ -415,7 +418,7 @@ def test_a_kernel_that_is_killed_for_want_of_memory_is_told_from_one_that_kills_
     async def session() -> tuple[bool, bool]:
         found = []
         for cell in ("import os; os.kill(os.getpid(), 9)", "import os; os._exit(0)"):
-            async with student_kernel(confinement(), QUICK, [], time.monotonic() + 60) as kernel:
+            async with student_kernel(confinement(), QUICK, [], time.monotonic() + 300) as kernel:
                 with pytest.raises(KernelGone):
                     await kernel.run(cell)
                 found.append(kernel.lost_to_memory)

@@ -278,6 +278,7 @@ def test_opened_as_files_no_page_is_wider_than_a_phone_or_asks_for_anything(chro
             if tab.page.evaluate("document.documentElement.scrollWidth") > 390:
                 wide.append(path.name)
             assert tab.page.locator("mjx-merror").count() == 0, path
+            tab.page.evaluate("document.fonts.ready.then(() => null)")
         assert wide == [] and tab.errors == []
         assert {address for address in tab.asked if not address.startswith((site.as_uri(), "data:"))} == set()
 
@@ -289,8 +290,12 @@ def test_search_finds_a_lesson_and_a_term_leads_to_the_glossary(chromium, served
         tab.page.goto(served + "search.html?q=saturation")
         found = tab.page.locator("#search-results a", has_text="Chain rule and saturation").first
         expect(found).to_be_visible()
+        tab.page.wait_for_load_state(
+            "networkidle"
+        )  # it fetches each page that it found; to leave would break that off
         found.click()
         tab.page.wait_for_url("**/03_tanh_chain.html*")
+        tab.page.wait_for_load_state("networkidle")
         tab.page.locator("article a[href$='#term-saturation']").first.click()
         tab.page.wait_for_url("**/glossary.html#term-saturation")
         assert tab.errors == []

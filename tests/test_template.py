@@ -152,7 +152,10 @@ asyncio.run(session())
     while _left(folder, nap) and time.monotonic() < end:
         time.sleep(0.1)
     assert _left(folder, nap) == []
-    assert sweep() >= 1 and not Path(folder).exists()
+    while Path(folder).exists() and time.monotonic() < end:  # another grader may be about to sweep it
+        sweep()
+        time.sleep(0.1)
+    assert not Path(folder).exists()
 
 
 def _left(*words: str) -> list[str]:

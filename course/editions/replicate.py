@@ -335,7 +335,7 @@ def _line(run: Run, outcome: Result) -> dict[str, Any]:
 
 def _run(course: Course, run: Run, environment: Mapping[str, str]) -> Result:
     """Run one script in a process of its own."""
-    seconds = 60 + 20 * course.lesson(run.lesson).cpu_seconds
+    seconds = 200 + 60 * course.lesson(run.lesson).cpu_seconds
     where = f"{run.lesson}, set {run.number}, {run.processor}"
     try:
         done = subprocess.run(

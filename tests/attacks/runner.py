@@ -10,8 +10,9 @@ import shutil
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 
 import nbformat
@@ -23,7 +24,7 @@ from course.config import grader_config
 from course.grading.backends.local import Local
 from course.grading.grade import grade
 from course.intake.collecting import collect
-from course.model import Course, Limits
+from course.model import Course, Job, Limits, Outcome
 from course.store import RECEIPT
 from tests.attacks import Attack, breaking, faking, network, reading
 from tests.toy_course import solve, toy_course
@@ -44,8 +45,22 @@ LIMITS = {
     "memory": 1 << 30,
     "restarts": 2,
 }
+# Who meets no limit gets ample ones: what a busy machine needs for them is told as what they did.
+TIMED = ("breaking-", "reading-open_files")
+PATIENT = Limits(**LIMITS | {"cell_cpu": 30, "cell_wall": 60, "notebook_wall": 200, "interrupted": 20})
 BUDGET = 60.0  # seconds a hostile submission may take, the limits' 40 and what starting and ending costs on a busy machine
 STOCK_TIMEOUT = 5
+
+
+class Patient(Local):
+    """The local backend; the first, honest submission goes alone, so that what warms up is no time of the others'."""
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
+        jobs = (
+            job if job.submission.student.startswith(TIMED) else replace(job, limits=PATIENT) for job in jobs
+        )
+        yield from super().run(islice(jobs, 1))
+        yield from super().run(jobs)
 
 
 @dataclass
@@ -167,7 +182,7 @@ def grade_all(ground: Field, jobs: int = 2, cold: bool = False) -> None:
     """Collect and grade everything that was handed in, by `course collect` and `course grade`, with --cold or without."""
     collect(ground.course.root / "handed", ground.course.root / "notebooks", ground.course.classroom)
     course = replace(ground.course, limits=Limits(**LIMITS), cold=cold)
-    for graded in grade(course, list(course.lessons), backend=Local(jobs)):
+    for graded in grade(course, list(course.lessons), backend=Patient(jobs)):
         ground.reasons[graded.student] = graded.reason
 
 

@@ -105,7 +105,7 @@ def _tried(sandbox: Sandbox, modules: tuple[str, ...]) -> tuple[str, str]:
             command(sandbox.name, room, Limits()),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=300,
             stdin=subprocess.DEVNULL,
             env=environment(room),
         )
