@@ -266,9 +266,9 @@ def test_a_slider_gets_its_answer_in_time():
     def least(work: Callable[[], object]) -> float:
         took = []
         for _ in range(4):
-            start = time.process_time()
+            start = time.thread_time()
             work()
-            took.append(time.process_time() - start)
+            took.append(time.thread_time() - start)
         return min(took)
 
     unit = least(lambda: sum(i * i for i in range(10**6)))
