@@ -187,6 +187,9 @@ class Template:
             if said != READY:
                 raise OSError(f"no kernel was forked: {self.last_words(room / 'log')}")
             pid, _, _ = CREDENTIALS.unpack(more[0][2])
+        except BrokenPipeError as error:  # it died before it was asked
+            ours.close()
+            raise OSError(f"no kernel was forked: {self.last_words(room / 'log')}") from error
         except BaseException:
             ours.close()
             raise
