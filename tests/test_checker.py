@@ -31,7 +31,7 @@ from course.grading.bridge import studentside, wire
 from course.grading.checker.check import check
 from course.grading.checker.proxy import Channel, Proxy, StudentError
 from course.grading.checker.trusted import TrustedServer
-from course.grading.execute import Stopped, _Execution, run
+from course.grading.execute import Stopped, _Execution, once, run
 from course.grading.kernel import StudentKernel, TooSlow, student_kernel
 from course.grading.sandboxes.choose import confinement
 from course.model import Confinement, Limits
@@ -732,6 +732,27 @@ def test_a_job_that_is_stopped_ends_at_once_and_gives_no_outcome():
     threading.Timer(3, stop.set).start()
     with pytest.raises(Stopped):
         run(job, stop)
+
+
+def test_ctrl_c_stops_a_job_that_nobody_else_could_stop(monkeypatch):
+    """As in `nbgrader autograde`, which hands no event over: the job would go on to its limits, and be waited for."""
+    stops = []
+
+    async def endless(self, stop):
+        stops.append(stop)
+        while not stop.is_set():
+            await asyncio.sleep(0.01)
+
+    def interrupted(self, timeout=None):
+        while not stops:
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_Execution, "until", endless)
+    monkeypatch.setattr("concurrent.futures.Future.result", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        once(job_of(lesson(f=""), lesson(f=""), QUICK))
+    assert stops[0].is_set()
 
 
 @pytest.mark.kernel

@@ -421,11 +421,7 @@ class _Execution:
                     raise MachineFault(f"{name}: {said['fault']}")
                 else:
                     return Verdict(**said | {"shown": tuple(said["shown"])})
-        except (
-            TimeoutError,
-            ConnectionError,
-            ValueError,
-        ) as error:  # the last: half a line, of one that was killed
+        except (TimeoutError, ConnectionError, ValueError) as error:  # the last: of half a line
             raise MachineFault(
                 f"{name}: the checker does not answer ({error or type(error).__name__})"
             ) from error

@@ -41,9 +41,7 @@ KNOCK = (
     0.03  # seconds between two questions whether the kernel is there: the answer to an early one may be lost
 )
 BRIEF = 0.01  # seconds of a cell that leave no time to overdo anything
-FROZEN = (
-    20.0  # seconds between two looks, of which the machine had the grader stopped: then it has no say on time
-)
+FROZEN = 20.0  # seconds between two looks: the grader itself was stopped, and has no say on time
 SETTLE = 10.0  # seconds that a finished cell's last outputs may take to arrive
 HUNG_UP = 1.0  # second in which a kernel that does not listen any more may turn out to be dead
 ATTEND = "__import__('sys').modules['bridge.studentside'].attend()"
@@ -270,9 +268,7 @@ class StudentKernel:
         context = zmq.asyncio.Context()
         context.setsockopt(zmq.MAXMSGSIZE, self._limits.message)
         context.setsockopt(zmq.RCVHWM, 4)  # messages that may wait, each as large as that
-        context.setsockopt(
-            zmq.SNDHWM, 0
-        )  # any number may wait for the kernel: `Session.send` would block all of this loop
+        context.setsockopt(zmq.SNDHWM, 0)  # any number may wait: `Session.send` would block all of this loop
         context.setsockopt(zmq.RECONNECT_IVL, 20)
         context.setsockopt(zmq.LINGER, 0)
         self._context = context
