@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from course.model import CourseError
+from course.store import write_text
 
 _SIGNS = r"[=+\-@＝＋－＠]"
 _FORMULA = re.compile(r"'*[\s\x00]*[=+\-@＝＋－＠\t\r\n\x00]")
@@ -62,18 +63,18 @@ def unescape(field: str) -> str:
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write rows with every field escaped, in UTF-8 with the mark by which Excel knows it.
+    """Write rows with every field escaped, in UTF-8 with the mark by which Excel knows it; the old file stays until the new one is whole.
 
     Args:
         path: the file; its folder is made if need be.
         columns: the header, and the order of the fields.
         rows: one mapping a line; a missing key is an empty field.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8-sig", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(map(escape, columns))
-        writer.writerows([escape(row.get(column, "")) for column in columns] for row in rows)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(map(escape, columns))
+    writer.writerows([escape(row.get(column, "")) for column in columns] for row in rows)
+    write_text(path, f"\ufeff{text.getvalue()}")
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
