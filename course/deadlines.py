@@ -7,7 +7,6 @@ classroom's `deadlines.csv`, which a person may edit: a line without a student i
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time
@@ -16,6 +15,7 @@ from pathlib import Path
 from course.csvfile import read_table
 from course.intake.roster import Roster, read_roster, safe_id
 from course.model import Course, CourseError, Lesson
+from course.store import write_bytes
 
 DEADLINES = "deadlines.csv"
 DAY_FIRST = re.compile(r"^(\d{1,2})\.(\d{1,2})\.(\d{4})")
@@ -100,7 +100,7 @@ def keep_deadlines(course: Course, table: Path) -> None:
     lost = [
         f"everybody, {lesson}, {shown(due)}"
         for lesson, due in before.lessons.items()
-        if due != after.lessons.get(lesson) in (course.lesson(lesson).deadline, None)
+        if after.lessons.get(lesson) == course.lesson(lesson).deadline != due  # back to the course's, or none
     ]
     lost += [
         f"{student}, {lesson}, {shown(due)}"
@@ -111,7 +111,7 @@ def keep_deadlines(course: Course, table: Path) -> None:
         raise CourseError(
             f"{table} would take back what {kept} grants ({'; '.join(lost)}): add these lines to it; what is to end, take out of {kept} first"
         )
-    shutil.copyfile(table, kept)
+    write_bytes(kept, table.read_bytes())
 
 
 def _student(called: str, people: Roster, where: str) -> str:

@@ -21,9 +21,8 @@ from course.grading.template import TEMPLATES
 from course.model import Course
 from tests import browser
 
-os.environ.setdefault(
-    "OMP_NUM_THREADS", "1"
-)  # as `make test` does, before torch is imported: several tests run at once
+# As `make test` does, before torch is imported: several tests run at once.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # A blocking client would wait for the next output of an endless loop, and never interrupt it.
 CLIENT = "jupyter_client.asynchronous.AsyncKernelClient"
 # Modules whose tests start kernels: all of them, or those that use one of these fixtures. Single tests are marked where they stand.

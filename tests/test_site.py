@@ -290,9 +290,8 @@ def test_search_finds_a_lesson_and_a_term_leads_to_the_glossary(chromium, served
         tab.page.goto(served + "search.html?q=saturation")
         found = tab.page.locator("#search-results a", has_text="Chain rule and saturation").first
         expect(found).to_be_visible()
-        tab.page.wait_for_load_state(
-            "networkidle"
-        )  # it fetches each page that it found; to leave would break that off
+        # It fetches each page that it found; to leave would break that off.
+        tab.page.wait_for_load_state("networkidle")
         found.click()
         tab.page.wait_for_url("**/03_tanh_chain.html*")
         tab.page.wait_for_load_state("networkidle")

@@ -703,16 +703,10 @@ def withdraw(course: Course, whose: Mapping[tuple[str, str], Path]) -> list[tupl
     Returns:
         Those who had a grade.
     """
-    if not whose or not is_there(course):
-        return []
-    back_up(course)
-    store = Store(course.classroom)
-    with store.marking(), opened(course) as gradebook:
-        pairs = gradebook.db.query(SubmittedAssignment.student_id, Assignment.name).join(
-            Assignment, SubmittedAssignment.assignment_id == Assignment.id
-        )
-        had = sorted(whose.keys() & {tuple(pair) for pair in pairs})
-        with _in_one(gradebook):
+    had = sorted(whose.keys() & {(mark.student, mark.lesson) for mark in marks(course)})
+    if had:  # else a backup that holds marks would make way for one that holds no others
+        back_up(course)
+        with Store(course.classroom).marking(), opened(course) as gradebook, _in_one(gradebook):
             for student, lesson in had:
                 gradebook.remove_submission(lesson, student)
     for (student, lesson), folder in whose.items():

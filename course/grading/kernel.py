@@ -246,8 +246,8 @@ class StudentKernel:
         while not future.done():
             looked = time.monotonic()
             await asyncio.wait({future}, timeout=PULSE)
-            if (still := time.monotonic() - looked) > FROZEN:
-                raise MachineFault(f"the grader stood still for {still:.0f} seconds")
+            if still := _stood_still(looked):
+                raise MachineFault(still)
             if self._gone and not future.done():
                 raise self._lost()
             if not future.done() and (reason := budget.spent(self.cpu)):
@@ -356,8 +356,8 @@ class StudentKernel:
             await self._look()
             looked = time.monotonic()
             await asyncio.sleep(PULSE)
-            if (still := time.monotonic() - looked) > FROZEN and not self._gone:
-                self._orphaned, self._gone = True, f"the grader stood still for {still:.0f} seconds"
+            if (still := _stood_still(looked)) and not self._gone:
+                self._orphaned, self._gone = True, still
 
     async def _look(self) -> None:
         """Look at memory, processes, disk and the notebook's time once; who cannot be looked after is not graded."""
@@ -391,6 +391,12 @@ class StudentKernel:
         with contextlib.suppress(OSError):  # it has just ended, or hides; our own folder counts in any case
             inner = [folder for folder in inner if not os.path.samefile(folder, work)]
         return [sockets, work, *inner]
+
+
+def _stood_still(since: float) -> str:
+    """Say that this process was stopped since it looked last, "" if it was not."""
+    still = time.monotonic() - since
+    return f"the grader stood still for {still:.0f} seconds" if still > FROZEN else ""
 
 
 def late(limits: Limits) -> str:

@@ -178,18 +178,19 @@ class Template:
                 with theirs:
                     given = theirs.fileno(), log.fileno(), questions.fileno()
                     while True:
-                        with contextlib.suppress(BlockingIOError):  # it still imports, and many asked first
+                        try:
                             socket.send_fds(self._control, [request], given)
-                            break
-                        await asyncio.sleep(SOON)
+                        except BlockingIOError:  # it still imports, and many asked first
+                            await asyncio.sleep(SOON)
+                            continue
+                        except BrokenPipeError:  # it is dead: there is nothing to be read then
+                            pass
+                        break
                 await _readable(ours)
             said, more, _, _ = ours.recvmsg(100, socket.CMSG_SPACE(CREDENTIALS.size))
             if said != READY:
                 raise OSError(f"no kernel was forked: {self.last_words(room / 'log')}")
             pid, _, _ = CREDENTIALS.unpack(more[0][2])
-        except BrokenPipeError as error:  # it died before it was asked
-            ours.close()
-            raise OSError(f"no kernel was forked: {self.last_words(room / 'log')}") from error
         except BaseException:
             ours.close()
             raise

@@ -13,6 +13,7 @@ import hashlib
 import io
 import lzma
 import os
+import re
 import shutil
 import stat
 import tarfile
@@ -146,6 +147,12 @@ def keep(source: Path, downloads: Path, student: str = "", lesson: str = "") -> 
             f"{source} cannot be copied to {target.parent} ({error.strerror or error}: {error.filename or source}): nothing was taken from it; mend that and collect again"
         ) from error
     return target
+
+
+def is_by_hand(file: str, student: str) -> bool:
+    """Whether a file lies where `keep` puts what is handed in by hand: `<name>-<digest>/<student>/...`, as the triage says it."""
+    first, whose, *rest = *PurePosixPath(file).parts, ""
+    return bool(rest) and whose == student and bool(re.search("-[0-9a-f]{8}$", first))
 
 
 def forget(target: Path, attic: Path) -> Path:

@@ -187,7 +187,7 @@ def _doubts(counts: Attempt, group: list[Attempt]) -> tuple[str, ...]:
         ):
             doubts.append(f"{other.path} holds answers that this one lacks: {', '.join(lost)}")
     if counts.claim.by_hand:
-        known = {a.digest for a in group if a is counts or a.when <= counts.when}
+        known = {a.digest for a in group if a.when <= counts.when}
         doubts += [
             f"{other.path} came after this was collected by hand, which counts; if that is to count, collect it with --student ID, too"
             for other in group

@@ -9,9 +9,10 @@ import subprocess
 import tempfile
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
+from course.intake.archive import is_by_hand
 from course.intake.triage import OLDER
 from course.model import Course, CourseError, Lesson
 from course.reports.feedback import triage_rows
@@ -84,7 +85,7 @@ def pack(course: Course, lesson: Lesson, platform: str) -> tuple[Path, list[str]
         if (
             name
             and row["lesson"]
-            and not _by_hand(row)
+            and not is_by_hand(row["file"], row["student"])  # its name may be that of another's upload
             and (row["status"] != OLDER or row["student"] not in files)
         ):
             files[row["student"]] = name
@@ -112,12 +113,6 @@ def pack(course: Course, lesson: Lesson, platform: str) -> tuple[Path, list[str]
         Path(fresh).unlink(missing_ok=True)
         raise
     return target, sorted(set(pages) - set(named))
-
-
-def _by_hand(row: Mapping[str, str]) -> bool:
-    """Whether `course collect --student` gave a file to a student: its name may be that of another's upload."""
-    first, student, *rest = *PurePosixPath(row["file"]).parts, ""
-    return bool(rest) and student == row["student"] and bool(re.search("-[0-9a-f]{8}$", first))
 
 
 def browser() -> str:
