@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import os
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +19,7 @@ from course.grading.execute import _Execution, twice
 from course.grading.job import _spared
 from course.grading.kernel import Budget, KernelGone, MachineFault, StudentKernel
 from course.grading.sandboxes import choose
+from course.grading.slice import spared
 from course.grading.watch import Process, excess
 from course.model import Limits, Submission
 from course.store import notebook_text
@@ -93,6 +96,26 @@ def test_whatever_the_machine_refuses_is_its_fault_and_tried_twice(what, error, 
     outcome = twice(job_of(checked("f = 1", "f"), checked("", "f"), QUICK))
     assert str(error.args[-1]) in outcome.machine_fault and not outcome.verdicts
     assert len(tried) == (2 if what == "start" else 4)  # a check is given two checkers each time
+
+
+def test_one_thread_at_a_time_parses(monkeypatch):
+    """Two threads that make syntax trees at once may break each other off: a SystemError of Python's, and no fault of the student's."""
+    inside, most, parse = [], [], ast.parse
+
+    def slow(*words, **more):
+        inside.append(1)
+        most.append(len(inside))
+        time.sleep(0.01)
+        inside.pop()
+        return parse(*words, **more)
+
+    monkeypatch.setattr(ast, "parse", slow)
+    with ThreadPoolExecutor(4) as threads:
+        for number in range(4):
+            job = job_of(checked(f"f = {number}", "f"), checked("", "f"))
+            threads.submit(_Execution, job)
+            threads.submit(spared, job.key, job.submission.notebook)
+    assert len(most) >= 12 and set(most) == {1}
 
 
 def test_a_grader_that_was_stopped_and_goes_on_has_no_say_on_time(tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from course import cli
+from course.grading import execute
 from course.grading.backends import local
 from course.grading.backends.local import Local
 from course.grading.grade import Graded
@@ -129,7 +130,7 @@ def test_who_stops_listening_stops_what_runs_and_asks_for_no_more(monkeypatch):
             return Outcome(job)
         stop.wait()
         stopped.set()
-        raise local.Stopped
+        raise execute.Stopped
 
     monkeypatch.setattr(local, "twice", twice)
     outcomes = Local(2).run(job(f"s{number}") for number in range(20))
@@ -138,14 +139,19 @@ def test_who_stops_listening_stops_what_runs_and_asks_for_no_more(monkeypatch):
     assert stopped.is_set()
 
 
-def test_what_one_job_does_to_its_worker_is_its_own_outcome(monkeypatch):
+def test_an_error_that_nobody_thought_of_is_a_machine_fault_and_tried_once_more(monkeypatch):
     monkeypatch.setattr(local, "sweep", lambda: None)
+    asked = []
 
-    def twice(job: Job, stop: threading.Event) -> Outcome:
-        raise RuntimeError("strange")
+    def run(job: Job, stop: threading.Event) -> Outcome:
+        asked.append(job.submission.student)
+        if job.submission.student == "a" or len(asked) == 3:
+            raise RuntimeError("strange")
+        return Outcome(job)
 
-    monkeypatch.setattr(local, "twice", twice)
-    assert [o.machine_fault for o in Local(1).run([job("a")])] == ["RuntimeError: strange"]
+    monkeypatch.setattr(execute, "run", run)
+    assert [o.machine_fault for o in Local(1).run([job("a"), job("b")])] == ["RuntimeError: strange", ""]
+    assert asked == ["a", "a", "b", "b"]
 
 
 def test_every_command_shows_an_example():

@@ -36,7 +36,7 @@ from course.grading.kernel import (
     student_kernel,
 )
 from course.grading.outputs import Outputs, clean, error_output, pictures_within
-from course.grading.slice import grade_id, only_untouched_stubs, tags
+from course.grading.slice import PARSING, grade_id, only_untouched_stubs, tags
 from course.grading.stand_ins import NAME as GIVEN_UP
 from course.grading.stand_ins import in_its_place, told
 from course.grading.template import TEMPLATES
@@ -150,8 +150,18 @@ def is_setup(cell: NotebookNode) -> bool:
 
 def twice(job: Job, stop: threading.Event | None = None) -> Outcome:
     """Execute a job; where this machine fails, once more. Arguments and errors are those of `run`."""
-    outcome = run(job, stop)
-    return run(job, stop) if outcome.machine_fault else outcome
+    outcome = _guarded(job, stop)
+    return _guarded(job, stop) if outcome.machine_fault else outcome
+
+
+def _guarded(job: Job, stop: threading.Event | None) -> Outcome:
+    """Run a job; an error that nobody thought of is no fault of the student's and does not stop the class."""
+    try:
+        return run(job, stop)
+    except Stopped:
+        raise
+    except Exception as error:
+        return Outcome(job, machine_fault=f"{type(error).__name__}: {error}")
 
 
 class _Execution:
@@ -190,7 +200,8 @@ class _Execution:
             ours = original if original is not cell and is_locked(original) else cell
             source = str(ours.source)
             if original is not cell and is_solution(original) and not is_grade(original):
-                source = in_its_place(grade_id(original), source, original.source)
+                with PARSING:
+                    source = in_its_place(grade_id(original), source, original.source)
                 if source != ours.source:
                     self._given_up.add(f"{grade_id(original)}{CHECK}")
             if source.strip() and "skip-execution" not in tags(ours):

@@ -13,6 +13,7 @@ import builtins
 import functools
 import json
 import re
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,9 @@ RANDOM = "<random>"  # the generators that everybody draws from: those of random
 WORLD = "<world>"  # files, settings, modules: whatever runs may notice them
 DRAWN = "<drawn>"  # a call of it draws from a generator that everybody draws from
 
+# Held while text is parsed: Python counts how deep a syntax tree is in one place for all threads, and two that parse at once may break
+# each other off with a SystemError (https://github.com/python/cpython/issues/106905).
+PARSING = threading.Lock()
 HISTORY = re.compile(r"_+|_i+|_i?\d+|_[oid]h|In|Out")  # IPython's memory of other cells
 # Packages whose functions leave their arguments and the world alone, but for those whose names say otherwise.
 PURE = {"IPython", "cmath", "collections", "contextlib", "copy", "dataclasses", "decimal", "fractions", "functools", "helpers", "itertools", "math", "matplotlib", "mnist1d", "numpy", "operator", "random", "re", "scipy", "sklearn", "statistics", "string", "textwrap", "time", "torch", "typing"}  # fmt: skip
@@ -64,6 +68,13 @@ def spared(key: bytes, submitted: bytes) -> tuple[int, ...]:
     Returns:
         Positions in the submitted notebook, ascending.
     """
+    with PARSING:
+        steps = _steps(key, submitted)
+    return tuple(sorted({s.position for s in steps if not s.runs} - running(steps)))
+
+
+def _steps(key: bytes, submitted: bytes) -> list[_Step]:
+    """Read a submission's code cells."""
     released = _released(key)
     steps, seen = [], set()
     for position, cell in enumerate(json.loads(submitted)["cells"]):
@@ -81,7 +92,7 @@ def spared(key: bytes, submitted: bytes) -> tuple[int, ...]:
         ours = twin is not None and cell.get("id") not in seen and _source(cell) in _editions(_source(twin))
         seen.add(cell.get("id"))
         steps.append(_Step(position, facts(text), not ours, check))
-    return tuple(sorted({s.position for s in steps if not s.runs} - running(steps)))
+    return steps
 
 
 @functools.lru_cache(maxsize=32)

@@ -19,8 +19,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from course.grading.backends.fingerprint import difference, fingerprint
-from course.grading.backends.local import guarded, open_enough
-from course.grading.execute import Stopped
+from course.grading.backends.local import open_enough
+from course.grading.execute import Stopped, twice
 from course.grading.sandboxes.choose import sweep
 from course.model import CourseError, Job, Limits, Outcome
 
@@ -117,7 +117,7 @@ def execute(job: Job, expected: Mapping[str, str]) -> Outcome:
     worker = get_worker()
     if fingerprint(job.sandbox.name, job.limits) != expected:
         raise Stranger(worker.address)
-    outcome = guarded(job, _Unwanted(worker))
+    outcome = twice(job, _Unwanted(worker))
     fault = outcome.machine_fault and f"on worker {worker.address}: {outcome.machine_fault}"
     return replace(outcome, machine_fault=fault)
 

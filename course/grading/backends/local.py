@@ -10,7 +10,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from pathlib import Path
 
-from course.grading.execute import Stopped, twice
+from course.grading.execute import twice
 from course.grading.sandboxes.choose import sweep
 from course.model import CourseError, Job, Outcome
 
@@ -50,7 +50,7 @@ class Local:
                 while True:
                     # One more waits for each worker: nobody idles, and the first begins before the last is put together.
                     free = 2 * self._workers - len(going)
-                    going |= {pool.submit(guarded, job, stop) for job in islice(jobs, free)}
+                    going |= {pool.submit(twice, job, stop) for job in islice(jobs, free)}
                     if not going:
                         return
                     done, going = wait(going, return_when=FIRST_COMPLETED)
@@ -111,17 +111,3 @@ def _text(path: Path) -> str:
         return path.read_text()
     except OSError:
         return ""
-
-
-def guarded(job: Job, stop: threading.Event) -> Outcome:
-    """Execute a job; whatever goes wrong becomes its outcome.
-
-    Raises:
-        Stopped: if it was stopped.
-    """
-    try:
-        return twice(job, stop)
-    except Stopped:
-        raise
-    except Exception as error:  # whatever it is, it is no fault of the student's and does not stop the class
-        return Outcome(job, machine_fault=f"{type(error).__name__}: {error}")
