@@ -352,7 +352,8 @@ def page(
     yield ""
     yield f"From classes of two sizes ({sizes}). Most work is right; of eight submissions one is half done, one blank, and one has a wrong answer,"
     yield "for which everything above its check is run once more."
-    yield from table(["lesson", *columns, "stock : sliced", "full : floor, CPU"], costs(found, floors, ways))
+    ratios = ["stock : sliced", "full : floor, CPU"][: 1 + ("full" in ways)]
+    yield from table(["lesson", *columns, *ratios], costs(found, floors, ways))
     yield "## What a grade depends on"
     yield ""
     yield "The solved notebooks' cells by themselves, in an interpreter that has imported everything, one a core at a time: the floor."
@@ -403,13 +404,9 @@ def costs(found: Runs, floors: Floors, ways: list[str]) -> Iterator[list[str]]:
     for name, (whole, _) in floors.items():
         cost = {way: [marginal(found, name, way, what) for what in BOTH] for way in ways}
         totals = {way: [a + b for a, b in zip(totals[way], cost[way], strict=True)] for way in ways}
-        yield [
-            name,
-            *map(pair, cost.values()),
-            ratio(cost),
-            f"{cost['full'][1] / whole.cpu:.1f}" if "full" in cost else "",
-        ]
-    yield ["all", *map(pair, totals.values()), ratio(totals), ""]
+        above = [f"{cost['full'][1] / whole.cpu:.1f}"] if "full" in cost else []
+        yield [name, *map(pair, cost.values()), ratio(cost), *above]
+    yield ["all", *map(pair, totals.values()), ratio(totals), *[""][: "full" in ways]]
 
 
 def floor_row(name: str, whole: Sequence[Floor], part: Sequence[Floor]) -> list[str]:
