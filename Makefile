@@ -70,10 +70,14 @@ pictures: .venv/instructor
 build: .venv/instructor
 	$(BIN)/course build
 
-# torch comes first and pinned: an unpinned one brings gigabytes of CUDA along.
+# torch comes first and by its pin, so that nothing asks for a newer one: gigabytes, where the index gives the build for graphics cards. A .venv
+# of an older Python, or one that was left unfinished, is made anew.
 .venv/learner: constraints.txt pyproject.toml
 	@echo "== making .venv (a few minutes the first time)"
-	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -c "import sys, pip; sys.exit(sys.version_info < (3, 11))" 2> /dev/null || { \
+		$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))" || { \
+			echo "$(PYTHON) is $$($(PYTHON) -V), and the course needs Python 3.11 or newer: say which, as in \`make PYTHON=python3.12 lab\`"; exit 1; }; \
+		$(PYTHON) -m venv --clear .venv; }
 	$(PIP) torch
 	$(PIP) --editable '.[lab]'
 	@touch $@

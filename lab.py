@@ -84,8 +84,7 @@ def main() -> int:
     lab = [
         sys.executable,
         "-m",
-        "jupyter",
-        "lab",
+        "jupyterlab",  # `jupyter lab` would look for it on the path, and may find another Python's
         f"--ServerApp.root_dir={OWN}",
         f"--LabApp.default_url=/lab/tree/{FIRST}",
     ]

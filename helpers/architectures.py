@@ -12,14 +12,14 @@ Source: He et al. 2015, arXiv:1512.03385; Huang et al. 2016, arXiv:1608.06993.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
+
+from helpers.training import evaluating
 
 
 @dataclass(frozen=True)
@@ -140,8 +140,7 @@ def cifar_resnet_spec(depth: int, option: str = "A") -> ResNetSpec:
     """
     if depth < 8 or (depth - 2) % 6:
         raise ValueError(f"a CIFAR ResNet has depth 6 n + 2 with n >= 1 (8, 14, 20, ...), not {depth}")
-    if option not in ("A", "B"):
-        raise ValueError(f'option is "A" (zero channels) or "B" (projection), not {option!r}')
+    _check_option(option)
     return ResNetSpec(((depth - 2) // 6,) * 3, (16, 32, 64), stem="cifar", option=option, classes=10)
 
 
@@ -224,7 +223,13 @@ def build(spec: ResNetSpec | DenseNetSpec) -> nn.Module:
     raise TypeError(f"build takes a ResNetSpec or a DenseNetSpec, not {spec!r}; try build(resnet_spec(18))")
 
 
+def _check_option(option: str) -> None:
+    if option not in ("A", "B"):
+        raise ValueError(f'option is "A" (zero channels) or "B" (projection), not {option!r}')
+
+
 def _resnet(spec: ResNetSpec) -> list[nn.Module]:
+    _check_option(spec.option)
     channels = spec.widths[0]
     rows = _stem(spec.stem, channels)
     for stage, (count, width) in enumerate(zip(spec.blocks, spec.widths, strict=True)):
@@ -316,7 +321,7 @@ def multiply_accumulates(network: nn.Module, size: int | tuple[int, ...]) -> int
     Returns:
         Multiply-accumulates, half of torch's count of floating-point operations.
     """
-    with _evaluating(network), FlopCounterMode(display=False) as counter:
+    with evaluating(network), FlopCounterMode(display=False) as counter:
         network(_batch(network, size))
     return counter.get_total_flops() // 2
 
@@ -355,7 +360,7 @@ def concatenation_bytes(network: nn.Module, size: int | tuple[int, ...]) -> int:
     Returns:
         Bytes of the outputs of all concatenations.
     """
-    with _evaluating(network), _Concatenations() as watch:
+    with evaluating(network), _Concatenations() as watch:
         network(_batch(network, size))
     return watch.bytes
 
@@ -370,18 +375,6 @@ class _Concatenations(TorchDispatchMode):
         if operation is torch.ops.aten.cat.default:
             self.bytes += output.nbytes
         return output
-
-
-@contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients, so that a pass leaves the network as it was."""
-    training = network.training
-    network.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        network.train(training)
 
 
 def _batch(network: nn.Module, size: int | tuple[int, ...]) -> Tensor:

@@ -107,7 +107,7 @@ def draw_sizes(outcomes: dict[tuple[int, int], str], title: str) -> Figure:
         "raises": (".", "0.6", 20),
     }
     for outcome, (marker, colour, area) in looks.items():
-        heights, widths = zip(*(size for size in outcomes if outcomes[size] == outcome), strict=True)
+        heights, widths = np.reshape([size for size in outcomes if outcomes[size] == outcome], (-1, 2)).T
         axis.scatter(widths, heights, s=area, color=colour, marker=marker, label=f"{outcome}: {len(heights)}")
     ticks = sorted({side for size in outcomes for side in size})
     axis.set(xticks=ticks, yticks=ticks)

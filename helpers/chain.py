@@ -20,13 +20,15 @@ def forward(x: float, weights: np.ndarray, skip: bool = False) -> tuple[np.ndarr
 
     Args:
         x: the input z_0.
-        weights: (n,) the weight of each layer; their dtype is the precision of everything.
+        weights: (n,) the weight of each layer; their dtype is the precision of everything (float64 where it is no float).
         skip: whether each layer adds its input to its output.
 
     Returns:
         z, (n + 1,), the stream z_0 ... z_n, and t, (n,), the outputs tanh(w z) before the addition.
     """
     weights = np.asarray(weights)
+    if weights.dtype.kind != "f":
+        weights = weights.astype(float)
     stream, activations = [weights.dtype.type(x)], []
     for w in weights:
         activations.append(np.tanh(w * stream[-1]))

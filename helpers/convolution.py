@@ -124,10 +124,13 @@ def convolve_same(image: Array, kernel: Array, boundary: str = "fill") -> Array:
 
 
 def _convolve_tensor(image: torch.Tensor, kernel: torch.Tensor, boundary: str) -> torch.Tensor:
+    import torch
     from torch.nn.functional import conv2d, pad
 
+    dtype = torch.promote_types(image.dtype, kernel.dtype)
+    image, kernel = image.to(dtype), kernel.to(dtype)
     padded = pad(image[None, None], (1, 1, 1, 1), mode=PADDINGS[boundary][1])
-    if image.dtype.itemsize < 4:
+    if dtype.itemsize < 4:
         return _sum_of_shifts(padded[0, 0], kernel)
     return conv2d(padded, kernel.flip(0, 1)[None, None])[0, 0]
 

@@ -53,7 +53,16 @@ def train(
 
     Returns:
         Losses and the movement of the first kernel.
+
+    Raises:
+        ValueError: for another system or optimiser.
     """
+    for name, value, known in (
+        ("system", system, convolution.STEPS),
+        ("optimiser", optimiser, ("SGD", "Adam")),
+    ):
+        if value not in known:
+            raise ValueError(f"{name} is {value!r}: choose one of {', '.join(known)}")
     networks, side = len(seeds), images.shape[-1]
     kernels, readout = _start(seeds, depth, side * side)
     kernels.requires_grad_(not freeze)

@@ -521,7 +521,12 @@ def inputs_at_angle(cosine: float, number: int = 16, width: int = 256, seed: int
 
     Returns:
         (number, N) float64; the root mean square of an entry is 1.
+
+    Raises:
+        ValueError: for as many as the width, or more: so many directions are not at right angles.
     """
+    if number >= width:
+        raise ValueError(f"number is {number}: give less than the width, {width}")
     random = torch.Generator().manual_seed(3_000_003 + seed)
     directions = torch.randn(width, number + 1, generator=random, dtype=torch.float64)
     shared, *own = math.sqrt(width) * torch.linalg.qr(directions)[0].T

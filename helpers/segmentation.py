@@ -60,10 +60,11 @@ def iou(logits: Tensor, truth: Tensor) -> float:
         logits, truth: one shape.
 
     Returns:
-        A share: 1 if both agree, 0 if they have no pixel in common.
+        A share: 1 if both agree, also that there is nothing; 0 if they have no pixel in common.
     """
     said, true = logits > 0, truth > 0.5
-    return ((said & true).sum() / (said | true).sum()).item()
+    either = (said | true).sum()
+    return ((said & true).sum() / either).item() if either else 1.0
 
 
 class UNet(nn.Module):

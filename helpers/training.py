@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -62,7 +63,19 @@ def train(
     return np.array(losses)
 
 
-@torch.no_grad()
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients; afterwards each module is in the mode that it was in before."""
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for module, mode in modes.items():
+            module.training = mode
+
+
 def evaluate(network: nn.Module, x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
     """Measure a classifier in evaluation mode; its mode is put back afterwards.
 
@@ -74,9 +87,8 @@ def evaluate(network: nn.Module, x: np.ndarray, y: np.ndarray) -> tuple[float, f
     Returns:
         Mean cross-entropy in nats, and the share of examples classified correctly.
     """
-    mode = network.training
-    logits, labels = network.eval()(features(network, x)), torch.as_tensor(y)
-    network.train(mode)
+    with evaluating(network):
+        logits, labels = network(features(network, x)), torch.as_tensor(y)
     return F.cross_entropy(logits, labels).item(), (logits.argmax(1) == labels).double().mean().item()
 
 
@@ -232,6 +244,7 @@ def train_stacked(
         loss.sum().backward()
         update.step()
         losses.append(loss.detach())
+    network.training = False  # its norms still learn, and a network that leaves out blocks at random is whole
     with torch.no_grad():
         network(images)
     network.eval()

@@ -148,6 +148,10 @@ def test_specs_of_the_families():
         (lambda: architectures.densenet_spec(264), "no DenseNet-264.*121, 169, 201, 161"),
         (lambda: architectures.cifar_resnet_spec(21, "A"), r"6 n \+ 2.*not 21"),
         (lambda: architectures.cifar_resnet_spec(20, "C"), "option is .*not 'C'"),
+        (
+            lambda: architectures.build(architectures.ResNetSpec((1,), (4,), option="C")),
+            "option is .*not 'C'",
+        ),
         (lambda: architectures.cifar_densenet_spec(41, 12, False), r"3 n \+ 4.*not 41"),
         (lambda: architectures.cifar_densenet_spec(40 + 3, 12, True), r"6 n \+ 4.*not 43"),
         (lambda: architectures.build(architectures.ResNetSpec((1,), (4,), stem="x")), "stem is .*not 'x'"),

@@ -65,6 +65,14 @@ def test_mixed_dtypes_promote_as_in_numpy():
     assert c.convolve_same(np.ones((4, 4), np.float16), np.ones((3, 3), np.float32)).dtype == np.float32
 
 
+@pytest.mark.parametrize("one", [torch.float16, torch.float32, torch.float64])
+@pytest.mark.parametrize("other", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_tensors_of_mixed_dtypes_promote_as_in_torch(one, other):
+    image, kernel = torch.ones(4, 4, dtype=one), torch.ones(3, 3, dtype=other)
+    found = c.convolve_same(image, kernel)
+    assert found.dtype == (image[:3, :3] * kernel).dtype and found[1, 1] == 9
+
+
 def test_bad_input_is_named():
     with pytest.raises(ValueError, match=r"\(2, 2\)"):
         c.convolve_same(np.ones((4, 4)), np.ones((2, 2)))

@@ -77,6 +77,12 @@ def test_the_checks_notice_what_is_wrong(lesson):
     assert 100 * (count["visibly"] + count["hidden"]) >= mutation.HIDDEN * total
 
 
+def test_without_a_timer_no_mutant_is_taken_for_noticed(monkeypatch):
+    monkeypatch.delattr(mutation.signal, "setitimer")
+    with pytest.raises(CourseError, match="in WSL 2"):
+        next(mutation.scores(COURSE, COURSE.written[0]))
+
+
 @pytest.mark.slow
 @ALL
 def test_fresh_draws_of_the_hidden_cases_accept_what_is_right(lesson):

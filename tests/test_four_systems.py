@@ -19,6 +19,18 @@ def test_a_layer_is_the_step_of_its_system(system):
     assert torch.allclose(four_systems._layer(system, x, x @ matrix.T), expected, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"system": "residual"}, "system is 'residual': choose one of .*dense sum"),
+        ({"system": "plain", "optimiser": "adam"}, "optimiser is 'adam': choose one of SGD, Adam"),
+    ],
+)
+def test_an_unknown_name_is_no_other_system(settings, words):
+    with pytest.raises(ValueError, match=words):
+        four_systems.train(**settings, images=IMAGES, labels=LABELS, seeds=[5])
+
+
 def test_networks_side_by_side_are_networks_one_by_one():
     settings = {"depth": 4, "steps": 3}
     both = four_systems.train("dense sum", IMAGES, LABELS, [5, 6], **settings)

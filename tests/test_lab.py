@@ -1,6 +1,9 @@
 """`make lab` lays the lessons out for a learner: what was worked on is never written over."""
 
 import json
+import subprocess
+
+import pytest
 
 from lab import ROOT, lay_out
 
@@ -68,3 +71,45 @@ def test_the_real_lessons_and_every_page_they_link_to_are_laid_out(tmp_path):
     assert not [name for name in laid_out if name.startswith("solutions")]
     ignored = (ROOT / ".gitignore").read_text().splitlines()
     assert "my-lessons/" in ignored
+
+
+@pytest.fixture
+def begun(tmp_path):
+    """A folder with the Makefile, and a function that makes .venv with a Python that only says what it is asked: exit code, words."""
+    for name in ("Makefile", "pyproject.toml", "constraints.txt"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+
+    def program(path, checks):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f'''#!/bin/sh
+echo "{path.name}: $*" | tr '\\n' ' ' >> {tmp_path}/asked
+case "$1" in -c) exit {checks};; -V) echo "Python 3.9.6";; esac
+''')
+        path.chmod(0o755)
+        return path
+
+    def make(system, there=None):
+        if there is not None:
+            program(tmp_path / ".venv/bin/python", there)
+        python = program(tmp_path / "system", system)
+        run = subprocess.run(
+            ["make", ".venv/learner", f"PYTHON={python}"], cwd=tmp_path, capture_output=True, text=True
+        )
+        return run.returncode, run.stdout, (tmp_path / "asked").read_text()
+
+    return make
+
+
+def test_an_old_python_is_named_and_makes_no_environment(begun):
+    code, said, asked = begun(system=1)
+    assert code and "is Python 3.9.6, and the course needs Python 3.11 or newer" in said
+    assert "`make PYTHON=python3.12 lab`" in said and "-m venv" not in asked
+
+
+def test_an_environment_that_was_left_unfinished_is_made_anew(begun):
+    assert "system: -m venv --clear .venv" in begun(system=0, there=1)[2]
+
+
+def test_a_good_environment_is_kept(begun):
+    code, _, asked = begun(system=1, there=0)
+    assert code == 0 and "-m venv" not in asked and "python: -m pip install" in asked

@@ -42,6 +42,7 @@ def test_iou_counts_pixels():
     assert segmentation.iou(said, torch.tensor([[1.0, 1.0], [1.0, 0.0]])) == 2 / 4
     assert segmentation.iou(said, (said > 0).float()) == 1
     assert segmentation.iou(said, (said <= 0).float()) == 0
+    assert segmentation.iou(-said.abs(), torch.zeros(2, 2)) == 1  # both say that there is nothing
 
 
 @pytest.mark.parametrize(("width", "skips", "parameters"), [(8, True, 16_977), (10, False, 18_341)])

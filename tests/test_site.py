@@ -8,6 +8,7 @@ import shutil
 import threading
 from functools import cache, partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -18,6 +19,7 @@ from course.config import load_course
 from course.editions.source import is_role, read_lesson
 from course.model import CourseError
 from course.site import links
+from course.site.build import _replace
 from course.site.glossary import Term, anchored, lessons, terms
 from course.site.pages import first_figure, notebook_name, page, prerequisites, relinked
 from tests.browser import barriers, tab_of
@@ -164,6 +166,28 @@ def test_every_link_leads_somewhere_and_nothing_comes_from_elsewhere(site):
     assert links.broken(site) == []
     assert len(list(site.glob("notebooks/*/*.html"))) == len(COURSE.written)
     assert "Apache License" in (site / "_static/mathjax/LICENCE.txt").read_text()
+
+
+def test_a_site_is_replaced_whole_or_not_at_all(tmp_path, monkeypatch):
+    site, fresh = tmp_path / "site", tmp_path / "fresh"
+    for folder in (site, fresh):
+        folder.mkdir()
+        (folder / "page.html").write_text(folder.name)
+    with monkeypatch.context() as held:
+        rename = Path.rename
+
+        def refuse(self, target):
+            if self.name == "new":
+                raise PermissionError(13, "in use")
+            return rename(self, target)
+
+        held.setattr(Path, "rename", refuse)
+        with pytest.raises(CourseError, match=r"site cannot be replaced \(in use\)"):
+            _replace(site, fresh)
+    assert (site / "page.html").read_text() == "site"
+    _replace(site, fresh)
+    assert (site / "page.html").read_text() == "fresh"
+    assert {path.name for path in tmp_path.iterdir()} == {"site", "fresh"}
 
 
 def test_links_that_lead_nowhere_are_named(tmp_path):

@@ -25,3 +25,9 @@ def test_it_prints_and_refuses():
     assert f"{Interval(0.5, 0.25, 0.75):.2f}" == "0.50 [0.25, 0.75]"
     with pytest.raises(ValueError, match="at least two values"):
         interval(np.ones(1))
+    with pytest.raises(ValueError, match=r"level is 95: .*0\.95 for 95 %"):
+        interval(np.ones(3), 95)
+
+
+def test_a_run_that_diverged_proves_no_difference():
+    assert not interval(np.array([1.0, 2.0, np.nan])).excludes(0)

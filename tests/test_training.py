@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from helpers import remedies, training
+from helpers import datasets, remedies, stochastic_depth, training
 
 RANDOM = np.random.default_rng(0)
 X = RANDOM.normal(size=(60, 6)).astype(np.float32)
@@ -239,6 +239,25 @@ def test_a_nudge_changes_one_column_of_the_stem():
         network.stem.weight.data[:, :, 2] *= 1 + nudge
         np.testing.assert_array_equal(training.train_stacked(network, x, y, steps=3), losses)
     assert (found[0.0] != found[1e-3]).all()
+
+
+def test_a_network_that_leaves_out_blocks_learns_the_norms_of_the_whole_one():
+    x = np.random.default_rng(1).normal(size=(60, datasets.digits().x_train.shape[1]))
+    net = stochastic_depth.DroppingNet(np.full(3, 0.5), [0, 1])
+    training.train_stacked(net, x, Y, steps=2, batch=20)
+    kept = {name: value.clone() for name, value in net.named_buffers()}
+    for module in net.modules():
+        module.training = isinstance(module, training.StackedNorm)
+    with torch.no_grad():
+        net(torch.from_numpy(x))
+    assert kept and all(torch.equal(kept[name], value) for name, value in net.named_buffers())
+
+
+def test_to_measure_a_network_leaves_each_module_in_its_mode():
+    net = nn.Sequential(nn.Linear(6, 3), nn.BatchNorm1d(3), nn.BatchNorm1d(3))
+    net[1].eval()  # frozen
+    training.evaluate(net, X, Y)
+    assert [module.training for module in (net, *net)] == [True, True, False, True]
 
 
 def test_relu_mlp_is_torchs():

@@ -254,8 +254,11 @@ def _quiet_environment() -> dict[str, str]:
 def _kernel_seconds(client: NotebookClient) -> float:
     """CPU seconds that the kernel's process has used so far."""
     provisioner: Any = client.km and client.km.provisioner
-    used = psutil.Process(provisioner.pid).cpu_times()
-    return float(used.user + used.system)
+    started = psutil.Process(
+        provisioner.pid
+    )  # in Windows' environments a launcher, and the kernel is its child
+    used = [process.cpu_times() for process in (started, *started.children(recursive=True))]
+    return float(sum(each.user + each.system for each in used))
 
 
 def release(course: Course, lesson: Lesson, solution: str) -> str:

@@ -15,7 +15,7 @@ from course.editions.mutants import CONDITIONAL, mutants
 from course.editions.solved import Solved, quiet
 from course.editions.trial import Judged, Trial, judge, trials
 from course.exercises import Exercise, Mistake, Right
-from course.model import Course, Lesson
+from course.model import Course, CourseError, Lesson
 from helpers.checks.exercise import Exercise as Visible
 
 SECONDS = 1.5  # of computing that a mutant may take: a loop that does not end is noticed, too
@@ -79,7 +79,14 @@ def scores(course: Course, lesson: Lesson, seeds: int = 0) -> Iterator[Score]:
 
     Yields:
         One score an exercise.
+
+    Raises:
+        CourseError: where there is no timer to stop a mutant that does not end.
     """
+    if not hasattr(signal, "setitimer"):
+        raise CourseError(
+            "mutants that do not end are stopped by a timer that Windows lacks: run `course mutate` in WSL 2"
+        )
     solved = Solved(course, lesson)
     for trial in trials(solved):
         exercise, name = trial.exercise, trial.exercise.name

@@ -44,7 +44,8 @@ def build(course: Course, target: Path, with_solutions: bool = False) -> list[Pa
         CourseError: if `course[site]` is not installed, Sphinx warns of something, or a link leads nowhere.
     """
     mathjax = _mathjax()
-    if target.is_dir() and any(target.iterdir()) and not (target / ".buildinfo").is_file():
+    empty = target.is_dir() and not any(target.iterdir())
+    if target.exists() and not empty and not (target / ".buildinfo").is_file():
         raise CourseError(f"{target} holds something that is no site: name a folder that is new or a site")
     with tempfile.TemporaryDirectory(prefix="course-site-") as folder:
         sources, fresh = Path(folder, "sources"), Path(folder, "site")
@@ -62,10 +63,31 @@ def build(course: Course, target: Path, with_solutions: bool = False) -> list[Pa
         broken = links.broken(fresh)
         if broken:
             raise CourseError("links of the site lead nowhere:\n  " + "\n  ".join(broken))
-        shutil.rmtree(target, ignore_errors=True)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(fresh, target)
+        _replace(target, fresh)
     return sorted(target.rglob("*.html"))
+
+
+def _replace(target: Path, fresh: Path) -> None:
+    """Put a folder in the place of another, whole or not at all.
+
+    Raises:
+        CourseError: if the other one cannot be moved away.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    beside = tempfile.TemporaryDirectory(prefix=".site-", dir=target.parent, ignore_cleanup_errors=True)
+    with beside as name:
+        old, new = Path(name, "old"), Path(name, "new")
+        shutil.copytree(fresh, new)
+        try:
+            if target.exists():
+                target.rename(old)
+            new.rename(target)
+        except OSError as error:
+            if old.exists():
+                old.rename(target)
+            raise CourseError(
+                f"{target} cannot be replaced ({error.strerror}): close what has its files open"
+            ) from error
 
 
 def _mathjax() -> Path:
