@@ -98,12 +98,12 @@ def keep_deadlines(course: Course, table: Path) -> None:
     """
     after, before, kept = read_deadlines(course, table), read_deadlines(course), course.classroom / DEADLINES
     lost = [
-        f"everybody, {lesson}, {shown(due)}"
+        f",{lesson},{due.isoformat()}"
         for lesson, due in before.lessons.items()
         if after.lessons.get(lesson) == course.lesson(lesson).deadline != due  # back to the course's, or none
     ]
     lost += [
-        f"{student}, {lesson}, {shown(due)}"
+        f"{student},{lesson},{due.isoformat()}"
         for (student, lesson), due in before.granted.items()
         if (student, lesson) not in after.granted
     ]

@@ -65,6 +65,10 @@ def write_bytes(path: Path, content: bytes) -> bool:
     """The same for bytes."""
     if path.is_file() and path.read_bytes() == content:
         return False
+    if path.exists() and not path.is_file():  # /dev/stdout
+        path.write_bytes(content)
+        return True
+    path = path.resolve()  # a link stays one
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, fresh = tempfile.mkstemp(prefix=f".{path.name[:40]}-", suffix=".tmp", dir=path.parent)
     try:
@@ -72,7 +76,7 @@ def write_bytes(path: Path, content: bytes) -> bool:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(fresh, 0o644)
+        os.chmod(fresh, path.stat().st_mode & 0o777 if path.exists() else 0o644)
         os.replace(fresh, path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -118,6 +122,14 @@ class Store:
     def graded(self, student: str, lesson: str) -> Path:
         """The folder of what was graded."""
         return self.root / "autograded" / student / lesson
+
+    def forgotten(self) -> dict[tuple[str, str], Path]:
+        """Whose work was put aside and nothing came in its place: (student, lesson) -> the folder that their download lies in now."""
+        return {
+            (path.parent.name, path.name): path.parents[2]
+            for path in sorted(self.root.glob("forgotten/*/submitted/*/*"))
+            if not self.root.joinpath("submitted", path.parent.name, path.name).exists()
+        }
 
     def submissions(self, lesson: Lesson, students: Sequence[str] | None = None) -> list[Submission]:
         """Read what was collected for a lesson.

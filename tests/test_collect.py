@@ -7,6 +7,7 @@ import io
 import json
 import os
 import random
+import shutil
 import stat
 import zipfile
 from dataclasses import replace
@@ -20,6 +21,7 @@ from typer.testing import CliRunner
 
 from course.csvfile import escape, read_csv, unescape, write_csv
 from course.intake import Limits, collect
+from course.intake.archive import is_by_hand
 from course.intake.decode import read_sheet
 from course.intake.rebuild import rebuild
 from course.intake.roster import read_roster, safe_id
@@ -541,6 +543,30 @@ def test_a_file_collected_by_hand_came_when_it_came_by_another_way_if_it_did(
     os.utime(week / f"jane/{LESSON}.ipynb", (1_700_000_000,) * 2)
     (row,) = collect(week, release, classroom).counted
     assert row.file.endswith("mailed.ipynb") and row.time.timestamp() == 1_700_000_000
+
+
+def test_a_stray_that_is_collected_by_hand_came_when_it_came(release, classroom, work, roster, tmp_path):
+    """A file whose name tells nobody's: else to name it badly would be a way to be in time."""
+    folder = hand_in(tmp_path / "class", {"solution.ipynb": work})
+    os.utime(folder / "solution.ipynb", (1_700_000_000,) * 2)
+    flat = shutil.make_archive(str(tmp_path / "flat"), "zip", folder)
+    (row,) = collect(Path(flat), release, classroom, roster).rows
+    assert "whose it is cannot be told" in row.reason and row.time
+    mailed = tmp_path / "solution.ipynb"
+    mailed.write_bytes(work)
+    (taken,) = collect(mailed, release, classroom, student="ada").counted
+    assert taken.time == row.time and (classroom / f"submitted/ada/{LESSON}/timestamp.txt").exists()
+
+
+def test_what_is_collected_by_hand_too_is_still_told_as_the_platforms(release, classroom, work, tmp_path):
+    week = hand_in(tmp_path / "week", {f"jane/{LESSON}.ipynb": work})
+    collect(week, release, classroom)
+    triage = collect(week / f"jane/{LESSON}.ipynb", release, classroom, student="jane")
+    assert [(row.status, is_by_hand(row.file, classroom / "downloaded")) for row in triage.rows] == [
+        ("older", False),
+        ("taken", True),
+    ]
+    assert not triage.counted[0].doubts
 
 
 @pytest.mark.parametrize("pair", ["nobody:01_doubling", "ann:01_doubling", "jane", "jane:", ":"])

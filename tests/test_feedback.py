@@ -18,6 +18,7 @@ from course import markup
 from course.config import grader_config, load_course
 from course.csvfile import write_csv
 from course.grading.gradebook import opened
+from course.intake.archive import BY_HAND
 from course.intake.triage import COLUMNS
 from course.markup import hide_paths, prose
 from course.model import CourseError
@@ -389,14 +390,19 @@ def test_a_zip_holds_the_pages_of_those_who_came_by_the_platform(tmp_path):
         {"student": "ada", "status": "older", "file": "s.zip/ada_1_10_x.ipynb"},
         {"student": "ada", "status": "taken", "file": "s.zip/ada_1_11_x.ipynb"},
         {"student": "blaise", "status": "taken", "file": "by mail/x.ipynb"},
-        # Of a pair only one uploaded: the other's was collected by hand, and would be sent to the one.
-        {"student": "blaise", "status": "taken", "file": "ada_1_11_x-0123abcd/blaise/ada_1_11_x.ipynb"},
+        # Of a pair only one uploaded: the other's was collected by hand, as `--student blaise@uni.edu`, and would be sent to the one.
+        {
+            "student": "blaise",
+            "status": "taken",
+            "file": "ada_1_11_x-0123abcd/blaise@uni.edu/ada_1_11_x.ipynb",
+        },
         *(
             {"student": name, "status": "taken", "file": "s.zip/team_7_70_x.ipynb"}
             for name in ("grace", "mary")
         ),
     ]
     with_triage(course, *(row | {"lesson": lesson.name} for row in rows))
+    (course.classroom / "downloaded" / BY_HAND / "ada_1_11_x-0123abcd").mkdir(parents=True)
     target, left = pack(course, lesson, "canvas")
     with zipfile.ZipFile(target) as archive:
         assert archive.namelist() == ["ada_1_11_x.html"] and archive.read("ada_1_11_x.html") == b"ada"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -19,9 +20,10 @@ import nbformat
 import pytest
 
 from course import cli, store
+from course.csvfile import read_csv
 from course.editions.build import release
 from course.grading.backends.local import Local
-from course.grading.changes import read_changes
+from course.grading.changes import note_faults, read_changes, read_faults
 from course.grading.execute import is_check
 from course.grading.grade import grade
 from course.grading.gradebook import amend, back_up, full_marks, marks, opened, outgrown, recorded, scores
@@ -365,7 +367,9 @@ def test_the_grade_goes_with_what_was_collected_by_mistake(course, tmp_path, mon
     told: list[str] = []
     monkeypatch.setattr("course.commands.classes.say", lambda text, *_: told.append(text))
     assert command(course, monkeypatch, capsys, "collect", "--forget", work.name) == (0, "")
-    assert any(text.startswith(f"dora, {lesson.name}: the grade went with it") for text in told)
+    (table,) = course.classroom.glob(f"forgotten/*/marks/dora/{lesson.name}.csv")
+    assert f"dora, {lesson.name}: the grade was taken back, and is kept in {table}" in told
+    assert sum(float(row["score"]) for row in read_csv(table)) == FULL
     assert points(course).keys() == {"ada", "bo", "cy"} and not page.exists()
     assert not Store(course.classroom).graded("dora", lesson.name).exists()
     kept = {
@@ -374,6 +378,36 @@ def test_the_grade_goes_with_what_was_collected_by_mistake(course, tmp_path, mon
     }
     assert kept >= {"submitted", "autograded", "feedback"}
     assert len(list(course.classroom.glob("backups/*.db"))) >= 1
+
+
+def test_what_a_disturbed_forget_left_undone_is_done_by_the_next_command(
+    course, tmp_path, monkeypatch, capsys
+):
+    (lesson,) = course.lessons
+    work = next((tmp_path / "handed").glob("bo/*.ipynb"))
+    collect([work], course.root / "notebooks", course.classroom, student="dora")
+    graded(course)
+    note_faults(Store(course.classroom), {("dora", lesson.name): "no memory", ("bo", lesson.name): "neither"})
+    with monkeypatch.context() as broken:
+        broken.setattr(
+            "course.grading.gradebook.back_up", lambda _: (_ for _ in ()).throw(CourseError("disk full"))
+        )
+        assert command(course, monkeypatch, capsys, "collect", "--forget", work.name)[0] == 1
+    assert "dora" in points(course)
+    assert command(course, monkeypatch, capsys, "collect", "--forget", work.name)[0] == 0
+    assert points(course).keys() == {"ada", "bo", "cy"}
+    assert read_faults(Store(course.classroom)) == {("bo", lesson.name): "neither"}
+
+
+def test_a_grade_that_another_classroom_gave_is_not_taken_back(course, tmp_path, monkeypatch, capsys):
+    """Two graders share a gradebook; one of them forgets what the other has collected, too, and graded."""
+    (lesson,) = course.lessons
+    work = next((tmp_path / "handed").glob("bo/*.ipynb"))
+    collect([work], course.root / "notebooks", course.classroom, student="dora")
+    graded(course)
+    shutil.rmtree(Store(course.classroom).graded("dora", lesson.name))
+    assert command(course, monkeypatch, capsys, "collect", "--forget", work.name)[0] == 0
+    assert points(course)["dora"] == FULL
 
 
 def test_the_whole_way_of_a_class_is_one_call(course):
@@ -472,3 +506,16 @@ def test_a_lesson_changed_in_mid_term_keeps_what_persons_gave(course, monkeypatc
         gradebook.db.commit()
     assert amend(course, lesson).removed == ("new_response",)
     assert full_marks(course) == {lesson.name: FULL}
+
+
+def test_what_is_written_keeps_what_its_path_is(tmp_path):
+    """A link stays a link, a device a device, and what nobody else may read stays so."""
+    shared, link = tmp_path / "share" / "grades.csv", tmp_path / "grades.csv"
+    shared.parent.mkdir()
+    shared.write_text("old")
+    shared.chmod(0o600)
+    link.symlink_to(shared)
+    write_text(link, "new")
+    assert link.is_symlink() and shared.read_text() == "new" and shared.stat().st_mode & 0o777 == 0o600
+    write_text(Path("/dev/null"), "new")
+    assert Path("/dev/null").is_char_device()

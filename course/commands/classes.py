@@ -75,19 +75,16 @@ def collect_command(
             told=bar.told,
         )
         triage.write(classroom)
-        withdrawn = []
-        if triage.withdrawn:
+        withdrawn: dict[tuple[str, str], Path] = {}
+        if (classroom / "forgotten").is_dir():
             from course.grading.gradebook import withdraw
 
-            withdrawn = withdraw(course, triage.withdrawn)
+            withdrawn = withdraw(course)
     console.print(triage.on_screen())
     for name in forget or ():
         say(f"{name} was put aside in {classroom / 'forgotten'}; collect it again to bring it back")
-    for who, what in withdrawn:
-        say(
-            f"{who}, {what}: the grade went with it; the gradebook of before is in {classroom / 'backups'}",
-            "yellow",
-        )
+    for (who, what), table in withdrawn.items():
+        say(f"{who}, {what}: the grade was taken back, and is kept in {table}", "yellow")
     if Store(classroom).gradebook.is_file():
         from course.grading.gradebook import outgrown
 

@@ -7,9 +7,9 @@ import json
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -48,8 +48,10 @@ from traitlets import Dict, Unicode
 from traitlets.utils.importstring import import_item
 
 from course.config import gradebook_name, grader_config, run_quietly
+from course.csvfile import write_csv
 from course.deadlines import read_deadlines, utc
 from course.editions.build import as_registered, generate
+from course.grading.changes import note_faults, read_faults
 from course.grading.execute import is_check, twice
 from course.grading.job import allowed, checker_version, key_and_files
 from course.grading.outputs import error_output
@@ -693,30 +695,46 @@ def recorded(course: Course) -> set[tuple[str, str]]:
         return found - missing
 
 
-def withdraw(course: Course, whose: Mapping[tuple[str, str], Path]) -> list[tuple[str, str]]:
-    """Take back the grades and pages of what was collected by mistake; the gradebook of before is kept.
+def withdraw(course: Course) -> dict[tuple[str, str], Path]:
+    """Take back the grades and pages of what was put aside; called again, it does what was left undone.
+
+    Others may keep their marks in the same gradebook: a grade is taken back if this classroom has given it.
 
     Args:
         course: the checkout and its classroom.
-        whose: (student, lesson) -> the folder that their pages go to.
 
     Returns:
-        Those who had a grade.
+        (student, lesson) of those who had a grade -> the table that holds it now.
     """
-    had = sorted(whose.keys() & {(mark.student, mark.lesson) for mark in marks(course)})
-    if had:  # else a backup that holds marks would make way for one that holds no others
+    store = Store(course.classroom)
+    gone = store.forgotten()
+    graded = {pair for pair in gone if store.graded(*pair).is_dir()}
+    held: dict[tuple[str, str], list[Mark]] = {}
+    for mark in marks(course) if graded else ():
+        if (mark.student, mark.lesson) in graded:
+            held.setdefault((mark.student, mark.lesson), []).append(mark)
+    kept = {
+        (student, lesson): gone[student, lesson] / "marks" / student / f"{lesson}.csv"
+        for student, lesson in held
+    }
+    for pair, table in kept.items():
+        write_csv(table, [field.name for field in fields(Mark)], map(vars, held[pair]))
+    if held:  # else a backup that holds marks would make way for one that holds no others
         back_up(course)
-        with Store(course.classroom).marking(), opened(course) as gradebook, _in_one(gradebook):
-            for student, lesson in had:
+        with store.marking(), opened(course) as gradebook, _in_one(gradebook):
+            for student, lesson in held:
                 gradebook.remove_submission(lesson, student)
-    for (student, lesson), folder in whose.items():
-        for room in ("autograded", "feedback"):
+    for (student, lesson), folder in gone.items():
+        for room in ("feedback", "autograded"):  # last what says that this classroom has graded it
             made = course.classroom / room / student / lesson
             if made.is_dir():
                 target = folder / room / student / lesson
                 target.parent.mkdir(parents=True, exist_ok=True)
                 made.replace(target)
-    return had
+    faults = read_faults(store)
+    if faults.keys() & gone.keys():
+        note_faults(store, {pair: why for pair, why in faults.items() if pair not in gone})
+    return kept
 
 
 def marks(course: Course) -> list[Mark]:

@@ -246,8 +246,7 @@ class StudentKernel:
         while not future.done():
             looked = time.monotonic()
             await asyncio.wait({future}, timeout=PULSE)
-            if still := _stood_still(looked):
-                raise MachineFault(still)
+            self._still(looked)
             if self._gone and not future.done():
                 raise self._lost()
             if not future.done() and (reason := budget.spent(self.cpu)):
@@ -289,12 +288,14 @@ class StudentKernel:
         self._heard = asyncio.Event()
         end = time.monotonic() + self._limits.startup
         while not self._heard.is_set():
+            looked = time.monotonic()
             request = self._client.session.msg("kernel_info_request", {})
             self._client.shell_channel.send(request)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(KNOCK):
                     await self._heard.wait()
-            if time.monotonic() > self.deadline:
+            self._still(looked)
+            if time.monotonic() > self.deadline and not self._orphaned:
                 raise KernelGone(late(self._limits))
             if self._gone or time.monotonic() > end:
                 said = log.read_text(errors="replace").strip()[-2000:]
@@ -356,8 +357,13 @@ class StudentKernel:
             await self._look()
             looked = time.monotonic()
             await asyncio.sleep(PULSE)
-            if (still := _stood_still(looked)) and not self._gone:
-                self._orphaned, self._gone = True, still
+            self._still(looked)
+
+    def _still(self, since: float) -> None:
+        """Give the kernel up if this process was stopped since it looked last: nobody knows what the kernel did meanwhile."""
+        still = time.monotonic() - since
+        if still > FROZEN and not self._gone:
+            self._orphaned, self._gone = True, f"the grader stood still for {still:.0f} seconds"
 
     async def _look(self) -> None:
         """Look at memory, processes, disk and the notebook's time once; who cannot be looked after is not graded."""
@@ -391,12 +397,6 @@ class StudentKernel:
         with contextlib.suppress(OSError):  # it has just ended, or hides; our own folder counts in any case
             inner = [folder for folder in inner if not os.path.samefile(folder, work)]
         return [sockets, work, *inner]
-
-
-def _stood_still(since: float) -> str:
-    """Say that this process was stopped since it looked last, "" if it was not."""
-    still = time.monotonic() - since
-    return f"the grader stood still for {still:.0f} seconds" if still > FROZEN else ""
 
 
 def late(limits: Limits) -> str:

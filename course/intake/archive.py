@@ -13,7 +13,6 @@ import hashlib
 import io
 import lzma
 import os
-import re
 import shutil
 import stat
 import tarfile
@@ -149,10 +148,9 @@ def keep(source: Path, downloads: Path, student: str = "", lesson: str = "") -> 
     return target
 
 
-def is_by_hand(file: str, student: str) -> bool:
-    """Whether a file lies where `keep` puts what is handed in by hand: `<name>-<digest>/<student>/...`, as the triage says it."""
-    first, whose, *rest = *PurePosixPath(file).parts, ""
-    return bool(rest) and whose == student and bool(re.search("-[0-9a-f]{8}$", first))
+def is_by_hand(file: str, downloads: Path) -> bool:
+    """Whether a file, as the triage says it, lies in a folder that `keep` made for what is handed in by hand."""
+    return (downloads / BY_HAND / PurePosixPath(file).parts[0]).is_dir() if file else False
 
 
 def forget(target: Path, attic: Path) -> Path:

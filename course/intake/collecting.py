@@ -86,14 +86,11 @@ def collect(
         read_download(root, by_hand, release, editions, own, workers, zone, limits, told)
         for root, by_hand in _downloads(downloads)
     ]
-    aside = [_named(name, kept, downloads) for name in forget]
-    found = _survey(kept, people, own)
-    withdrawn: dict[tuple[str, str], Path] = {}
-    if aside:
-        left = _survey([download for download in kept if download not in aside], people, own)
-        withdrawn = _put_aside(aside, found, left, classroom)
-        found = left
+    aside = [fit for name in forget if (fit := _named(name, kept, classroom))]
+    before = _survey(kept, people, own)
+    found = _survey([d for d in kept if d not in aside], people, own) if aside else before
     zeros = _confirmed(classroom, confirm_zero, found.decisions)
+    _put_aside(aside, before, found, classroom)
     rows = [_row(decision, people) for decision in found.decisions]
     try:
         for decision in found.decisions:
@@ -105,7 +102,7 @@ def collect(
             f"{error.filename or classroom} cannot be written ({error.strerror or error}): what was handed in is kept; mend that and run `course collect` again"
         ) from error
     warnings = [*found.warnings, *workers.remarks, *_strangers(classroom, rows, zeros)]
-    return Triage(_in_order(rows), _absent(people, rows), warnings, withdrawn)
+    return Triage(_in_order(rows), _absent(people, rows), warnings)
 
 
 @dataclass(frozen=True)
@@ -146,17 +143,21 @@ def _downloads(downloads: Path) -> Iterator[tuple[Path, bool]]:
             yield from ((kept, False) for kept in sorted(folder.iterdir()) if not kept.name.startswith("."))
 
 
-def _named(name: str, kept: Sequence[Download], downloads: Path) -> Download:
-    """Find a download by its name, with or without the mark that keeping it added.
+def _named(name: str, kept: Sequence[Download], classroom: Path) -> Download | None:
+    """Find a download by its name, with or without the mark that keeping it added; None if it was put aside before.
 
     Raises:
         CourseError: if none or several have it.
     """
     wanted = Path(name).name
-    by_folder = {_folder(download, downloads): download for download in kept}
+    by_folder = {_folder(download, classroom / "downloaded"): download for download in kept}
     fits = [f for f, d in by_folder.items() if wanted in (f, _original(d)) or Path(wanted).stem == f]
     if len(fits) == 1:
         return by_folder[fits[0]]
+    if not fits and any(
+        folder.name == wanted or (folder / wanted).exists() for folder in classroom.glob("forgotten/*")
+    ):
+        return None
     listed = ", ".join(fits or by_folder) or "none"
     raise CourseError(
         f"several downloads are called {name!r}, forget one of: {listed}"
@@ -180,15 +181,9 @@ def _original(download: Download) -> str:
     )
 
 
-def _put_aside(
-    aside: Sequence[Download], found: _Found, left: _Found, classroom: Path
-) -> dict[tuple[str, str], Path]:
-    """Move downloads out of sight, and what only they gave out of grading; nothing is deleted.
-
-    Returns:
-        (student, lesson) that only they gave -> the folder they lie in now.
-    """
-    attic, withdrawn = classroom / "forgotten", {}
+def _put_aside(aside: Sequence[Download], found: _Found, left: _Found, classroom: Path) -> None:
+    """Move downloads out of sight, and what only they gave out of grading (`Store.forgotten`); nothing is deleted."""
+    attic = classroom / "forgotten"
     still = {(d.student, d.attempt.lesson) for d in left.decisions if d.counts}
     for download in aside:
         folder = download.root if download.by_hand else download.root.parent
@@ -205,8 +200,6 @@ def _put_aside(
                 target = place.joinpath("submitted", *pair)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 placed.replace(target)
-                withdrawn[pair] = place
-    return withdrawn
 
 
 def _row(decision: Decision, people: Roster) -> Row:

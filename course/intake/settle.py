@@ -60,26 +60,29 @@ def settle(attempts: Sequence[Attempt], students: Sequence[str]) -> list[Decisio
             groups.setdefault((student, attempt.lesson), []).append(attempt)
             if attempt.readable:
                 worked.add((student, attempt.download))
+    strays = [a for (student, lesson), group in groups.items() if not (student and lesson) for a in group]
     decisions = []
     for (student, _), group in groups.items():
-        decisions += _settle(student, _once(sorted(group, key=_order)), worked)
+        decisions += _settle(student, _once(sorted(group, key=_order), strays), worked)
     for (student, download), files in own.items():
         decisions.append(_nobodys(student, files, (student, download) in worked))
     return decisions
 
 
-def _once(group: Sequence[Attempt]) -> list[Attempt]:
-    """Leave out what is the same file again: of one time, or the same download collected twice.
+def _once(group: Sequence[Attempt], strays: Sequence[Attempt]) -> list[Attempt]:
+    """Leave out what is the same file again: of one time, or the same download collected twice. What came by a platform stays beside what
+    was collected by hand: pages go back under its name.
 
-    A file collected by hand came when it came by another way, if it did: its own time may be that of saving an attachment.
+    A file collected by hand came when it came by another way, if it did: its own time may be that of saving an attachment. That is the
+    way of this student, or that of a stray, a file of which nobody could tell whose or of which lesson it is.
     """
-    seen: dict[tuple[str, str, datetime | None], Attempt] = {}
-    times = {file.digest: file.time for file in group if not file.claim.by_hand}
+    seen: dict[tuple[str, str, datetime | None, bool], Attempt] = {}
+    times = {file.digest: file.time for file in (*strays, *group) if not file.claim.by_hand}
     for file in group:
         if file.claim.by_hand:
             file = replace(file, time=times.get(file.digest))
-        key = file.digest, file.claim.file, file.time
-        seen.pop(key, None)  # the order stays: the same file collected by hand counts more than it did
+        key = file.digest, file.claim.file, file.time, file.claim.by_hand
+        seen.pop(key, None)  # the order stays: collected once more, it counts more than it did
         seen[key] = file
     return list(seen.values())
 

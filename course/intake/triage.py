@@ -142,13 +142,11 @@ class Triage:
         rows: one a file, in order of lesson, student and time.
         absent: for each lesson that somebody handed in, who on the roster did not.
         warnings: what does not belong to one file.
-        withdrawn: (student, lesson) that is there no more, since its download was put aside -> the folder where that lies now.
     """
 
     rows: list[Row]
     absent: Mapping[str, list[Person]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
-    withdrawn: Mapping[tuple[str, str], Path] = field(default_factory=dict)
 
     @property
     def counted(self) -> list[Row]:

@@ -85,7 +85,9 @@ def pack(course: Course, lesson: Lesson, platform: str) -> tuple[Path, list[str]
         if (
             name
             and row["lesson"]
-            and not is_by_hand(row["file"], row["student"])  # its name may be that of another's upload
+            and not is_by_hand(
+                row["file"], course.classroom / "downloaded"
+            )  # its name may be that of another's upload
             and (row["status"] != OLDER or row["student"] not in files)
         ):
             files[row["student"]] = name

@@ -213,9 +213,9 @@ def _outcome(future: Future[Outcome], job: Job) -> Outcome | None:
     from distributed.scheduler import KilledWorker
 
     if future.status == "finished":
-        with suppress(OSError, CancelledError):
+        with suppress(Exception):
             return future.result(timeout=FETCHING)
-        return None  # who held it is gone
+        return None  # who held it is gone, and what is made anew meanwhile may fail as well
     error = future.exception() if future.status == "error" else None
     if error is None or isinstance(error, (Stranger, Stopped)):
         return None
@@ -301,7 +301,10 @@ class _Crew:
     def _judge(self, address: str, future: Future[dict[str, str]]) -> None:
         """Take a worker on, or refuse it."""
         if future.status == "finished":
-            why = difference(self.expected, future.result())
+            try:
+                why = difference(self.expected, future.result(timeout=FETCHING))
+            except Exception:
+                return  # it went before its answer was fetched
         elif future.status == "error":
             why = f"it cannot grade: {_line(future.exception())}"
         else:
