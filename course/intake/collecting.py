@@ -154,9 +154,12 @@ def _named(name: str, kept: Sequence[Download], classroom: Path) -> Download | N
     fits = [f for f, d in by_folder.items() if wanted in (f, _original(d)) or Path(wanted).stem == f]
     if len(fits) == 1:
         return by_folder[fits[0]]
-    if not fits and any(
-        folder.name == wanted or (folder / wanted).exists() for folder in classroom.glob("forgotten/*")
-    ):
+    attic = (
+        path.name
+        for depth in ("*", "*/*", "*/*/*", "*/*/*/*")
+        for path in classroom.glob(f"forgotten/{depth}")
+    )
+    if not fits and wanted in attic:
         return None
     listed = ", ".join(fits or by_folder) or "none"
     raise CourseError(
