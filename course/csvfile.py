@@ -66,7 +66,8 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, An
     """Write rows with every field escaped, in UTF-8 with the mark by which Excel knows it; the old file stays until the new one is whole.
 
     Args:
-        path: the file; its folder is made if need be.
+        path: the file; its folder is made if need be. A person may have named it: a link stays a link, a device such as /dev/stdout a
+            device, and who may read an old file may read the new one.
         columns: the header, and the order of the fields.
         rows: one mapping a line; a missing key is an empty field.
     """
@@ -74,7 +75,12 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, An
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(map(escape, columns))
     writer.writerows([escape(row.get(column, "")) for column in columns] for row in rows)
-    write_text(path, f"\ufeff{text.getvalue()}")
+    content = f"\ufeff{text.getvalue()}"
+    if path.exists() and not path.is_file():
+        path.write_text(content, encoding="utf-8", newline="")
+        return
+    path = path.resolve()
+    write_text(path, content, path.stat().st_mode & 0o777 if path.exists() else 0o644)
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:

@@ -48,27 +48,24 @@ def stamp_text(time: datetime) -> str:
     return f"{time.astimezone(UTC):{STAMP}} UTC\n"
 
 
-def write_text(path: Path, text: str) -> bool:
+def write_text(path: Path, text: str, mode: int = 0o644) -> bool:
     """Write a file only where its text changes; the old one stays until the new one is whole.
 
     Args:
         path: of the file; its folder is made.
         text: the whole content, written as UTF-8, line ends as they are.
+        mode: who may read and write it.
 
     Returns:
         Whether the file changed.
     """
-    return write_bytes(path, text.encode("utf-8"))
+    return write_bytes(path, text.encode("utf-8"), mode)
 
 
-def write_bytes(path: Path, content: bytes) -> bool:
+def write_bytes(path: Path, content: bytes, mode: int = 0o644) -> bool:
     """The same for bytes."""
     if path.is_file() and path.read_bytes() == content:
         return False
-    if path.exists() and not path.is_file():  # /dev/stdout
-        path.write_bytes(content)
-        return True
-    path = path.resolve()  # a link stays one
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, fresh = tempfile.mkstemp(prefix=f".{path.name[:40]}-", suffix=".tmp", dir=path.parent)
     try:
@@ -76,7 +73,7 @@ def write_bytes(path: Path, content: bytes) -> bool:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(fresh, path.stat().st_mode & 0o777 if path.exists() else 0o644)
+        os.chmod(fresh, mode)
         os.replace(fresh, path)
     except BaseException:
         with contextlib.suppress(OSError):

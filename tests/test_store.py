@@ -20,7 +20,7 @@ import nbformat
 import pytest
 
 from course import cli, store
-from course.csvfile import read_csv
+from course.csvfile import read_csv, write_csv
 from course.editions.build import release
 from course.grading.backends.local import Local
 from course.grading.changes import note_faults, read_changes, read_faults
@@ -508,14 +508,25 @@ def test_a_lesson_changed_in_mid_term_keeps_what_persons_gave(course, monkeypatc
     assert full_marks(course) == {lesson.name: FULL}
 
 
-def test_what_is_written_keeps_what_its_path_is(tmp_path):
+def test_a_table_keeps_what_its_path_is(tmp_path):
     """A link stays a link, a device a device, and what nobody else may read stays so."""
     shared, link = tmp_path / "share" / "grades.csv", tmp_path / "grades.csv"
     shared.parent.mkdir()
     shared.write_text("old")
     shared.chmod(0o600)
     link.symlink_to(shared)
-    write_text(link, "new")
-    assert link.is_symlink() and shared.read_text() == "new" and shared.stat().st_mode & 0o777 == 0o600
-    write_text(Path("/dev/null"), "new")
+    write_csv(link, ["mark"], [{"mark": "new"}])
+    assert link.is_symlink() and read_csv(shared) == [{"mark": "new"}]
+    assert shared.stat().st_mode & 0o777 == 0o600
+    write_csv(Path("/dev/null"), ["mark"], [{"mark": "new"}])
     assert Path("/dev/null").is_char_device()
+
+
+def test_a_link_that_a_submission_brought_leads_nowhere(tmp_path):
+    """Else whoever hands one in under the name of what we write there would have us write over any file of the instructor's."""
+    precious, link = tmp_path / "precious", tmp_path / "ada" / RECEIPT
+    precious.write_text("mine")
+    link.parent.mkdir()
+    link.symlink_to(precious)
+    write_text(link, "receipt")
+    assert precious.read_text() == "mine" and not link.is_symlink() and link.read_text() == "receipt"

@@ -254,9 +254,7 @@ def _quiet_environment() -> dict[str, str]:
 def _kernel_seconds(client: NotebookClient) -> float:
     """CPU seconds that the kernel's process has used so far."""
     provisioner: Any = client.km and client.km.provisioner
-    started = psutil.Process(
-        provisioner.pid
-    )  # in Windows' environments a launcher, and the kernel is its child
+    started = psutil.Process(provisioner.pid)  # on Windows a launcher, and the kernel is its child
     used = [process.cpu_times() for process in (started, *started.children(recursive=True))]
     return float(sum(each.user + each.system for each in used))
 

@@ -150,7 +150,7 @@ def keep(source: Path, downloads: Path, student: str = "", lesson: str = "") -> 
 
 def is_by_hand(file: str, downloads: Path) -> bool:
     """Whether a file, as the triage says it, lies in a folder that `keep` made for what is handed in by hand."""
-    return (downloads / BY_HAND / PurePosixPath(file).parts[0]).is_dir() if file else False
+    return bool(file) and (downloads / BY_HAND / PurePosixPath(file).parts[0]).is_dir()
 
 
 def forget(target: Path, attic: Path) -> Path:

@@ -80,14 +80,13 @@ def pack(course: Course, lesson: Lesson, platform: str) -> tuple[Path, list[str]
     if platform not in PLATFORMS:
         raise CourseError(f"there is no zip for {platform!r}; there are: {', '.join(PLATFORMS)}")
     files: dict[str, str] = {}
+    downloads = course.classroom / "downloaded"
     for row in triage_rows(course, lesson):
         name = PLATFORMS[platform](row["file"], lesson.name)
         if (
             name
             and row["lesson"]
-            and not is_by_hand(
-                row["file"], course.classroom / "downloaded"
-            )  # its name may be that of another's upload
+            and not is_by_hand(row["file"], downloads)  # its name may be that of another's upload
             and (row["status"] != OLDER or row["student"] not in files)
         ):
             files[row["student"]] = name
