@@ -55,6 +55,7 @@ def together(item: pytest.Item) -> str:
     return ""
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what starts kernels, and what is slow, by module and by fixture; and what shares something."""
     for item in items:

@@ -581,16 +581,18 @@ def harm(way: str, attacks: Sequence[Across], host: int) -> dict[str, list[str]]
         async with contextlib.AsyncExitStack() as life:
             told = dict.fromkeys(marks, "")
             first, alive = await enter(life), ""
-            with contextlib.suppress(KernelGone):
+            try:
                 for attack in attacks:
                     source = begin(marks[attack.name], walls, host) + attack.first
                     told[attack.name] = await _said(first, _apart(source))
                 alive = await _said(first, "print('honest', 6 * 7)")
+            except KernelGone as gone:
+                alive = str(gone)
             if (
                 len(attacks) > 1 and "honest 42" not in alive
             ):  # which of them ended it, the others cannot know
                 for name in found:
-                    found[name].append(f"the first did not come to its end: {told[name][-500:]}")
+                    found[name].append(f"the first did not come to its end ({alive}): {told[name][-500:]}")
             for beside in (True, False):
                 if not beside:
                     await life.aclose()
