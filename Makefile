@@ -17,8 +17,8 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 DEMO := build/demo
 LAB :=  # further words for `jupyter lab`, such as --no-browser
-QUIET := -p no:nbval  # which is not needed for tests/, and takes seconds to import
-WORKERS := 3  # on two processors: a third test runs while hostile and endless submissions wait for their limits
+NBVAL := --nbval --nbval-current-env --nbval-cell-timeout=120
+WORKERS := 4  # on two processors: others run while hostile and endless submissions wait for their limits
 export OMP_NUM_THREADS := 1
 unexport PYTHONDONTWRITEBYTECODE  # else every process would compile the course anew
 
@@ -29,13 +29,11 @@ lab: .venv/learner
 
 test: .venv/instructor  # drift is among the tests
 	@$(MAKE) --no-print-directory --jobs=2 types style
-	@echo "== tests"
-	$(BIN)/python -m pytest tests $(QUIET) -n $(WORKERS) --dist=loadgroup
-	@echo "== nbval: the solutions print what they printed"
-	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=120 -n 2 --dist=loadscope solutions
+	@echo "== tests, and nbval: the solutions print what they printed"
+	$(BIN)/python -m pytest tests solutions $(NBVAL) -n $(WORKERS) --dist=loadgroup
 
 quick: .venv/instructor
-	$(BIN)/python -m pytest tests -m "not kernel and not slow" $(QUIET) -n 2 --dist=loadgroup -q
+	$(BIN)/python -m pytest tests -m "not kernel and not slow" -p no:nbval -n 2 --dist=loadgroup -q
 
 lint: style types
 

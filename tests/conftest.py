@@ -42,8 +42,11 @@ SHARED = {"published", "suite"}
 def together(item: pytest.Item) -> str:
     """The group of tests with which one shares what takes seconds to make, "" if there is none.
 
-    That is a fixture; or, by the walls of its parameters, a template behind Landlock, or the trial that precedes a cold start.
+    That is a notebook's kernel; a fixture; or, by the walls of its parameters, a template behind Landlock, or the trial that
+    precedes a cold start.
     """
+    if item.path.suffix == ".ipynb":
+        return item.path.name
     for fixture in SHARED & set(getattr(item, "fixturenames", ())):
         return fixture
     for value in getattr(getattr(item, "callspec", None), "params", {}).values():
