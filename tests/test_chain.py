@@ -65,7 +65,7 @@ def test_first_one_finds_the_edge_of_any_tanh():
 
 
 @pytest.mark.parametrize("shape", [(1,), (), (3, 2)])
-def test_lost_below_keeps_the_shape(shape):
+def test_class_19_lost_below_keeps_the_shape(shape):
     for dtype in ("float16", "float32", "float64"):
         lost = chain.lost_below(np.ones(shape, dtype))
         assert lost.shape == shape and lost.dtype == np.float64

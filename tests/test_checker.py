@@ -661,7 +661,7 @@ def test_when_the_notebooks_time_is_up_the_rest_is_zero_with_the_reason():
 LIMITED = Limits(cell_cpu=5, check_cpu=2, check_memory=200 << 20)
 
 
-def test_a_large_range_is_refused_before_it_is_unrolled():
+def test_class_24_a_large_range_is_refused_before_it_is_unrolled():
     with pytest.raises(wire.WireError, match="range of more than 1,000,000"):
         wire.loads('["range", [0, 50000000, 1]]', lambda *_: None, 10_000)
     assert wire.loads('["range", [0, 10, 3]]', lambda *_: None, 10_000) == range(0, 10, 3)
@@ -683,7 +683,7 @@ def test_a_check_has_limits_of_its_own_and_says_so(source, mention):
 
 
 @pytest.mark.kernel
-def test_a_checker_that_dies_twice_is_a_machine_fault_and_no_verdict(tmp_path):
+def test_class_04_a_checker_that_dies_twice_is_a_machine_fault_and_no_verdict(tmp_path):
     key = lesson(f="", g="")
     key.cells[
         2
@@ -713,7 +713,7 @@ def test_under_a_narrower_limit_of_the_machine_the_checker_asks_for_no_more():
     assert run_.stdout.split() == ["True"], run_.stderr
 
 
-def test_a_machine_that_allows_less_than_the_limits_is_refused_before_anything_is_graded():
+def test_class_04_a_machine_that_allows_less_than_the_limits_is_refused_before_anything_is_graded():
     code = (
         "import resource; resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30))\n"
         "from course.grading.job import allowed; from course.model import CourseError, Limits\n"

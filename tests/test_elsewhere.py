@@ -50,7 +50,7 @@ def _place(course):
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("odd", [EVERYTHING], indirect=True)
-def test_a_class_is_graded_in_a_folder_with_an_odd_name(odd):
+def test_class_13_a_class_is_graded_in_a_folder_with_an_odd_name(odd):
     (lesson,) = odd.lessons
     collect([odd.root / "class"], odd.root / "notebooks", odd.classroom)
     results = grade(odd, [lesson])
@@ -66,7 +66,7 @@ def test_a_class_is_graded_in_a_folder_with_an_odd_name(odd):
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("odd", [EVERYTHING], indirect=True)
-def test_nbgraders_own_button_works_in_a_folder_with_an_odd_name(odd):
+def test_class_13_nbgraders_own_button_works_in_a_folder_with_an_odd_name(odd):
     (lesson,) = odd.lessons
     _place(odd)
     build.generate(odd, lesson, odd.root, database=True)
@@ -79,7 +79,7 @@ def test_nbgraders_own_button_works_in_a_folder_with_an_odd_name(odd):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("odd", FOLDERS, indirect=True)
-def test_nbgrader_finds_lessons_and_students_in_a_folder_with_an_odd_name(odd):
+def test_class_13_nbgrader_finds_lessons_and_students_in_a_folder_with_an_odd_name(odd):
     (lesson,) = odd.lessons
     _place(odd)
     api = NbGraderAPI(CourseDirectory(config=grader_config(odd)))
@@ -112,7 +112,7 @@ def test_wildcards_are_still_wildcards(tmp_path):
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("platform", ["win32", "darwin"])
-def test_all_but_grading_runs_where_there_is_no_linux(tmp_path, platform):
+def test_class_17_all_but_grading_runs_where_there_is_no_linux(tmp_path, platform):
     run = subprocess.run(
         [sys.executable, "-m", "tests.no_linux", platform, str(tmp_path)],
         cwd=COURSE.root,
@@ -181,7 +181,7 @@ def course_command(*words, classroom):
 
 
 @pytest.mark.kernel  # `course doctor` tries what lessons import in each sandbox
-def test_brackets_are_printed_as_they_are(tmp_path):
+def test_class_16_brackets_are_printed_as_they_are(tmp_path):
     classroom = tmp_path / "marks [bold] of[" / "old]"
     code, said = course_command("doctor", classroom=classroom)
     assert str(classroom) in said.replace("\n", ""), said

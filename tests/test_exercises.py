@@ -110,7 +110,7 @@ def importable():
 
 @pytest.mark.kernel  # seconds a lesson
 @ALL
-def test_nothing_that_a_learner_can_import_is_an_answer(lesson):
+def test_class_25_nothing_that_a_learner_can_import_is_an_answer(lesson):
     """Each is asked until it shows something else than expected; which mistake that looks like is of no interest here."""
     with quiet():
         right = [

@@ -161,7 +161,7 @@ SLOW = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("what", SLOW)
-def test_no_cell_takes_long_to_show(what):
+def test_class_22_no_cell_takes_long_to_show(what):
     start = time.process_time()
     html = render(SLOW[what])
     assert (
@@ -171,7 +171,7 @@ def test_no_cell_takes_long_to_show(what):
 
 
 @pytest.mark.slow
-def test_all_pictures_of_a_page_share_one_budget():
+def test_class_22_all_pictures_of_a_page_share_one_budget():
     large = base64.b64encode(b"\x89PNG\r\n\x1a\n" + b"0" * 400_000).decode()
     figures = [extra(new_output("display_data", data={"image/png": large})) for _ in range(200)]
     html = render(*figures)

@@ -373,7 +373,7 @@ def test_an_assert_without_a_name_is_found():
 
 @pytest.mark.kernel
 @ALL
-def test_a_fresh_set_on_another_processor(lesson):
+def test_class_20_a_fresh_set_on_another_processor(lesson):
     """Set 20 is none of those that the lessons were written with; processors alternate."""
     name = ("avx2", "baseline")[lesson.number % 2]
     environments = replicate.processors([name]) or replicate.processors(["plain"])

@@ -421,13 +421,13 @@ def test_the_whole_way_of_a_class_is_one_call(course):
 
 
 @pytest.mark.kernel
-def test_kill_9_at_any_moment_then_again_gives_what_an_undisturbed_run_gives(tmp_path):
+def test_class_27_kill_9_at_any_moment_then_again_gives_what_an_undisturbed_run_gives(tmp_path):
     made = kills(tmp_path, 3, seed=1)
     assert [kill.differences for kill in made] == [(), (), ()]
 
 
 @pytest.mark.kernel
-def test_ctrl_c_stops_and_keeps_what_is_recorded(tmp_path):
+def test_class_15_ctrl_c_stops_and_keeps_what_is_recorded(tmp_path):
     course = toy_course(tmp_path, registered=False)
     sleeper = {"double": "import time\ntime.sleep(60)"}
     hand_in(course, tmp_path / "handed", {"ada": None, "bo": sleeper, "cy": sleeper, "di": sleeper})
