@@ -46,6 +46,7 @@ def parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
+@cache
 def imports(path: Path, name: str, top_level: bool = False) -> set[str]:
     """Dotted names that a module imports, by statements anywhere in it or only by those that run when it is imported."""
     tree = parsed(path)
