@@ -7,17 +7,18 @@ classroom's `deadlines.csv`, which a person may edit: a line without a student i
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, time
+from itertools import chain
 from pathlib import Path
 
-from course.csvfile import read_table
+from course.csvfile import read_table, write_csv
 from course.intake.roster import Roster, read_roster, safe_id
 from course.model import Course, CourseError, Lesson
-from course.store import write_bytes
 
 DEADLINES = "deadlines.csv"
+COLUMNS = ("student", "lesson", "deadline")
 DAY_FIRST = re.compile(r"^(\d{1,2})\.(\d{1,2})\.(\d{4})")
 
 
@@ -47,6 +48,21 @@ class Deadlines:
         return replace(lesson, deadline=self.lessons.get(lesson.name))
 
 
+@dataclass(frozen=True)
+class _Line:
+    """One line of a table: whose deadline (everybody's if empty), of which lesson, and the line as it stands there."""
+
+    student: str
+    lesson: str
+    due: datetime
+    row: Mapping[str, str]
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """What a table may name once."""
+        return self.student, self.lesson
+
+
 def read_deadlines(course: Course, path: Path | None = None) -> Deadlines:
     """Read the course's deadlines, and what a class changes of them.
 
@@ -55,63 +71,94 @@ def read_deadlines(course: Course, path: Path | None = None) -> Deadlines:
         path: a CSV or Excel table with the columns student, lesson, deadline; the classroom's if None.
 
     Raises:
-        CourseError: if a line names no lesson, no time or one of several students, or grants more time for a lesson that is not due.
+        CourseError: if a line names no lesson, no time, one of several students or what another line names, if the column of the students
+            has another name, or a line grants more time for a lesson that is not due.
     """
-    lessons = {lesson.name: lesson.deadline for lesson in course.lessons if lesson.deadline}
-    granted: dict[tuple[str, str], datetime] = {}
     kept = path or course.classroom / DEADLINES
-    if path is None and not kept.is_file():
-        return Deadlines(lessons)
-    table, roster = read_table(kept), course.classroom / "roster.csv"
-    people = read_roster(roster if roster.is_file() else None)
-    if missing := [column for column in ("lesson", "deadline") if column not in table.columns]:
-        raise CourseError(
-            f"{kept} has no column {missing[0]!r}; its first line should be student,lesson,deadline (no student: everybody)"
-        )
-    for number, row in table.rows:
-        where = f"{kept}, line {number}"
-        try:
-            lesson = course.lesson(row["lesson"]).name
-        except CourseError as error:
-            raise CourseError(f"{where}: {error}") from error
-        due = _time(row["deadline"], where)
-        if student := row.get("student", ""):
-            granted[_student(student, people, where), lesson] = due
-        else:
-            lessons[lesson] = due
-    if nowhere := [f"{lesson} ({student})" for student, lesson in granted if lesson not in lessons]:
-        raise CourseError(
-            f"{kept} grants time for {', '.join(nowhere)}, which is not due at all: add a line without a student for the lesson"
-        )
-    return Deadlines(lessons, granted)
+    return _deadlines(course, _lines(course, kept) if path or kept.is_file() else [], kept)
 
 
-def keep_deadlines(course: Course, table: Path) -> None:
-    """Keep a table as the classroom's `deadlines.csv`, in the place of the one before.
+def keep_deadlines(course: Course, table: Path) -> list[str]:
+    """Add a table to the classroom's `deadlines.csv`: its lines replace those of the same student and lesson, the others stay.
 
     Args:
         course: the checkout and its classroom.
         table: as for `read_deadlines`.
 
+    Returns:
+        A sentence on each deadline that is earlier now than it was.
+
     Raises:
-        CourseError: if it cannot be read, or leaves out what holds now: nobody's time ends because a table speaks of others.
+        CourseError: as `read_deadlines`.
     """
-    after, before, kept = read_deadlines(course, table), read_deadlines(course), course.classroom / DEADLINES
-    lost = [
-        f",{lesson},{due.isoformat()}"
-        for lesson, due in before.lessons.items()
-        if after.lessons.get(lesson) == course.lesson(lesson).deadline != due  # back to the course's, or none
+    kept, before, new = course.classroom / DEADLINES, read_deadlines(course), _lines(course, table)
+    named = {line.pair for line in new}
+    old = _lines(course, kept) if kept.is_file() else []
+    lines = [line for line in old if line.pair not in named] + new
+    _deadlines(course, lines, table)
+    write_csv(
+        kept,
+        list(dict.fromkeys([*COLUMNS, *chain.from_iterable(line.row for line in lines)])),
+        [line.row for line in lines],
+    )
+    return [
+        f"{line.lesson}, {line.student or 'everybody'}: {shown(line.due)}, earlier than before ({shown(due)})"
+        for line in new
+        if (due := before.of(*line.pair)) and line.due < due
     ]
-    lost += [
-        f"{student},{lesson},{due.isoformat()}"
-        for (student, lesson), due in before.granted.items()
-        if (student, lesson) not in after.granted
-    ]
-    if lost:
+
+
+def _deadlines(course: Course, lines: Sequence[_Line], path: Path) -> Deadlines:
+    """The course's deadlines with these changes.
+
+    Raises:
+        CourseError: if somebody gets more time for what is not due.
+    """
+    lessons = {lesson.name: lesson.deadline for lesson in course.lessons if lesson.deadline}
+    lessons |= {line.lesson: line.due for line in lines if not line.student}
+    granted = {line.pair: line.due for line in lines if line.student}
+    if nowhere := [f"{lesson} ({student})" for student, lesson in granted if lesson not in lessons]:
         raise CourseError(
-            f"{table} would take back what {kept} grants ({'; '.join(lost)}): add these lines to it; what is to end, take out of {kept} first"
+            f"{path} grants time for {', '.join(nowhere)}, which is not due at all: add a line without a student for the lesson"
         )
-    write_bytes(kept, table.read_bytes())
+    return Deadlines(lessons, granted)
+
+
+def _lines(course: Course, path: Path) -> list[_Line]:
+    """The lines of a table, its columns in any case and order; further columns are kept.
+
+    Raises:
+        CourseError: as `read_deadlines`.
+    """
+    table, roster = read_table(path), course.classroom / "roster.csv"
+    people = read_roster(roster if roster.is_file() else None)
+    columns = {c: c.casefold() if c.casefold() in COLUMNS else c for c in table.columns}
+    if missing := [column for column in COLUMNS[1:] if column not in columns.values()]:
+        raise CourseError(
+            f"{path} has no column {missing[0]!r}; its first line should be {','.join(COLUMNS)} (no student: everybody)"
+        )
+    if "student" not in columns.values() and (others := [c for c in columns.values() if c not in COLUMNS]):
+        raise CourseError(
+            f"{path} has a column {others[0]!r} and none called 'student': call it so; where each line is everybody's, take it out"
+        )
+    found: dict[tuple[str, str], _Line] = {}
+    for number, fields in table.rows:
+        where = f"{path}, line {number}"
+        row = {columns[column]: text for column, text in fields.items()}
+        try:
+            lesson = course.lesson(row["lesson"]).name
+        except CourseError as error:
+            raise CourseError(f"{where}: {error}") from error
+        student = row.get("student", "")
+        line = _Line(
+            _student(student, people, where) if student else "", lesson, _time(row["deadline"], where), row
+        )
+        if line.pair in found:
+            raise CourseError(
+                f"{where}: {student or 'everybody'} has a line for {lesson} above: take one of them out"
+            )
+        found[line.pair] = line
+    return list(found.values())
 
 
 def _student(called: str, people: Roster, where: str) -> str:

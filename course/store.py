@@ -26,7 +26,7 @@ from typing import Any
 
 import filelock
 
-from course.model import CourseError, Job, Lesson, Submission
+from course.model import CourseError, Job, Lesson, Submission, short_digest
 
 RECEIPT = "graded.json"
 STAMP = "%Y-%m-%d %H:%M:%S.%f"
@@ -121,12 +121,17 @@ class Store:
         return self.root / "autograded" / student / lesson
 
     def forgotten(self) -> dict[tuple[str, str], Path]:
-        """Whose work was put aside and nothing came in its place: (student, lesson) -> the folder that their download lies in now."""
-        return {
-            (path.parent.name, path.name): path.parents[2]
-            for path in sorted(self.root.glob("forgotten/*/submitted/*/*"))
-            if not self.root.joinpath("submitted", path.parent.name, path.name).exists()
-        }
+        """Whose work was put aside, where nothing came in its place or it is what was graded: (student, lesson) -> its download's folder."""
+        found: dict[tuple[str, str], Path] = {}
+        for path in sorted(self.root.glob("forgotten/*/submitted/*/*")):
+            pair = path.parent.name, path.name
+            graded = self.parts(*pair).get("submission")
+            aside, ready = (_digest(place / f"{path.name}.ipynb") for place in (path, self.placed(*pair)))
+            if graded and aside == graded != ready:
+                found[pair] = path.parents[2]
+            elif not self.placed(*pair).exists():
+                found.setdefault(pair, path.parents[2])
+        return found
 
     def submissions(self, lesson: Lesson, students: Sequence[str] | None = None) -> list[Submission]:
         """Read what was collected for a lesson.
@@ -271,3 +276,8 @@ class Store:
         LOG.addHandler(file)
         if verbose:
             LOG.addHandler(logging.StreamHandler())
+
+
+def _digest(path: Path) -> str:
+    """Characters that tell a file's content from another's; "" if there is no such file."""
+    return short_digest(path.read_bytes()) if path.is_file() else ""

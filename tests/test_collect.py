@@ -30,6 +30,7 @@ from course.intake.suspicion import reaches
 from course.intake.triage import COLUMNS
 from course.intake.workers import Workers
 from course.model import CourseError
+from course.store import Store
 from tests import golden
 from tests.damage import platforms
 from tests.damage.paper import paper_of, tiny_paper, tiny_score
@@ -565,6 +566,36 @@ def test_what_is_collected_by_hand_too_is_still_told_as_the_platforms(release, c
     by_hand = {row.status: is_by_hand(row.file, classroom / "downloaded") for row in triage.rows}
     assert by_hand == {"older": False, "taken": True}
     assert not triage.counted[0].doubts
+
+
+def test_a_confirmed_zero_goes_with_its_file_and_a_lesson_is_told_by_the_file(
+    release, classroom, work, tmp_path
+):
+    folder = hand_in(
+        tmp_path / "class", {f"jane/{LESSON}.ipynb": b"", "jo/photo.ipynb": b"\x89PNG", "ann/x.ipynb": work}
+    )
+    with pytest.raises(CourseError, match="jo:lesson1"):
+        collect(folder, release, classroom, confirm_zero=["jo:lesson1"])
+    collect(None, release, classroom, confirm_zero=[f"jane:{LESSON}", f"jo:{LESSON}"])
+    assert {path.parent.name for path in classroom.glob("submitted/*/*")} == {"ann", "jane", "jo"}
+    collect(None, release, classroom, forget=["class"])
+    assert list(classroom.glob("submitted/*/*")) == [] and read_csv(classroom / "confirmed_zeros.csv") == []
+    assert Store(classroom).forgotten().keys() == {(name, LESSON) for name in ("ann", "jane", "jo")}
+    with pytest.raises(CourseError, match="--lesson goes with --student"):
+        collect(folder, release, classroom, lesson=LESSON)
+    (tmp_path / "empty" / "inner").mkdir(parents=True)
+    with pytest.raises(CourseError, match=r"there is no file in .*empty"):
+        collect(tmp_path / "empty", release, classroom)
+
+
+def test_a_mistyped_student_is_said(release, classroom, work, tmp_path):
+    (roster := tmp_path / "class.csv").write_text("id,first_name,last_name\nflo,Flo,Berg\n")
+    file = hand_in(tmp_path, {"x.ipynb": work}) / "x.ipynb"
+    said = collect(file, release, classroom, roster, student="fol").warnings
+    assert any("fol is not on the roster" in line for line in said)
+    assert not any("flo is not" in line for line in collect(file, release, classroom, student="flo").warnings)
+    with pytest.raises(CourseError, match=r"x-\w+ \(collected as flo's\)"):
+        collect(None, release, classroom, forget=["x.ipynb"])
 
 
 @pytest.mark.parametrize("pair", ["nobody:01_doubling", "ann:01_doubling", "jane", "jane:", ":"])

@@ -192,7 +192,7 @@ def test_what_is_not_there_is_said_of_the_lesson_that_was_named(course, tmp_path
         (["grade", "--unsafe", "2"], "there is nothing of lesson 2 to grade in"),
         (
             ["grade", "--unsafe", "1", "2", "--student", "ada"],
-            "ada handed in nothing for 01_iterated_convolution, 02_rescue_or_illusion: run",
+            "ada handed in nothing for 01_iterated_convolution, 02_rescue_or_illusion (a student is named by the id",
         ),
         (
             ["collect", "class.csv"],
@@ -202,6 +202,9 @@ def test_what_is_not_there_is_said_of_the_lesson_that_was_named(course, tmp_path
             ["all", "class.csv"],
             "class.csv is a table, and no work to be graded: a class list comes after --roster",
         ),
+        (["collect", "class.csv", "--confirm-zero", "ada:lesson1"], "there is no lesson 'lesson1'"),
+        (["export", "1", "--csv"], "--csv writes all there is"),
+        (["export", "--csv", "--zeros"], "--csv writes all there is"),
         (["similar"], "there is nothing to compare in"),
         (["similar", "2", "3"], "there is nothing of lesson 2, 3 to compare in"),
         (["feedback", "2"], "to write feedback for (lesson 2): run"),

@@ -137,6 +137,20 @@ def test_nobody_gets_a_zero_for_what_is_not_due_yet(tmp_path):
     assert "  left as it was: 1 not due yet" in done.lines()
 
 
+def test_nobody_gets_a_zero_while_a_file_is_nobodys_and_a_lesson_that_nobody_has_begun_makes_nobody_unknown(
+    tmp_path,
+):
+    unsure = Ledger(MARKS.lessons, tuple(replace(e, stray=e.status is Status.MISSING) for e in MARKS.entries))
+    text, (done,) = filled(tmp_path, CANVAS, CANVAS_FILE, rules=Rules(zeros=True), ledger=unsure)
+    assert next(row for row in csv.reader(io.StringIO(text)) if row[0] == "Nobody, Zoe")[5] == ""
+    assert any(
+        "1 nothing of theirs, while a file is nobody's (`course report` names" in x for x in done.lines()
+    )
+    fresh = Ledger((FIFTH,), MARKS.entries[-1:])  # of lesson 1 there is nothing at all
+    _, (done,) = filled(tmp_path, CANVAS, CANVAS_FILE, ledger=fresh)
+    assert done.unknown == ["Gina Guest"] and done.left == {"nothing was collected from anybody": 5}
+
+
 @pytest.mark.parametrize(
     ("target", "text", "said"),
     [

@@ -136,6 +136,14 @@ def test_whose_file_nobody_can_tell_is_said():
     }
     made = ledger([FIRST], Sources(CLASS, triage=[lost]), NOW)
     assert made.nobodys == ("x.ipynb: whose?",) and "x.ipynb" in shown(made)
+    assert all(entry.stray for entry in made.entries)  # anybody's
+    for other, theirs in (
+        ({"lesson": ""}, True),
+        ({"lesson": SECOND.name}, False),
+        ({"status": "older"}, False),
+    ):
+        made = ledger([FIRST], Sources(CLASS, triage=[lost | other, {"lesson": FIRST.name}]), NOW)
+        assert {entry.stray for entry in made.entries} == {theirs}
 
 
 def sorts() -> Ledger:

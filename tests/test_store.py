@@ -380,6 +380,28 @@ def test_the_grade_goes_with_what_was_collected_by_mistake(course, tmp_path, mon
     assert len(list(course.classroom.glob("backups/*.db"))) >= 1
 
 
+def test_what_took_the_place_of_ones_own_work_takes_its_grade_and_page_along(
+    course, tmp_path, monkeypatch, capsys
+):
+    """bo's work was collected as ada's, who has work of her own; after it is forgotten twice, collecting still works."""
+    (lesson,) = course.lessons
+    store, page = Store(course.classroom), course.classroom / "feedback" / "ada" / lesson.name / "page.html"
+    work = next((tmp_path / "handed").glob("bo/*.ipynb"))
+    own = (store.placed("ada", lesson.name) / f"{lesson.name}.ipynb").read_bytes()
+    for _ in range(2):
+        collect([work], course.root / "notebooks", course.classroom, student="ada")
+        assert graded(course)["ada"] == "graded"
+        write_text(page, "bo's")
+        assert command(course, monkeypatch, capsys, "collect", "--forget", work.name) == (0, "")
+        assert "ada" not in points(course) and not page.exists()
+        assert (store.placed("ada", lesson.name) / f"{lesson.name}.ipynb").read_bytes() == own
+        write_text(page, "no grade yet")
+        assert command(course, monkeypatch, capsys, "collect") == (0, "") and page.exists()
+    assert graded(course)["ada"] == "graded" and "ada" in points(course)
+    assert command(course, monkeypatch, capsys, "collect") == (0, "") and "ada" in points(course)
+    assert len(list(course.classroom.glob("forgotten/*/feedback/ada/*/page.html"))) == 2
+
+
 def test_what_a_disturbed_forget_left_undone_is_done_by_the_next_command(
     course, tmp_path, monkeypatch, capsys
 ):

@@ -45,7 +45,11 @@ def collect_command(
     ] = "",
     lesson: Annotated[str, typer.Option(help="with --student: which lesson")] = "",
     confirm_zero: Annotated[
-        list[str] | None, typer.Option(metavar="STUDENT:LESSON", help="grade an unreadable file as blank")
+        list[str] | None,
+        typer.Option(
+            metavar="STUDENT:LESSON",
+            help="grade an unreadable file all the same: what cannot be read of it is blank",
+        ),
     ] = None,
     forget: Annotated[
         list[str] | None,
@@ -70,7 +74,7 @@ def collect_command(
             roster,
             student=student,
             lesson=named,
-            confirm_zero=confirm_zero or (),
+            confirm_zero=[_zero(course, pair) for pair in confirm_zero or ()],
             forget=forget or (),
             told=bar.told,
         )
@@ -82,9 +86,14 @@ def collect_command(
             withdrawn = withdraw(course)
     console.print(triage.on_screen())
     for name in forget or ():
-        say(f"{name} was put aside in {classroom / 'forgotten'}; collect it again to bring it back")
+        say(
+            f"{name} was put aside in {classroom / 'forgotten'}; collect it again to bring it back (by hand: with --student)"
+        )
     for (who, what), table in withdrawn.items():
-        say(f"{who}, {what}: the grade was taken back, and is kept in {table}", "yellow")
+        say(
+            f"{who}, {what}: the grade was taken back, and is kept in {table}; marks given by hand are not given again by themselves",
+            "yellow",
+        )
     if Store(classroom).gradebook.is_file():
         from course.grading.gradebook import outgrown
 
@@ -94,6 +103,12 @@ def collect_command(
                 "yellow",
             )
     say(f"The same as a table: {classroom / 'triage.csv'}, as a page: {classroom / 'triage.html'}")
+
+
+def _zero(course: Course, pair: str) -> str:
+    """A "student:lesson" with the lesson's whole name."""
+    student, colon, lesson = pair.rpartition(":")
+    return f"{student}:{course.lesson(lesson).name}" if colon else pair
 
 
 @app.command("grade")
@@ -397,6 +412,10 @@ def export_command(
         raise CourseError(
             "name one of --canvas FILE, --moodle FILE, --blackboard FILE, --brightspace FILE, --csv"
         )
+    if csv and (zeros or partial or scale or column or lessons):
+        raise CourseError(
+            "--csv writes all there is, each mark with where it stands: lessons, --zeros, --partial, --scale and --column are for a platform's file"
+        )
     ledger = read_ledger(course)
     if not ledger.entries:
         raise CourseError(
@@ -474,7 +493,8 @@ def deadlines_command(
     course: Course = ctx.obj
     if table:
         with Store(course.classroom).writing():
-            keep_deadlines(course, table)
+            for earlier in keep_deadlines(course, table):
+                say(earlier, "yellow")
     deadlines = read_deadlines(course)
     if course.classroom.is_dir():
         with Store(course.classroom).writing():

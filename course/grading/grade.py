@@ -87,7 +87,7 @@ def grade(
         found_of = {s.student for found in handed_in.values() for s in found}
         if nothing := sorted(set(students or ()) - found_of):
             raise CourseError(
-                f"{', '.join(nothing)} handed in nothing for {', '.join(lesson.name for lesson in lessons)}: run `course collect` first"
+                f"{', '.join(nothing)} handed in nothing for {', '.join(lesson.name for lesson in lessons)} (a student is named by the id that `course report` shows): run `course collect` first"
             )
         jobs = [jobs_of(course, lesson, found) for lesson, found in handed_in.items()]
         for lesson in handed_in:

@@ -57,6 +57,7 @@ from course.grading.job import allowed, checker_version, key_and_files
 from course.grading.outputs import error_output
 from course.grading.sandboxes.choose import confinement
 from course.grading.slice import grade_id, spared
+from course.intake.archive import forget as put_aside
 from course.model import (
     Course,
     CourseError,
@@ -724,13 +725,11 @@ def withdraw(course: Course) -> dict[tuple[str, str], Path]:
         with store.marking(), opened(course) as gradebook, _in_one(gradebook):
             for student, lesson in held:
                 gradebook.remove_submission(lesson, student)
-    for (student, lesson), folder in gone.items():
+    for student, lesson in graded:
         for room in ("feedback", "autograded"):  # last what says that this classroom has graded it
             made = course.classroom / room / student / lesson
             if made.is_dir():
-                target = folder / room / student / lesson
-                target.parent.mkdir(parents=True, exist_ok=True)
-                made.replace(target)
+                put_aside(made, gone[student, lesson] / room / student)
     faults = read_faults(store)
     if faults.keys() & gone.keys():
         note_faults(store, {pair: why for pair, why in faults.items() if pair not in gone})

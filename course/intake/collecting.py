@@ -78,6 +78,10 @@ def collect(
             raise CourseError(
                 f"{path} is a table, and no work to be graded: a class list comes after --roster, `--roster {path}`"
             )
+        if path.is_dir() and not any(found.is_file() for found in path.rglob("*")):
+            raise CourseError(f"there is no file in {path}")
+    if lesson and not student:
+        raise CourseError("--lesson goes with --student: a lesson is told by what is in a file")
     for path in sources:
         keep(path, downloads, safe_id(student) if student else "", lesson)
     people = _class_list(roster, classroom)
@@ -89,8 +93,8 @@ def collect(
     aside = [fit for name in forget if (fit := _named(name, kept, classroom))]
     before = _survey(kept, people, own)
     found = _survey([d for d in kept if d not in aside], people, own) if aside else before
-    zeros = _confirmed(classroom, confirm_zero, found.decisions)
-    _put_aside(aside, before, found, classroom)
+    zeros, over = _confirmed(classroom, confirm_zero, before.decisions, found.decisions, editions)
+    _put_aside(aside, before, over, classroom)
     rows = [_row(decision, people) for decision in found.decisions]
     try:
         for decision in found.decisions:
@@ -161,12 +165,18 @@ def _named(name: str, kept: Sequence[Download], classroom: Path) -> Download | N
     )
     if not fits and wanted in attic:
         return None
-    listed = ", ".join(fits or by_folder) or "none"
+    listed = ", ".join(map(_told, fits or by_folder, map(by_folder.__getitem__, fits or by_folder))) or "none"
     raise CourseError(
         f"several downloads are called {name!r}, forget one of: {listed}"
         if fits
         else f"no download is called {name!r}; there are: {listed}"
     )
+
+
+def _told(folder: str, download: Download) -> str:
+    """A download's folder, and as whose it was collected by hand."""
+    students = [path.name for path in download.root.iterdir() if path.is_dir()] if download.by_hand else []
+    return f"{folder} (collected as {', '.join(students)}'s)" if students else folder
 
 
 def _folder(download: Download, downloads: Path) -> str:
@@ -184,25 +194,18 @@ def _original(download: Download) -> str:
     )
 
 
-def _put_aside(aside: Sequence[Download], found: _Found, left: _Found, classroom: Path) -> None:
-    """Move downloads out of sight, and what only they gave out of grading (`Store.forgotten`); nothing is deleted."""
-    attic = classroom / "forgotten"
-    still = {(d.student, d.attempt.lesson) for d in left.decisions if d.counts}
+def _put_aside(aside: Sequence[Download], found: _Found, over: set[tuple[str, str]], classroom: Path) -> None:
+    """Move downloads out of sight, and what they gave out of grading (`Store.forgotten`); nothing is deleted."""
     for download in aside:
         folder = download.root if download.by_hand else download.root.parent
-        place = put_aside(folder, attic)
-        for decision in found.decisions:
-            pair = (decision.student, decision.attempt.lesson)
-            placed = classroom.joinpath("submitted", *pair)
-            if (
-                decision.counts
-                and decision.attempt.download == download.root
-                and pair not in still
-                and placed.is_dir()
-            ):
-                target = place.joinpath("submitted", *pair)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                placed.replace(target)
+        place = put_aside(folder, classroom / "forgotten")
+        of = [d for d in found.decisions if d.attempt.download == download.root]
+        gave = {(d.student, d.attempt.lesson) for d in of if d.counts}
+        gave |= {pair for pair in over if pair[0] in {d.student for d in of}}
+        for student, lesson in gave:
+            placed = classroom / "submitted" / student / lesson
+            if placed.is_dir():
+                put_aside(placed, place / "submitted" / student)
 
 
 def _row(decision: Decision, people: Roster) -> Row:
@@ -241,11 +244,17 @@ def _place(text: str, student: str, attempt: Attempt, classroom: Path) -> None:
         (folder / "timestamp.txt").unlink(missing_ok=True)
 
 
-def _confirmed(classroom: Path, asked: Sequence[str], decisions: Sequence[Decision]) -> set[tuple[str, str]]:
-    """Zeros that an instructor has confirmed, now or before; kept in a file that a person can edit.
+def _confirmed(
+    classroom: Path,
+    asked: Sequence[str],
+    before: Sequence[Decision],
+    decisions: Sequence[Decision],
+    editions: Mapping[str, Edition],
+) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
+    """Zeros that an instructor has confirmed, now or before, kept in a file that a person can edit; and those whose file is forgotten.
 
     Raises:
-        CourseError: if there is nothing unreadable to confirm.
+        CourseError: if there is nothing unreadable to confirm, or no such lesson.
     """
     kept = classroom / "confirmed_zeros.csv"
     zeros = (
@@ -253,19 +262,24 @@ def _confirmed(classroom: Path, asked: Sequence[str], decisions: Sequence[Decisi
         if kept.is_file()
         else set()
     )
-    waiting = {(d.student, d.attempt.lesson) for d in decisions if d.student and not d.attempt.readable}
+    waiting, waited = (
+        {(d.student, d.attempt.lesson) for d in found if d.student and not d.attempt.readable}
+        for found in (decisions, before)
+    )
+    over = {(s, n) for s, n in zeros if {(s, n), (s, "")} & waited and not {(s, n), (s, "")} & waiting}
     settled = {(d.student, d.attempt.lesson) for d in decisions if d.attempt.readable}
     for pair in asked:
         student, _, lesson = pair.rpartition(":")
-        if not lesson or not {(student, lesson), (student, "")} & waiting:
+        if lesson not in editions or not {(student, lesson), (student, "")} & waiting:
             known = ", ".join(sorted(f"{s}:{n or 'LESSON'}" for s, n in waiting - settled))
             raise CourseError(
                 f"there is no unreadable file {pair!r} whose zero could be confirmed; there are: {known or 'none'}"
             )
         zeros.add((student, lesson))
-    if asked:
+    zeros -= over
+    if asked or over:
         write_csv(kept, ["student", "lesson"], [{"student": s, "lesson": n} for s, n in sorted(zeros)])
-    return zeros
+    return zeros, over
 
 
 def _place_zeros(

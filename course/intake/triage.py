@@ -98,7 +98,9 @@ class Row:
     def fields(self) -> dict[str, str]:
         """The row as text, control characters made visible."""
         stamp = f"{self.time:%Y-%m-%d %H:%M} UTC" if self.time else ""
-        reason = self.reason + ("; zero confirmed, a blank notebook is graded" if self.confirmed else "")
+        reason = self.reason + (
+            "; zero confirmed: what can be read of it is graded, the rest is blank" if self.confirmed else ""
+        )
         texts = [
             self.student,
             self.name,

@@ -49,6 +49,7 @@ class Entry:
         late: by how much it came late, in words; empty if it did not, or nothing says so.
         reason: what a person should know: why there is no score, or what waits.
         in_time: nothing came, and it is not due yet.
+        stray: nothing came, but a file may be theirs: nobody can tell whose it is.
     """
 
     student: str
@@ -61,6 +62,7 @@ class Entry:
     late: str = ""
     reason: str = ""
     in_time: bool = False
+    stray: bool = False
 
     @property
     def mark(self) -> float | None:
@@ -147,12 +149,20 @@ def ledger(lessons: Sequence[Lesson], sources: Sources, now: datetime) -> Ledger
         for student, name in names.items()
         for lesson in columns
     ]
-    nobodys = tuple(
-        f"{row.get('file', '')}: {row.get('reason', '')}"
+    strays = [
+        row
         for (student, _), rows in told.items()
         for row in rows
         if not student and row.get("status") in (UNREADABLE, WAITING)
-    )
+    ]
+    of = {row.get("lesson", "") for row in strays}
+    entries = [
+        replace(entry, stray=True)
+        if entry.status is Status.MISSING and not entry.in_time and {entry.lesson, ""} & of
+        else entry
+        for entry in entries
+    ]
+    nobodys = tuple(f"{row.get('file', '')}: {row.get('reason', '')}" for row in strays)
     return Ledger(columns, tuple(entries), nobodys)
 
 
@@ -194,7 +204,7 @@ def _entry(
         return replace(entry, status=Status.FAULT, reason=sources.faults[pair])
     open_rows = [row for row in rows if row.get("status") in (UNREADABLE, WAITING) and not _confirmed(row)]
     if pair in sources.placed and not (score and sources.placed[pair]):
-        why = "a later file was collected than the one that was graded" if score else ""
+        why = "another file counts now than the one that was graded" if score else ""
         return replace(entry, status=Status.COLLECTED, reason=why)
     if open_rows:
         row = open_rows[-1]

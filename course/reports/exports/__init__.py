@@ -28,6 +28,7 @@ _WAYS = {
     Status.COLLECTED: "`course grade`",
     Status.FAULT: "`course grade` once more",
     Status.MISSING: "a zero by --zeros",
+    "nothing of theirs": "`course report` names the file; `course collect FILE --student ID`, or --forget",
 }
 
 
@@ -305,8 +306,10 @@ def _fill(
     for row, (student, label, doubt) in owners.items():
         if doubt:
             filled.doubts.append(doubt)
-        elif student not in entries:
+        elif not student:
             filled.unknown.append(label)
+        elif student not in entries:
+            filled.left["nothing was collected from anybody"] += 1
         else:
             seen.add(student)
             if row in locked:
@@ -335,7 +338,8 @@ def _write(
     mark, old = _mark(entry, rules), row.fields[column.at]
     if mark is None:
         kept = "" if target.empty(old.value) else "; a mark of the file was kept"
-        filled.left[f"{'not due yet' if entry.in_time else entry.status}{kept}"] += 1
+        why = "nothing of theirs, while a file is nobody's" if entry.stray else entry.status
+        filled.left[f"{'not due yet' if entry.in_time else why}{kept}"] += 1
         return
     if old.value.strip().casefold() in _EXCUSED:
         filled.left[f"excused on the platform ({old.value.strip()})"] += 1
@@ -356,7 +360,8 @@ def _mark(entry: Entry, rules: Rules) -> float | None:
     """The mark that goes out, if one does."""
     if entry.final or (rules.partial and entry.status is Status.READING):
         return entry.mark
-    return 0.0 if rules.zeros and entry.status is Status.MISSING and not entry.in_time else None
+    nothing = entry.status is Status.MISSING and not entry.in_time and not entry.stray
+    return 0.0 if rules.zeros and nothing else None
 
 
 def beside(path: Path) -> Path:
