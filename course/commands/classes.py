@@ -348,8 +348,14 @@ def report_command(
         raise CourseError(f"--to {to} says where the page goes, and none was asked for: add --html")
     ledger = read_ledger(course)
     if not ledger.entries:
+        collected = course.classroom / "triage.csv"
         raise CourseError(
-            f"there is nobody to report on in {gradebook_name(course)}: run `course collect` and `course grade` first"
+            f"there is nobody to report on in {gradebook_name(course)}: "
+            + (
+                f"no file that was collected tells of which lesson it is; {collected.with_suffix('.html')} says what is known of each"
+                if collected.is_file()
+                else "run `course collect` and `course grade` first"
+            )
         )
     show(ledger)
     path = csv or course.classroom / "grades.csv"
