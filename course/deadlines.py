@@ -91,9 +91,9 @@ def keep_deadlines(course: Course, table: Path) -> list[str]:
     Raises:
         CourseError: as `read_deadlines`.
     """
-    kept, before, new = course.classroom / DEADLINES, read_deadlines(course), _lines(course, table)
-    named = {line.pair for line in new}
+    kept, new = course.classroom / DEADLINES, _lines(course, table)
     old = _lines(course, kept) if kept.is_file() else []
+    before, named = _deadlines(course, old, kept), {line.pair for line in new}
     lines = [line for line in old if line.pair not in named] + new
     _deadlines(course, lines, table)
     write_csv(

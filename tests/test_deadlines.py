@@ -151,9 +151,7 @@ def test_a_new_table_is_added_and_what_ends_sooner_is_said(tmp_path):
     assert days == {"ada": 4, "bo": 9, "cy": 6, "di": 2}
     before = kept.read_text()
     assert "bo,1,2026-12-09 12:00Z,ill" in before
-    (tmp_path / "again.csv").write_text(
-        before
-    )  # what is kept can be handed over, whatever spreadsheet wrote it
+    (tmp_path / "again.csv").write_text(before)  # what is kept can be handed over
     assert keep_deadlines(course, tmp_path / "again.csv") == [] and kept.read_text() == before
 
 

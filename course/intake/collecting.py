@@ -165,7 +165,7 @@ def _named(name: str, kept: Sequence[Download], classroom: Path) -> Download | N
     )
     if not fits and wanted in attic:
         return None
-    listed = ", ".join(map(_told, fits or by_folder, map(by_folder.__getitem__, fits or by_folder))) or "none"
+    listed = ", ".join(_told(folder, by_folder[folder]) for folder in fits or by_folder) or "none"
     raise CourseError(
         f"several downloads are called {name!r}, forget one of: {listed}"
         if fits
