@@ -86,7 +86,7 @@ def keep_deadlines(course: Course, table: Path) -> list[str]:
         table: as for `read_deadlines`.
 
     Returns:
-        A sentence on each deadline that is earlier now than it was.
+        A sentence on each deadline that is earlier now than it was, or than everybody's has become.
 
     Raises:
         CourseError: as `read_deadlines`.
@@ -95,7 +95,7 @@ def keep_deadlines(course: Course, table: Path) -> list[str]:
     old = _lines(course, kept) if kept.is_file() else []
     before, named = _deadlines(course, old, kept), {line.pair for line in new}
     lines = [line for line in old if line.pair not in named] + new
-    _deadlines(course, lines, table)
+    after = _deadlines(course, lines, table)
     write_csv(
         kept,
         list(dict.fromkeys([*COLUMNS, *chain.from_iterable(line.row for line in lines)])),
@@ -105,6 +105,10 @@ def keep_deadlines(course: Course, table: Path) -> list[str]:
         f"{line.lesson}, {line.student or 'everybody'}: {shown(line.due)}, earlier than before ({shown(due)})"
         for line in new
         if (due := before.of(*line.pair)) and line.due < due
+    ] + [
+        f"{lesson}, {student}: {shown(due)}, as it was granted, is earlier than everybody's now ({shown(after.lessons[lesson])})"
+        for (student, lesson), due in after.granted.items()
+        if before.lessons.get(lesson) != after.lessons[lesson] > due
     ]
 
 

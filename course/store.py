@@ -97,6 +97,9 @@ def append(path: Path, lines: Sequence[str]) -> None:
         os.fsync(file.fileno())
 
 
+ASIDE = "placed"  # in a folder of `forgotten/`: what a download had given to grading, until it is withdrawn
+
+
 @dataclass(frozen=True)
 class Store:
     """One classroom.
@@ -121,9 +124,13 @@ class Store:
         return self.root / "autograded" / student / lesson
 
     def forgotten(self) -> dict[tuple[str, str], Path]:
-        """Whose work was put aside, where nothing came in its place or it is what was graded: (student, lesson) -> its download's folder."""
+        """Whose work was put aside and not withdrawn yet, where nothing came in its place or it is what was graded.
+
+        Returns:
+            (student, lesson) -> the folder in `forgotten/`.
+        """
         found: dict[tuple[str, str], Path] = {}
-        for path in sorted(self.root.glob("forgotten/*/submitted/*/*")):
+        for path in sorted(self.root.glob(f"forgotten/*/{ASIDE}/*/*")):
             pair = path.parent.name, path.name
             graded = self.parts(*pair).get("submission")
             aside, ready = (_digest(place / f"{path.name}.ipynb") for place in (path, self.placed(*pair)))
@@ -132,6 +139,11 @@ class Store:
             elif not self.placed(*pair).exists():
                 found.setdefault(pair, path.parents[2])
         return found
+
+    def withdrawn(self) -> None:
+        """Note that all that was put aside is withdrawn: what is graded from now on is none of its business."""
+        for path in self.root.glob(f"forgotten/*/{ASIDE}"):
+            path.rename(path.with_name("withdrawn"))
 
     def submissions(self, lesson: Lesson, students: Sequence[str] | None = None) -> list[Submission]:
         """Read what was collected for a lesson.

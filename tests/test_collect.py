@@ -559,6 +559,19 @@ def test_a_stray_that_is_collected_by_hand_came_when_it_came(release, classroom,
     assert taken.time == row.time and (classroom / f"submitted/ada/{LESSON}/timestamp.txt").exists()
 
 
+def test_a_stray_is_settled_once_it_is_collected_by_hand(release, classroom, work, roster, tmp_path):
+    """One for each that is named: of two that are alike, another person's may be left."""
+    folder = hand_in(tmp_path / "class", {"solution.ipynb": work, "aufgabe.ipynb": work})
+    collect(folder, release, classroom, roster)
+    mailed = hand_in(tmp_path, {"solution.ipynb": work}) / "solution.ipynb"
+    for student, left in (("ada", 1), ("ada", 1), ("grace", 0)):
+        triage = collect(mailed, release, classroom, student=student)
+        strays = [row for row in triage.rows if not row.student]
+        assert sorted(row.status for row in strays) == sorted(["unreadable"] * left + ["older"] * (2 - left))
+    assert {row.student for row in triage.counted} == {"ada", "grace"}
+    assert any("collected by hand as ada's" in row.reason for row in strays)
+
+
 def test_what_is_collected_by_hand_too_is_still_told_as_the_platforms(release, classroom, work, tmp_path):
     week = hand_in(tmp_path / "week", {f"jane/{LESSON}.ipynb": work})
     collect(week, release, classroom)
@@ -596,6 +609,57 @@ def test_a_mistyped_student_is_said(release, classroom, work, tmp_path):
     assert not any("flo is not" in line for line in collect(file, release, classroom, student="flo").warnings)
     with pytest.raises(CourseError, match=r"x-\w+ \(collected as flo's\)"):
         collect(None, release, classroom, forget=["x.ipynb"])
+
+
+def test_a_name_that_two_people_have_is_not_called_unknown(release, classroom, work, tmp_path):
+    (roster := tmp_path / "class.csv").write_text("id,first_name,last_name\nb1,Bo,Berg\nb2,Bo,Berg\n")
+    file = hand_in(tmp_path, {"x.ipynb": work}) / "x.ipynb"
+    (said,) = collect(file, release, classroom, roster, student="Bo Berg").warnings
+    assert "2 people of the roster may be meant" in said and "not on the roster" not in said
+
+
+def test_a_confirmed_zero_does_not_stay_for_a_file_that_is_no_work(release, classroom, work, tmp_path):
+    """Beside jo's notebook lies a text of no lesson; the unreadable file that was taken for jo's is another's."""
+    other = "02_halving"
+    blank = (release / other / f"{other}.ipynb").read_bytes()
+    files = {"jo/x.ipynb": work, "jo/notes.txt": b"see you", "ann/y.ipynb": blank}
+    triage = collect(hand_in(tmp_path / "class", files), release, classroom)
+    assert table(triage, "lesson", "status") == [("", "ignored"), (LESSON, "taken"), (other, "taken")]
+    broken = hand_in(tmp_path, {"broken.ipynb": b"{"}) / "broken.ipynb"
+    with pytest.raises(CourseError, match="there are: none"):
+        collect(None, release, classroom, confirm_zero=[f"jo:{other}"])
+    collect(broken, release, classroom, student="jo", lesson=other, confirm_zero=[f"jo:{other}"])
+    assert (classroom / "submitted/jo" / other).is_dir()
+    collect(None, release, classroom, forget=["broken.ipynb"])
+    assert not (classroom / "submitted/jo" / other).exists()
+    assert read_csv(classroom / "confirmed_zeros.csv") == []
+
+
+@pytest.mark.parametrize("after", range(4))
+def test_a_forget_that_is_broken_off_is_finished_by_the_same_command(
+    release, classroom, work, tmp_path, monkeypatch, after
+):
+    """Wherever a folder cannot be moved, since a program holds a file in it."""
+    folder = hand_in(
+        tmp_path / "class", {"ann/x.ipynb": work, "bo/x.ipynb": work, f"jane/{LESSON}.ipynb": b""}
+    )
+    collect(folder, release, classroom, confirm_zero=[f"jane:{LESSON}"])
+    moved, replace_folder = [], Path.replace
+
+    def held(self, target):
+        if self.is_dir() and len(moved) == after:
+            raise PermissionError(13, "in use", str(self))
+        moved.append(self)
+        return replace_folder(self, target)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "replace", held)
+        with pytest.raises(CourseError, match="in use"):
+            collect(None, release, classroom, forget=["class"])
+    assert len(collect(None, release, classroom, forget=["class"]).rows) == 0
+    assert list(classroom.glob("submitted/*/*")) == [] and read_csv(classroom / "confirmed_zeros.csv") == []
+    assert Store(classroom).forgotten().keys() == {(name, LESSON) for name in ("ann", "bo", "jane")}
+    assert collect(None, release, classroom).rows == [] and list(classroom.glob("submitted/*/*")) == []
 
 
 @pytest.mark.parametrize("pair", ["nobody:01_doubling", "ann:01_doubling", "jane", "jane:", ":"])

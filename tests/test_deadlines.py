@@ -227,6 +227,16 @@ def test_the_gradebook_and_the_report_say_the_same_of_who_came_late(tmp_path):
         assert gradebook.find_assignment(FIRST).duedate is None
 
 
+def test_it_is_said_where_everybody_has_more_time_now_than_was_granted(tmp_path):
+    course = load_course(classroom=tmp_path)
+    table(course, ("", "1", "2026-11-20"), ("ada", "1", "2026-11-25"), ("bo", "1", "2026-12-31"))
+    later = tmp_path / "later.csv"
+    later.write_text("student,lesson,deadline\n,1,2026-12-15\n")
+    (said,) = keep_deadlines(course, later)
+    assert said.startswith(f"{FIRST}, ada: 2026-11-25") and "earlier than everybody's now (2026-12-15" in said
+    assert keep_deadlines(course, later) == []
+
+
 @pytest.mark.slow
 def test_it_is_said_for_whom_nothing_can_be_granted(tmp_path, monkeypatch, capsys):
     course = large_class(tmp_path / "classroom", 20)

@@ -517,12 +517,21 @@ def test_class_11_a_download_can_be_forgotten_and_brought_back(release, classroo
     assert not (classroom / "submitted/y").joinpath(LESSON).exists()
     (kept,) = (classroom / "forgotten").glob("two-*")
     assert Store(classroom).forgotten() == {("y", LESSON): kept}  # x has another
-    assert (kept / "two/y/a.ipynb").is_file() and (kept / f"submitted/y/{LESSON}/{LESSON}.ipynb").is_file()
+    assert (kept / "download/two/y/a.ipynb").is_file()
+    assert (kept / f"placed/y/{LESSON}/{LESSON}.ipynb").is_file()
     collect(None, release, classroom, forget=["two"])  # once more, since something else had gone wrong
     collect(late, release, classroom)
     assert right(classroom, "x") == ALL == right(classroom, "y") and Store(classroom).forgotten() == {}
-    with pytest.raises(CourseError, match="no download is called 'nonsense'; there are: one-"):
-        collect(None, release, classroom, forget=["nonsense"])
+    for name in (
+        "nonsense",
+        "y",
+        LESSON,
+        "a.ipynb",
+        "placed",
+        "download",
+    ):  # of what lies in `forgotten/`, too
+        with pytest.raises(CourseError, match=f"no download is called '{name}'; there are: one-"):
+            collect(None, release, classroom, forget=[name])
 
 
 @pytest.mark.slow

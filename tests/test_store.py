@@ -270,6 +270,11 @@ def test_class_18_a_report_of_an_empty_classroom_is_a_sentence_and_exit_code_1(c
     empty = replace(course, classroom=course.root / "empty")
     code, said = command(empty, monkeypatch, capsys, "report")
     assert code == 1 and "there is nobody to report on in" in said
+    (roster := course.root / "class.csv").write_text("id,first_name,last_name\nada,Ada,Love\n")
+    command(empty, monkeypatch, capsys, "collect", "--roster", str(roster))
+    (empty.classroom / "roster.csv").unlink()
+    code, said = command(empty, monkeypatch, capsys, "report")
+    assert code == 1 and (empty.classroom / "triage.csv").is_file() and "`course collect` and" in said
     code, said = command(course, monkeypatch, capsys, "report")
     assert code == 0 and not said  # three who wait for being graded
     code, said = command(empty, monkeypatch, capsys, "feedback")
@@ -379,7 +384,7 @@ def test_the_grade_goes_with_what_was_collected_by_mistake(course, tmp_path, mon
         path.relative_to(course.classroom / "forgotten").parts[1]
         for path in course.classroom.glob("forgotten/*/*/dora")
     }
-    assert kept >= {"submitted", "autograded", "feedback"}
+    assert kept >= {"withdrawn", "autograded", "feedback"}
     assert len(list(course.classroom.glob("backups/*.db"))) >= 1
 
 
@@ -404,6 +409,42 @@ def test_what_took_the_place_of_ones_own_work_takes_its_grade_and_page_along(
     assert graded(course)["ada"] == "graded" and "ada" in points(course)
     assert command(course, monkeypatch, capsys, "collect") == (0, "") and "ada" in points(course)
     assert len(list(course.classroom.glob("forgotten/*/feedback/ada/*/page.html"))) == 2
+
+
+def test_what_was_forgotten_once_takes_nothing_along_later(course, tmp_path, monkeypatch, capsys):
+    """It was brought back, graded and read; then something newer is handed in: marks given by hand stay, and wait for a person."""
+    (lesson,) = course.lessons
+    work = next((tmp_path / "handed").glob("bo/*.ipynb"))
+    collect([work], course.root / "notebooks", course.classroom, student="dora")
+    assert command(course, monkeypatch, capsys, "collect", "--forget", work.name) == (0, "")
+    collect([work], course.root / "notebooks", course.classroom, student="dora")
+    assert graded(course)["dora"] == "graded"
+    with opened(course) as gradebook:
+        for grade in gradebook.find_submission_notebook(lesson.name, lesson.name, "dora").grades:
+            grade.manual_score = 1.5
+        gradebook.db.commit()
+    newer = tmp_path / "newer.ipynb"
+    newer.write_text(work.read_text().replace("Hello", "Hallo"))
+    assert command(course, monkeypatch, capsys, "collect", str(newer), "--student", "dora") == (0, "")
+    assert {m.by_hand for m in marks(course) if m.student == "dora"} == {1.5}
+
+
+def test_a_page_goes_with_the_file_it_was_made_of_although_another_counts_meanwhile(
+    course, tmp_path, monkeypatch, capsys
+):
+    (lesson,) = course.lessons
+    page = course.classroom / "feedback" / "dora" / lesson.name / "page.html"
+    texts = next((tmp_path / "handed").glob("bo/*.ipynb")).read_text()
+    for name in ("bos", "own"):
+        (tmp_path / f"{name}.ipynb").write_text(texts.replace("Hello", name))
+    collect([tmp_path / "bos.ipynb"], course.root / "notebooks", course.classroom, student="dora")
+    graded(course)
+    write_text(page, "bo's")
+    os.utime(tmp_path / "own.ipynb", (2_000_000_000,) * 2)
+    collect([tmp_path / "own.ipynb"], course.root / "notebooks", course.classroom, student="dora")
+    assert command(course, monkeypatch, capsys, "collect", "--forget", "bos.ipynb") == (0, "")
+    assert "dora" not in points(course) and not page.exists()
+    assert graded(course)["dora"] == "graded"
 
 
 def test_what_a_disturbed_forget_left_undone_is_done_by_the_next_command(

@@ -340,6 +340,7 @@ def report_command(
 
     Example: course report --html
     """
+    from course.csvfile import read_csv
     from course.reports import report
     from course.reports.ledger import read_ledger
 
@@ -352,8 +353,8 @@ def report_command(
         raise CourseError(
             f"there is nobody to report on in {gradebook_name(course)}: "
             + (
-                f"no file that was collected tells of which lesson it is; {collected.with_suffix('.html')} says what is known of each"
-                if collected.is_file()
+                f"no file that was collected tells whose it is and of which lesson; {collected.with_suffix('.html')} says what is known of each"
+                if collected.is_file() and read_csv(collected)
                 else "run `course collect` and `course grade` first"
             )
         )

@@ -57,7 +57,7 @@ from course.grading.job import allowed, checker_version, key_and_files
 from course.grading.outputs import error_output
 from course.grading.sandboxes.choose import confinement
 from course.grading.slice import grade_id, spared
-from course.intake.archive import forget as put_aside
+from course.intake.archive import put_aside
 from course.model import (
     Course,
     CourseError,
@@ -733,6 +733,7 @@ def withdraw(course: Course) -> dict[tuple[str, str], Path]:
     faults = read_faults(store)
     if faults.keys() & gone.keys():
         note_faults(store, {pair: why for pair, why in faults.items() if pair not in gone})
+    store.withdrawn()
     return kept
 
 

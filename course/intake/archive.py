@@ -11,6 +11,7 @@ import contextlib
 import gzip
 import hashlib
 import io
+import itertools
 import lzma
 import os
 import shutil
@@ -153,24 +154,21 @@ def is_by_hand(file: str, downloads: Path) -> bool:
     return bool(file) and (downloads / BY_HAND / PurePosixPath(file).parts[0]).is_dir()
 
 
-def forget(target: Path, attic: Path) -> Path:
-    """Put a download aside: it is not looked at any more, and not lost.
+def put_aside(target: Path, attic: Path) -> None:
+    """Move a folder to where nothing looks at it, and where it is not lost.
 
     Args:
-        target: the folder that `keep` made.
-        attic: where it goes.
-
-    Returns:
-        Its new place.
+        target: the folder.
+        attic: where it goes, under a name that is free there.
     """
     attic.mkdir(parents=True, exist_ok=True)
-    place = attic / target.name
-    number = 1
-    while place.exists():
-        number += 1
-        place = attic / f"{target.name} ({number})"
-    target.replace(place)
-    return place
+    target.replace(vacant(attic / target.name))
+
+
+def vacant(place: Path) -> Path:
+    """A name that nothing has yet: this one, or with a number behind it."""
+    names = (place.with_name(f"{place.name} ({number})") for number in itertools.count(2))
+    return next(name for name in itertools.chain([place], names) if not name.exists())
 
 
 def _copy(source: Path, target: Path) -> None:

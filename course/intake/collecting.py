@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from course.csvfile import read_csv, write_csv
-from course.intake.archive import BY_HAND, Limits, keep
-from course.intake.archive import forget as put_aside
+from course.intake.archive import BY_HAND, Limits, keep, put_aside, vacant
 from course.intake.attempts import Attempt, Download, Own, attempts_of, read_download
 from course.intake.edition import Edition, read_editions
 from course.intake.rebuild import rebuild
@@ -22,9 +21,13 @@ from course.intake.triage import REPAIRED, TAKEN, UNREADABLE, Row, Triage
 from course.intake.whose import acquainted, wrappers
 from course.intake.workers import Workers, shared_workers
 from course.model import CourseError
-from course.store import notebook_text, stamp_text, write_text
+from course.store import ASIDE, notebook_text, stamp_text, write_text
 
 TABLES = (".csv", ".tsv", ".xls", ".xlsx")
+ZEROS = "confirmed_zeros.csv"
+DOWNLOAD = (
+    "download"  # in a folder of `forgotten/`: what was collected; what was collected by hand is in BY_HAND
+)
 
 
 def collect(
@@ -94,9 +97,13 @@ def collect(
     before = _survey(kept, people, own)
     found = _survey([d for d in kept if d not in aside], people, own) if aside else before
     zeros, over = _confirmed(classroom, confirm_zero, before.decisions, found.decisions, editions)
-    _put_aside(aside, before, over, classroom)
     rows = [_row(decision, people) for decision in found.decisions]
     try:
+        moves = _taken_out(aside, before.decisions, over, classroom)
+        if confirm_zero or over:
+            _keep_zeros(zeros, classroom)
+        for folder, place in moves:  # last: who is interrupted before forgets it once more
+            folder.replace(place)
         for decision in found.decisions:
             if decision.counts:
                 _place(decision.attempt.reading.text, decision.student, decision.attempt, classroom)
@@ -155,15 +162,15 @@ def _named(name: str, kept: Sequence[Download], classroom: Path) -> Download | N
     """
     wanted = Path(name).name
     by_folder = {_folder(download, classroom / "downloaded"): download for download in kept}
-    fits = [f for f, d in by_folder.items() if wanted in (f, _original(d)) or Path(wanted).stem == f]
+    fits = [f for f, d in by_folder.items() if _is_called(wanted, f, _original(d.root, d.by_hand))]
     if len(fits) == 1:
         return by_folder[fits[0]]
-    attic = (
-        path.name
-        for depth in ("*", "*/*", "*/*/*", "*/*/*/*")
-        for path in classroom.glob(f"forgotten/{depth}")
-    )
-    if not fits and wanted in attic:
+    attic = [(root, False) for root in classroom.glob(f"forgotten/*/{DOWNLOAD}/*")]
+    attic += [(root, True) for root in classroom.glob(f"forgotten/*/{BY_HAND}")]
+    if not fits and any(
+        _is_called(wanted, (root if by_hand else root.parent).parent.name, _original(root, by_hand))
+        for root, by_hand in attic
+    ):
         return None
     listed = ", ".join(_told(folder, by_folder[folder]) for folder in fits or by_folder) or "none"
     raise CourseError(
@@ -185,27 +192,46 @@ def _folder(download: Download, downloads: Path) -> str:
     return parts[1] if download.by_hand else parts[0]
 
 
-def _original(download: Download) -> str:
+def _is_called(wanted: str, folder: str, original: str) -> bool:
+    """Whether a person may call a download so: by the folder that keeping it made, or by what was collected."""
+    return wanted in (folder, original) or Path(wanted).stem == folder
+
+
+def _original(root: Path, by_hand: bool) -> str:
     """The name of what was collected."""
-    if not download.by_hand:
-        return download.root.name
-    return next((p.name for p in sorted(download.root.glob("*/*")) if p.is_file()), "") or next(
-        (p.name for p in sorted(download.root.glob("*/*/*"))), download.root.name
+    if not by_hand:
+        return root.name
+    return next((p.name for p in sorted(root.glob("*/*")) if p.is_file()), "") or next(
+        (p.name for p in sorted(root.glob("*/*/*"))), root.name
     )
 
 
-def _put_aside(aside: Sequence[Download], found: _Found, over: set[tuple[str, str]], classroom: Path) -> None:
-    """Move downloads out of sight, and what they gave out of grading (`Store.forgotten`); nothing is deleted."""
+def _taken_out(
+    aside: Sequence[Download], decisions: Sequence[Decision], over: set[tuple[str, str]], classroom: Path
+) -> list[tuple[Path, Path]]:
+    """Take what downloads gave out of grading (`Store.forgotten`); of those by hand also what may have been graded as a wrong person's.
+
+    Returns:
+        Each download's folder, and where it is to go.
+    """
+    moves = []
     for download in aside:
         folder = download.root if download.by_hand else download.root.parent
-        place = put_aside(folder, classroom / "forgotten")
-        of = [d for d in found.decisions if d.attempt.download == download.root]
+        place = vacant(classroom / "forgotten" / folder.name)
+        of = [d for d in decisions if d.attempt.download == download.root and d.student]
         gave = {(d.student, d.attempt.lesson) for d in of if d.counts}
         gave |= {pair for pair in over if pair[0] in {d.student for d in of}}
         for student, lesson in gave:
             placed = classroom / "submitted" / student / lesson
             if placed.is_dir():
-                put_aside(placed, place / "submitted" / student)
+                put_aside(placed, place / ASIDE / student)
+        for d in of:
+            pair = d.student, d.attempt.lesson
+            if download.by_hand and pair not in gave and d.attempt.readable:
+                write_text(place.joinpath(ASIDE, *pair, f"{d.attempt.lesson}.ipynb"), d.attempt.reading.text)
+        place.mkdir(parents=True, exist_ok=True)
+        moves.append((folder, place / (BY_HAND if download.by_hand else DOWNLOAD)))
+    return moves
 
 
 def _row(decision: Decision, people: Roster) -> Row:
@@ -251,19 +277,19 @@ def _confirmed(
     decisions: Sequence[Decision],
     editions: Mapping[str, Edition],
 ) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
-    """Zeros that an instructor has confirmed, now or before, kept in a file that a person can edit; and those whose file is forgotten.
+    """Zeros that an instructor has confirmed, now or before; and those whose file is forgotten.
 
     Raises:
         CourseError: if there is nothing unreadable to confirm, or no such lesson.
     """
-    kept = classroom / "confirmed_zeros.csv"
+    kept = classroom / ZEROS
     zeros = (
         {(row.get("student", ""), row.get("lesson", "")) for row in read_csv(kept)}
         if kept.is_file()
         else set()
     )
     waiting, waited = (
-        {(d.student, d.attempt.lesson) for d in found if d.student and not d.attempt.readable}
+        {(d.student, d.attempt.lesson) for d in found if d.student and d.status == UNREADABLE}
         for found in (decisions, before)
     )
     over = {(s, n) for s, n in zeros if {(s, n), (s, "")} & waited and not {(s, n), (s, "")} & waiting}
@@ -276,10 +302,13 @@ def _confirmed(
                 f"there is no unreadable file {pair!r} whose zero could be confirmed; there are: {known or 'none'}"
             )
         zeros.add((student, lesson))
-    zeros -= over
-    if asked or over:
-        write_csv(kept, ["student", "lesson"], [{"student": s, "lesson": n} for s, n in sorted(zeros)])
-    return zeros, over
+    return zeros - over, over
+
+
+def _keep_zeros(zeros: Iterable[tuple[str, str]], classroom: Path) -> None:
+    """Write the confirmed zeros to a file that a person can edit."""
+    rows = [{"student": s, "lesson": n} for s, n in sorted(zeros)]
+    write_csv(classroom / ZEROS, ["student", "lesson"], rows)
 
 
 def _place_zeros(

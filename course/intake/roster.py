@@ -359,9 +359,9 @@ def _twins(
 
 def _doubts(claim: Claim, student: str, count: int, twin: bool, roster: Roster) -> list[str]:
     """What should be said of how one claim found its student."""
-    if claim.by_hand and not student and roster.people and not claim.aside:
+    if claim.by_hand and not student and not count and roster.people and not claim.aside:
         return [f"{claim.label} is not on the roster"]
-    if claim.aside or claim.by_hand or claim.anonymous:
+    if claim.aside or (claim.by_hand and count < 2) or claim.anonymous:
         return []
     if twin or (count > 1 and claim.number):
         return [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -61,12 +61,27 @@ def settle(attempts: Sequence[Attempt], students: Sequence[str]) -> list[Decisio
             if attempt.readable:
                 worked.add((student, attempt.download))
     strays = [a for (student, lesson), group in groups.items() if not (student and lesson) for a in group]
+    named: dict[str, dict[tuple[str, str], Attempt]] = {}
+    for (student, lesson), group in groups.items():
+        for a in group:
+            if a.claim.by_hand and student and lesson:
+                named.setdefault(a.digest, {})[student, lesson] = a
     decisions = []
-    for (student, _), group in groups.items():
-        decisions += _settle(student, _once(sorted(group, key=_order), strays), worked)
+    for (student, lesson), group in groups.items():
+        made = _settle(student, _once(sorted(group, key=_order), strays), worked)
+        decisions += made if student and lesson else [_named(decision, named) for decision in made]
     for (student, download), files in own.items():
         decisions.append(_nobodys(student, files, (student, download) in worked))
     return decisions
+
+
+def _named(stray: Decision, named: Mapping[str, dict[tuple[str, str], Attempt]]) -> Decision:
+    """Leave nothing to ask of a stray once a person has named whose the same file is, and of which lesson: one stray for each that is named."""
+    by_hand = named.get(stray.attempt.digest)
+    if stray.status != UNREADABLE or not by_hand:
+        return stray
+    (student, _), file = by_hand.popitem()
+    return replace(stray, status=OLDER, reason=f"collected by hand as {student}'s: {file.path}")
 
 
 def _once(group: Sequence[Attempt], strays: Sequence[Attempt]) -> list[Attempt]:
