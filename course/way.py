@@ -19,6 +19,7 @@ from pathlib import Path
 
 from course.grading.backends import Backend
 from course.grading.grade import Graded, grade
+from course.grading.gradebook import withdraw
 from course.intake import Triage, collect
 from course.model import Course
 from course.reports.feedback import feedback
@@ -62,6 +63,7 @@ def way(
     with store.writing():
         triage = collect(downloads, course.root / "notebooks", course.classroom, roster)
         triage.write(course.classroom)
+        withdraw(course)  # what a disturbed forget left
     results = grade(course, lessons, backend=backend, told=told, expected=expected)
     with store.writing():
         pages = list(feedback(course, lessons))

@@ -614,8 +614,39 @@ def test_a_mistyped_student_is_said(release, classroom, work, tmp_path):
 def test_a_name_that_two_people_have_is_not_called_unknown(release, classroom, work, tmp_path):
     (roster := tmp_path / "class.csv").write_text("id,first_name,last_name\nb1,Bo,Berg\nb2,Bo,Berg\n")
     file = hand_in(tmp_path, {"x.ipynb": work}) / "x.ipynb"
-    (said,) = collect(file, release, classroom, roster, student="Bo Berg").warnings
+    triage = collect(file, release, classroom, roster, student="Bo Berg")
+    (said,) = triage.warnings
     assert "2 people of the roster may be meant" in said and "not on the roster" not in said
+    assert table(triage, "student", "status") == [("", "unreadable")]  # it waits for one of the two
+
+
+def test_what_is_collected_by_hand_settles_no_other_persons_file(release, classroom, work, tmp_path):
+    """The same bytes, of no lesson, from two known people; and a stray beside the file of somebody who is known."""
+    page = b"<html>please sign in</html>"
+    folder = hand_in(
+        tmp_path / "class",
+        {"flo/x.ipynb": page, "jo/x.ipynb": page, "ann/a.ipynb": work, "solution.ipynb": work},
+    )
+    (roster := tmp_path / "class.csv").write_text("id,first_name,last_name\nann,Ann,A\nflo,Flo,F\njo,Jo,J\n")
+    other = hand_in(
+        tmp_path / "more", {"flo/b.ipynb": (release / "02_halving/02_halving.ipynb").read_bytes()}
+    )
+    collect([folder, other], release, classroom, roster)
+    collect(folder / "flo/x.ipynb", release, classroom, student="flo", lesson=LESSON)
+    triage = collect(folder / "ann/a.ipynb", release, classroom, student="ann")
+    told = {row.file: row.status for row in triage.rows}
+    assert told["class/jo/x.ipynb"] == told["class/solution.ipynb"] == "unreadable"
+
+
+def test_a_zero_whose_file_and_its_better_are_forgotten_is_over(release, classroom, work, tmp_path):
+    broken = hand_in(tmp_path / "class", {f"jane/{LESSON}.ipynb": b"{"})
+    collect(broken, release, classroom, confirm_zero=[f"jane:{LESSON}"])
+    mailed = hand_in(tmp_path, {"fixed.ipynb": work}) / "fixed.ipynb"
+    (kept,) = collect(mailed, release, classroom, student="jane").counted
+    assert kept.file.endswith("fixed.ipynb")
+    (folder,) = (path.name for path in classroom.glob("downloaded/by hand/*"))
+    collect(None, release, classroom, forget=["class", "fixed.ipynb", folder])  # one of them named twice
+    assert list(classroom.glob("submitted/*/*")) == [] and read_csv(classroom / "confirmed_zeros.csv") == []
 
 
 def test_a_confirmed_zero_does_not_stay_for_a_file_that_is_no_work(release, classroom, work, tmp_path):
@@ -654,7 +685,7 @@ def test_a_forget_that_is_broken_off_is_finished_by_the_same_command(
 
     with monkeypatch.context() as broken:
         broken.setattr(Path, "replace", held)
-        with pytest.raises(CourseError, match="in use"):
+        with pytest.raises(CourseError, match=r"in use.*run the same command again"):
             collect(None, release, classroom, forget=["class"])
     assert len(collect(None, release, classroom, forget=["class"]).rows) == 0
     assert list(classroom.glob("submitted/*/*")) == [] and read_csv(classroom / "confirmed_zeros.csv") == []

@@ -175,6 +175,10 @@ def test_class_01_another_version_of_the_solution_is_not_taken_for_work(
     assert right(classroom, "X") == set()
     changed = [row for row in triage.rows if row.status == "waiting"]
     assert len(changed) == 2 and all("the instructor's edition" in row.reason for row in changed)
+    named = hand_in(tmp_path, {"hers.ipynb": other[f"solutions/{LESSON}/{LESSON}.ipynb"]}) / "hers.ipynb"
+    triage = collect(named, release, classroom, student="X")
+    assert {row.student for row in triage.counted} == {"X"}  # a person has said it: nothing waits any more
+    assert not [row for row in triage.rows if row.status == "waiting"]
 
 
 def test_class_01_work_in_a_whole_copy_counts_and_untouched_notebooks_replace_none(

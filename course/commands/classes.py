@@ -168,7 +168,7 @@ def amend_command(
 
     Example: course build 5 && course amend 5 && course grade 5
     """
-    from course.grading.gradebook import amend, back_up
+    from course.grading.gradebook import amend, back_up, withdraw
     from course.intake import collect
 
     course: Course = ctx.obj
@@ -180,6 +180,7 @@ def amend_command(
             None, course.root / "notebooks", course.classroom
         )  # the new cells come into what was handed in
         triage.write(course.classroom)
+        withdraw(course)  # what a disturbed forget left
     for words, names in (("new", done.added), ("gone", done.removed)):
         say(f"{words}: {', '.join(names) or 'nothing'}")
     say(f"`course grade {which.number}` grades again; `course report --html` shows whose points changed.")

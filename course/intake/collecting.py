@@ -17,11 +17,11 @@ from course.intake.rebuild import rebuild
 from course.intake.roster import Person, Roster, read_roster, safe_id, student_ids
 from course.intake.settle import Decision, settle
 from course.intake.sheet import Sheet
-from course.intake.triage import REPAIRED, TAKEN, UNREADABLE, Row, Triage
+from course.intake.triage import IGNORED, REPAIRED, TAKEN, UNREADABLE, Row, Triage
 from course.intake.whose import acquainted, wrappers
 from course.intake.workers import Workers, shared_workers
-from course.model import CourseError
-from course.store import ASIDE, notebook_text, stamp_text, write_text
+from course.model import CourseError, short_digest
+from course.store import ASIDE, Store, notebook_text, stamp_text, write_text
 
 TABLES = (".csv", ".tsv", ".xls", ".xlsx")
 ZEROS = "confirmed_zeros.csv"
@@ -93,7 +93,8 @@ def collect(
         read_download(root, by_hand, release, editions, own, workers, zone, limits, told)
         for root, by_hand in _downloads(downloads)
     ]
-    aside = [fit for name in forget if (fit := _named(name, kept, classroom))]
+    named = [_named(name, kept, classroom) for name in forget]
+    aside = [download for download in kept if any(download is fit for fit in named)]
     before = _survey(kept, people, own)
     found = _survey([d for d in kept if d not in aside], people, own) if aside else before
     zeros, over = _confirmed(classroom, confirm_zero, before.decisions, found.decisions, editions)
@@ -110,7 +111,7 @@ def collect(
         rows = _place_zeros(zeros, rows, found.decisions, editions, classroom)
     except OSError as error:
         raise CourseError(
-            f"{error.filename or classroom} cannot be written ({error.strerror or error}): what was handed in is kept; mend that and run `course collect` again"
+            f"{error.filename or classroom} cannot be written ({error.strerror or error}): what was handed in is kept; mend that and run the same command again"
         ) from error
     warnings = [*found.warnings, *workers.remarks, *_strangers(classroom, rows, zeros)]
     return Triage(_in_order(rows), _absent(people, rows), warnings)
@@ -209,7 +210,7 @@ def _original(root: Path, by_hand: bool) -> str:
 def _taken_out(
     aside: Sequence[Download], decisions: Sequence[Decision], over: set[tuple[str, str]], classroom: Path
 ) -> list[tuple[Path, Path]]:
-    """Take what downloads gave out of grading (`Store.forgotten`); of those by hand also what may have been graded as a wrong person's.
+    """Take what downloads gave out of grading (`Store.forgotten`); of those by hand also what was graded while it counted.
 
     Returns:
         Each download's folder, and where it is to go.
@@ -227,8 +228,10 @@ def _taken_out(
                 put_aside(placed, place / ASIDE / student)
         for d in of:
             pair = d.student, d.attempt.lesson
-            if download.by_hand and pair not in gave and d.attempt.readable:
-                write_text(place.joinpath(ASIDE, *pair, f"{d.attempt.lesson}.ipynb"), d.attempt.reading.text)
+            if download.by_hand and d.attempt.readable and pair not in gave:
+                text = d.attempt.reading.text
+                if Store(classroom).parts(*pair).get("submission") == short_digest(text.encode()):
+                    write_text(place.joinpath(ASIDE, *pair, f"{pair[1]}.ipynb"), text)
         place.mkdir(parents=True, exist_ok=True)
         moves.append((folder, place / (BY_HAND if download.by_hand else DOWNLOAD)))
     return moves
@@ -289,7 +292,11 @@ def _confirmed(
         else set()
     )
     waiting, waited = (
-        {(d.student, d.attempt.lesson) for d in found if d.student and d.status == UNREADABLE}
+        {
+            (d.student, d.attempt.lesson)
+            for d in found
+            if d.student and not d.attempt.readable and d.status != IGNORED
+        }
         for found in (decisions, before)
     )
     over = {(s, n) for s, n in zeros if {(s, n), (s, "")} & waited and not {(s, n), (s, "")} & waiting}

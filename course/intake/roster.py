@@ -312,7 +312,7 @@ def student_ids(
     warnings = [claim.doubt for claim in claims if claim.doubt]
     for claim, (student, count), twin in zip(claims, found, twins, strict=True):
         warnings += _doubts(claim, student, count, twin, roster)
-        known = claim.key and (claim.sure or not roster.people)
+        known = claim.key and (claim.sure or not roster.people) and not (claim.by_hand and count > 1)
         number = claim.number if (twin or count > 1) and not claim.label.endswith(claim.number) else ""
         own = safe_id(f"{claim.label}_{number}" if number else claim.label) if known else ""
         certain = bool(student) and not twin

@@ -63,25 +63,26 @@ def settle(attempts: Sequence[Attempt], students: Sequence[str]) -> list[Decisio
     strays = [a for (student, lesson), group in groups.items() if not (student and lesson) for a in group]
     named: dict[str, dict[tuple[str, str], Attempt]] = {}
     for (student, lesson), group in groups.items():
+        known = {a.digest for a in group if not a.claim.by_hand}  # these were no strays
         for a in group:
-            if a.claim.by_hand and student and lesson:
+            if a.claim.by_hand and student and lesson and a.digest not in known:
                 named.setdefault(a.digest, {})[student, lesson] = a
     decisions = []
-    for (student, lesson), group in groups.items():
+    for (student, lesson), group in sorted(groups.items(), key=lambda it: not it[0][0]):  # nobody's last
         made = _settle(student, _once(sorted(group, key=_order), strays), worked)
-        decisions += made if student and lesson else [_named(decision, named) for decision in made]
+        decisions += made if student and lesson else [_claimed(decision, named) for decision in made]
     for (student, download), files in own.items():
         decisions.append(_nobodys(student, files, (student, download) in worked))
     return decisions
 
 
-def _named(stray: Decision, named: Mapping[str, dict[tuple[str, str], Attempt]]) -> Decision:
+def _claimed(stray: Decision, named: Mapping[str, dict[tuple[str, str], Attempt]]) -> Decision:
     """Leave nothing to ask of a stray once a person has named whose the same file is, and of which lesson: one stray for each that is named."""
-    by_hand = named.get(stray.attempt.digest)
-    if stray.status != UNREADABLE or not by_hand:
+    by_hand = named.get(stray.attempt.digest, {})
+    pair = next((pair for pair in by_hand if stray.student in ("", pair[0])), None)
+    if stray.status not in (UNREADABLE, WAITING) or not pair:
         return stray
-    (student, _), file = by_hand.popitem()
-    return replace(stray, status=OLDER, reason=f"collected by hand as {student}'s: {file.path}")
+    return replace(stray, status=OLDER, reason=f"collected by hand as {pair[0]}'s: {by_hand.pop(pair).path}")
 
 
 def _once(group: Sequence[Attempt], strays: Sequence[Attempt]) -> list[Attempt]:
@@ -232,7 +233,7 @@ def _told(
     """Status and reason of an attempt that does not count."""
     if aside := attempt.claim.aside or attempt.aside:
         return IGNORED, _join(attempt.problem, aside)
-    if is_changed(attempt):
+    if is_changed(attempt) and not (counts and counts.claim.by_hand):
         return WAITING, (
             "the instructor's edition of the lesson with other answers in it; if they are the student's own work, collect it with --student ID"
         )
