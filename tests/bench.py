@@ -4,7 +4,7 @@ Stock is `nbgrader autograde` in a plain nbgrader course that is made from the s
 depends on spared, with all cells (`--full`), and without the warm template (`--cold`). They take turns, so that a busy moment of the
 machine meets all of them. CPU seconds are the whole machine's (/proc/stat). The floor is what the cells cost by themselves, in an
 interpreter that has imported everything, with as many such interpreters at work as there are cores: grading keeps them all busy, and
-cores that share their parts are slower together. The scores must be equal, cell by cell.
+cores that share their parts are slower together. It is measured anew in each round: it, too, varies. The scores must be equal, cell by cell.
 
     python -m tests.bench --lessons 1 --rounds 1 --sizes 2 4 --growth      # a part of it: no larger classes
 """
@@ -42,9 +42,9 @@ COURSE = load_course()
 WAYS = {"stock": [], "sliced": [], "full": ["--full"], "cold": ["--cold"]}
 # Who hands in, again and again: mostly right work, one half done, one blank, one with a wrong answer.
 CLASS = ("ada", "lea", "henri", "blaise", "grace", "dora", "wrong", "ada")
-# Submissions of the smaller and of the larger class. Ours keeps all cores busy, so that both are whole CLASSes: a slow submission at the
-# end of a small class is waited for. Stock does one after the other; for it a small class says as much.
-SIZES = {"stock": (2, 8), "sliced": (8, 32), "full": (8, 16), "cold": (8, 16)}
+# Submissions of the smaller and of the larger class. Ours differ by whole CLASSes, so that who hands in is the same in the difference.
+# Stock does one after the other; for it a small class says as much.
+SIZES = {"stock": (1, 3), "sliced": (8, 24), "full": (4, 12), "cold": (4, 12)}
 BOTH = ("wall", "cpu")
 STUDENTS, LESSONS = 300, 10  # of the course that is projected
 PLAIN = """
@@ -126,20 +126,20 @@ class Bench:
 
     Args:
         lesson: which.
-        count: how many submissions.
         plain, ours: nbgrader's plain course, and our classroom; both registered and not graded.
     """
 
     lesson: Lesson
-    count: int
     plain: Path
     ours: Path
 
-    def run(self, way: str) -> Run:
-        """Grade everything, in a copy."""
+    def run(self, way: str, count: int) -> Run:
+        """Grade the first `count` submissions, in a copy."""
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             room = Path(folder, "room")
             shutil.copytree(self.plain if way == "stock" else self.ours, room)
+            for student in sorted((room / "submitted").iterdir())[count:]:
+                shutil.rmtree(student)
             if way == "stock":
                 write_text(room / "nbgrader_config.py", plain_config(room))
                 words = [tool("nbgrader"), "autograde", self.lesson.name]
@@ -148,8 +148,8 @@ class Bench:
                 words = [tool("course"), "grade", self.lesson.name, *WAYS[way]]
                 took = timed(words, COURSE.root, **{CLASSROOM: str(room)})
             found = scores(room / "gradebook.db")
-        if len({student for student, _ in found}) != self.count:
-            raise RuntimeError(f"{way}: {len(found)} scores of {self.count} submissions")
+        if len({student for student, _ in found}) != count:
+            raise RuntimeError(f"{way}: {len(found)} scores of {count} submissions")
         return Run(*took, found)
 
 
@@ -177,7 +177,7 @@ def prepared(folder: Path, lesson: Lesson, count: int, people: Sequence[str] = C
     """Hand the same work in to both courses."""
     from course.grading.gradebook import register
 
-    plain, ours = folder / f"plain-{lesson.number}-{count}", folder / f"ours-{lesson.number}-{count}"
+    plain, ours = folder / "plain", folder / "ours"
     course: Course = load_course(classroom=ours)
     for number in range(count):
         text = handed_in(lesson, number, people)
@@ -188,19 +188,20 @@ def prepared(folder: Path, lesson: Lesson, count: int, people: Sequence[str] = C
     source = plain / "source" / lesson.name / f"{lesson.name}.ipynb"
     write_text(source, COURSE.solution(lesson).read_text(encoding="utf-8"))
     timed([tool("nbgrader"), "generate_assignment", lesson.name], plain)
-    return Bench(lesson, count, plain, ours)
+    return Bench(lesson, plain, ours)
 
 
 FLOOR = """
 import contextlib, importlib, io, json, os, pkgutil, sys, time, warnings
 warnings.simplefilter("ignore")
-import matplotlib; matplotlib.use("agg")
-import matplotlib.pyplot, mnist1d.data, numpy, scipy.signal, sklearn.datasets, sympy, torch, torch._dynamo, helpers
+import matplotlib; matplotlib.use("module://matplotlib_inline.backend_inline")  # figures are drawn, as in a notebook
+import matplotlib.pyplot, matplotlib_inline.backend_inline, mnist1d.data, numpy, scipy.signal, sklearn.datasets, sympy, torch, torch._dynamo, helpers
 for found in pkgutil.walk_packages(helpers.__path__, "helpers."):
     importlib.import_module(found.name)
 torch.set_num_threads(1)
 from IPython.core.interactiveshell import InteractiveShell
 shell = InteractiveShell.instance()
+matplotlib_inline.backend_inline.configure_inline_support(shell, matplotlib.get_backend())
 wall, cpu, kinds = time.monotonic(), time.process_time(), {"check": 0.0, "other": 0.0}
 for kind, source in json.loads(sys.stdin.read()):
     start = time.process_time()
@@ -282,42 +283,55 @@ Runs = dict[tuple[str, int, str], list[Run]]  # lesson, number of submissions, w
 
 def measured(
     lesson: Lesson, sizes: dict[str, Sequence[int]], rounds: int, say: Callable[[str], None]
-) -> Runs:
-    """Let the ways take turns on classes of one lesson: way -> numbers of submissions.
+) -> tuple[Runs, tuple[Floor, Floor]]:
+    """Let the ways and the floor take turns on classes of one lesson.
+
+    Args:
+        lesson: which.
+        sizes: way -> numbers of submissions.
+        rounds: how often.
+        say: is told of each run.
+
+    Returns:
+        The runs; and the floors of all cells, and of those that a grade depends on.
 
     Raises:
         SystemExit: naming the cells, where two ways score differently.
     """
     found: Runs = defaultdict(list)
+    whole, part = [], []
+    beside = "full" if "full" in sizes else next(iter(sizes))
     known: dict[tuple[str, str], float | None] = {}
-    for count in sorted({count for counts in sizes.values() for count in counts}):
-        ways = [way for way, counts in sizes.items() if count in counts]
-        with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-            bench = prepared(Path(folder), lesson, count)
-            for number in range(rounds):
-                turn = number % len(ways)
-                for way in [*ways[turn:], *ways[:turn]]:
-                    made = bench.run(way)
-                    found[lesson.name, count, way].append(made)
-                    took = (
-                        f"{made.wall:.1f} s, {made.cpu:.1f} CPU s of the machine, {made.own:.1f} of its own"
-                    )
-                    say(f"{lesson.name}, {count} submissions, round {number + 1}, {way}: {took}")
-                    known = made.scores | known
-                    if strange := [
-                        (*cell, score, known[cell])
-                        for cell, score in made.scores.items()
-                        if score != known[cell]
-                    ]:
-                        raise SystemExit(
-                            f"{lesson.name}, {way}: scores differ from an earlier run's: {strange}"
-                        )
-    return found
+    turns = [(count, way) for way, counts in sizes.items() for count in counts]
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        bench = prepared(Path(folder), lesson, max(count for count, _ in turns))
+        for number in range(rounds):
+            part.append(floor(lesson, False))
+            first = number % len(turns)
+            for count, way in [*turns[first:], *turns[:first]]:
+                if way == beside:
+                    whole.append(floor(lesson, True))
+                    say(f"{lesson.name}, round {number + 1}, floor: {whole[-1].cpu:.2f} CPU s")
+                made = bench.run(way, count)
+                found[lesson.name, count, way].append(made)
+                took = f"{made.wall:.1f} s, {made.cpu:.1f} CPU s of the machine, {made.own:.1f} of its own"
+                say(f"{lesson.name}, {count} submissions, round {number + 1}, {way}: {took}")
+                known = made.scores | known
+                if strange := [
+                    (*cell, score, known[cell]) for cell, score in made.scores.items() if score != known[cell]
+                ]:
+                    raise SystemExit(f"{lesson.name}, {way}: scores differ from an earlier run's: {strange}")
+    return found, (middle(whole), middle(part))
 
 
-def median(runs: list[Run], what: str) -> float:
+def median(runs: Iterable[Run | Floor], what: str) -> float:
     """Over the rounds."""
     return statistics.median(getattr(run, what) for run in runs)
+
+
+def middle(floors: Sequence[Floor]) -> Floor:
+    """The median of each number."""
+    return Floor(floors[0].cells, *(median(floors, what) for what in ("wall", "cpu", "checks")))
 
 
 def marginal(found: Runs, lesson: str, way: str, what: str) -> float:
@@ -352,7 +366,7 @@ def page(
     yield ""
     yield f"From classes of two sizes ({sizes}). Most work is right; of eight submissions one is half done, one blank, and one has a wrong answer,"
     yield "for which everything above its check is run once more."
-    ratios = ["stock : sliced", "full : floor, CPU"][: 1 + ("full" in ways)]
+    ratios = ["stock : sliced", "full : floor"][: 1 + ("full" in ways)]
     yield from table(["lesson", *columns, *ratios], costs(found, floors, ways))
     yield "## What a grade depends on"
     yield ""
@@ -400,13 +414,19 @@ def page(
 
 def costs(found: Runs, floors: Floors, ways: list[str]) -> Iterator[list[str]]:
     """A row a lesson, and one for all of them: what one more submission costs each way."""
-    totals = {way: [0.0, 0.0] for way in ways}
+    cores = len(os.sched_getaffinity(0))
+    each = {
+        name: {way: [marginal(found, name, way, what) for what in BOTH] for way in ways} for name in floors
+    }
     for name, (whole, _) in floors.items():
-        cost = {way: [marginal(found, name, way, what) for what in BOTH] for way in ways}
-        totals = {way: [a + b for a, b in zip(totals[way], cost[way], strict=True)] for way in ways}
-        above = [f"{cost['full'][1] / whole.cpu:.1f}"] if "full" in cost else []
-        yield [name, *map(pair, cost.values()), ratio(cost), *above]
-    yield ["all", *map(pair, totals.values()), ratio(totals), *[""][: "full" in ways]]
+        each[name]["floor"] = [whole.wall / cores, whole.cpu]
+    each["all"] = {
+        way: [sum(x) for x in zip(*(cost[way] for cost in each.values()), strict=True)]
+        for way in [*ways, "floor"]
+    }
+    for name, cost in each.items():
+        ratios = [ratio(cost, "stock", "sliced"), ratio(cost, "full", "floor")][: 1 + ("full" in ways)]
+        yield [name, *(pair(cost[way]) for way in ways), *ratios]
 
 
 def floor_row(name: str, whole: Sequence[Floor], part: Sequence[Floor]) -> list[str]:
@@ -425,11 +445,13 @@ def pair(numbers: Iterable[float]) -> str:
     return " / ".join(f"{x:.2f}" for x in numbers)
 
 
-def ratio(cost: dict[str, list[float]]) -> str:
-    """How many times cheaper than stock, on the clock and in computing."""
-    if not {"stock", "sliced"} <= cost.keys():
+def ratio(cost: dict[str, list[float]], dear: str, cheap: str) -> str:
+    """How many times one way costs what another does, on the clock and in computing."""
+    if not {dear, cheap} <= cost.keys():
         return ""
-    return " / ".join(f"{a / b:.1f}" for a, b in zip(cost["stock"], cost["sliced"], strict=True))
+    return " / ".join(
+        f"{a / b:.1f}" if a > 5 * b else f"{a / b:.2f}" for a, b in zip(cost[dear], cost[cheap], strict=True)
+    )
 
 
 def machine() -> str:
@@ -477,10 +499,11 @@ def main() -> None:
     ]:
         if larger:
             # Without stock, which costs the same for each, one after the other.
-            growth = measured(lesson, {w: options.growth for w in options.ways if w != "stock"}, 1, say)
+            larger_classes = {way: options.growth for way in options.ways if way != "stock"}
+            growth, _ = measured(lesson, larger_classes, 1, say)
         else:
-            found |= measured(lesson, sizes_of(options), options.rounds, say)
-            floors[lesson.name] = floor(lesson, True), floor(lesson, False)
+            runs, floors[lesson.name] = measured(lesson, sizes_of(options), options.rounds, say)
+            found |= runs
             parts[lesson.name] = [stages(lesson, ["ada"]), stages(lesson, ["wrong"])]
         text = "\n".join(page(found, growth, floors, parts, options)) + "\n"
         write_text(options.page, text)
