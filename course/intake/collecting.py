@@ -25,9 +25,8 @@ from course.store import ASIDE, Store, notebook_text, stamp_text, write_text
 
 TABLES = (".csv", ".tsv", ".xls", ".xlsx")
 ZEROS = "confirmed_zeros.csv"
-DOWNLOAD = (
-    "download"  # in a folder of `forgotten/`: what was collected; what was collected by hand is in BY_HAND
-)
+# In a folder of `forgotten/`: what was collected; what was collected by hand is in BY_HAND.
+DOWNLOAD = "download"
 
 
 def collect(
@@ -162,14 +161,14 @@ def _named(name: str, kept: Sequence[Download], classroom: Path) -> Download | N
         CourseError: if none or several have it.
     """
     wanted = Path(name).name
-    by_folder = {_folder(download, classroom / "downloaded"): download for download in kept}
+    by_folder = {_folder(download.root, download.by_hand).name: download for download in kept}
     fits = [f for f, d in by_folder.items() if _is_called(wanted, f, _original(d.root, d.by_hand))]
     if len(fits) == 1:
         return by_folder[fits[0]]
     attic = [(root, False) for root in classroom.glob(f"forgotten/*/{DOWNLOAD}/*")]
     attic += [(root, True) for root in classroom.glob(f"forgotten/*/{BY_HAND}")]
     if not fits and any(
-        _is_called(wanted, (root if by_hand else root.parent).parent.name, _original(root, by_hand))
+        _is_called(wanted, _folder(root, by_hand).parent.name, _original(root, by_hand))
         for root, by_hand in attic
     ):
         return None
@@ -187,10 +186,9 @@ def _told(folder: str, download: Download) -> str:
     return f"{folder} (collected as {', '.join(students)}'s)" if students else folder
 
 
-def _folder(download: Download, downloads: Path) -> str:
+def _folder(root: Path, by_hand: bool) -> Path:
     """The folder that `keep` made for it."""
-    parts = download.root.relative_to(downloads).parts
-    return parts[1] if download.by_hand else parts[0]
+    return root if by_hand else root.parent
 
 
 def _is_called(wanted: str, folder: str, original: str) -> bool:
@@ -217,7 +215,7 @@ def _taken_out(
     """
     moves = []
     for download in aside:
-        folder = download.root if download.by_hand else download.root.parent
+        folder = _folder(download.root, download.by_hand)
         place = vacant(classroom / "forgotten" / folder.name)
         of = [d for d in decisions if d.attempt.download == download.root and d.student]
         gave = {(d.student, d.attempt.lesson) for d in of if d.counts}
