@@ -25,7 +25,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -255,11 +255,11 @@ def floor(lesson: Lesson, full: bool) -> Floor:
     return Floor(len(cells), *map(statistics.mean, each))
 
 
-def stages(lesson: Lesson, people: Sequence[str]) -> dict[str, float]:
-    """Where the time of one of these people's submissions goes, one after the other."""
+def stages(lesson: Lesson, person: str, full: bool = False) -> dict[str, float]:
+    """Where the time of one of this person's submissions goes, one after the other."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        bench = prepared(Path(folder), lesson, 6, people)
-        return anatomy(load_course(classroom=bench.ours), lesson)
+        bench = prepared(Path(folder), lesson, 6, [person])
+        return anatomy(replace(load_course(classroom=bench.ours), full=full), lesson)
 
 
 def import_seconds() -> float:
@@ -276,7 +276,7 @@ def import_seconds() -> float:
     return least("import course.cli") - least("pass")
 
 
-Stages = dict[str, list[dict[str, float]]]  # lesson -> of right work, and of a wrong answer
+Stages = dict[str, list[dict[str, float]]]  # lesson -> of right work, a wrong answer, all cells
 Floors = dict[str, tuple[Floor, Floor]]  # lesson -> all cells, and those that a grade depends on
 Runs = dict[tuple[str, int, str], list[Run]]  # lesson, number of submissions, way -> a run a round
 
@@ -375,8 +375,8 @@ def page(
     yield from table(header, [*(floor_row(n, [w], [p]) for n, (w, p) in floors.items()), floor_row("all", *zip(*floors.values(), strict=True))])  # fmt: skip
     yield "## Where the time goes"
     yield ""
-    yield "Milliseconds of one submission, one after the other: right work, and below it work with one wrong answer, which runs twice. A submission"
-    yield "is recorded while the next one begins, so that the rest may be below zero."
+    yield "Milliseconds of one submission, one after the other: right work; below it work with one wrong answer, which runs twice; and, where all cells"
+    yield "were measured, right work of which all cells run. A submission is recorded while the next one begins, so that the rest may be below zero."
     header = ["lesson", *next(iter(parts.values()))[0]]
     yield from table(
         header,
@@ -504,7 +504,9 @@ def main() -> None:
         else:
             runs, floors[lesson.name] = measured(lesson, sizes_of(options), options.rounds, say)
             found |= runs
-            parts[lesson.name] = [stages(lesson, ["ada"]), stages(lesson, ["wrong"])]
+            parts[lesson.name] = [stages(lesson, "ada"), stages(lesson, "wrong")]
+            if "full" in options.ways:
+                parts[lesson.name].append(stages(lesson, "ada", full=True))
         text = "\n".join(page(found, growth, floors, parts, options)) + "\n"
         write_text(options.page, text)
     print(text)
