@@ -5,12 +5,14 @@
 # make demo  - grade a messy sample class and show what comes out
 # make table - the course in numbers: exercises, points, CPU seconds, the bank of wrong answers
 # make fuzz  - thousands of mutated notebooks, scripts, archives and YAMLs through `course collect`; FUZZ="FILES ARCHIVES SEED"
-# make bench - how fast a class is graded, against stock nbgrader (docs/speed.md), and lesson 6's layer; hours. BENCH="--lessons 1 --rounds 1"
+# make bench - how fast a class is graded, against stock nbgrader (docs/speed.md), and lesson 6's layer; hours. BENCH="--lessons 1 --rounds 1" for a part
 # make site  - the website, in build/site; SITE="--with-solutions" for instructors
 # make pdf   - the whole course as one PDF, printed from the site by Chromium
 # make pictures - README's pictures, drawn and photographed anew
 # make lanes - all lessons with other versions: the lowest, Colab's, Debian's, no bubblewrap, conda's names; LANES="lowest colab" for some
 # make build - both editions of the notebooks, from the texts in solutions/
+# make drift - are they what the texts make?
+# make clean - .venv/ and build/ go; a classroom stays
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -99,4 +101,4 @@ lanes: .venv/instructor
 	lanes/all.sh $(LANES)
 
 clean:
-	rm -rf .venv build classroom
+	rm -rf .venv build

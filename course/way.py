@@ -49,7 +49,7 @@ def way(
         course: the checkout and how it is used.
         downloads: what a platform gave.
         roster: the class list; the one kept before if None.
-        backend: what executes; this machine, as many at once as it has cores, if None.
+        backend: what executes; this machine, as `course grade` uses it, if None.
         told: called with each graded submission as it comes.
         expected: called once, before the first, with their number.
 

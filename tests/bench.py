@@ -476,7 +476,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--lessons", nargs="*", default=[lesson.name for lesson in COURSE.written])
+    parser.add_argument("--lessons", nargs="+", help="all, where none is named")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument(
         "--sizes", type=int, nargs="+", help=f"submissions of each lesson, whichever way; by itself {SIZES}"
@@ -485,9 +485,12 @@ def main() -> None:
         "--growth", type=int, nargs="*", default=[8, 16, 32, 64], help="submissions of lesson 1"
     )
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
-    parser.add_argument("--page", type=Path, default=COURSE.root / "docs" / "speed.md")
+    parser.add_argument(
+        "--page", type=Path, help="by itself docs/speed.md for all lessons, build/speed.md for some"
+    )
     options = parser.parse_args()
-    lessons = [COURSE.lesson(name) for name in options.lessons]
+    lessons = [COURSE.lesson(name) for name in options.lessons] if options.lessons else COURSE.written
+    target = options.page or COURSE.root / ("build" if options.lessons else "docs") / "speed.md"
 
     def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
@@ -508,7 +511,7 @@ def main() -> None:
             if "full" in options.ways:
                 parts[lesson.name].append(stages(lesson, "ada", full=True))
         text = "\n".join(page(found, growth, floors, parts, options)) + "\n"
-        write_text(options.page, text)
+        write_text(target, text)
     print(text)
 
 

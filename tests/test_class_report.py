@@ -24,7 +24,7 @@ from course.reports.class_facts import (
     wilson,
 )
 from course.reports.class_page import duration_of, page
-from course.reports.ledger import Sources, ledger, read_ledger
+from course.reports.ledger import Sources, Status, ledger, read_ledger
 from course.store import Store
 from tests.large_class import large_class
 from tests.test_feedback import HOSTILE
@@ -101,6 +101,12 @@ def test_each_exercise_is_counted_and_what_waits_is_not_zero():
     assert facts.students == ("ada", "bo") and facts.shares == ((1.0, 0.0), (1.0, 1.0), (None, 0.0))
     assert facts.marks == (2.0,) and facts.partial == (6.0,) and facts.cpu == {"bo": 2.0}
     assert small().reading == 2.0 and duration_of(135) == "2 h 15 min"
+
+
+def test_a_mark_on_doubtful_work_is_listed_for_a_person():
+    rows = [{"student": "ada", "lesson": LESSON.name, "status": "taken", "doubts": "x.ipynb holds more"}]
+    made = ledger([LESSON], Sources([], [Score("ada", LESSON.name, 6.0, 9.0, False)], triage=rows), NOW)
+    assert needs_a_person(made) == [("ada (ada)", LESSON.name, Status.GRADED, "x.ipynb holds more")]
 
 
 def test_exercises_stand_in_the_lessons_order_under_its_names():

@@ -35,6 +35,7 @@ from tests import golden
 from tests.damage import platforms
 from tests.damage.paper import paper_of, tiny_paper, tiny_score
 from tests.damage.recipes import UNGRADED, damages, written
+from tests.test_roster import ANNA, workbook
 
 LESSON = "01_doubling"
 ROSTER = 'Student;SIS User ID;Email\n"Müller, Anna";a01;anna@example.org\n"Núñez, José";a02;jose@example.org\n"Absent, Al";a09;al@example.org\n'
@@ -276,6 +277,15 @@ def test_moodle_in_folders(release, classroom, roster, work, tmp_path):
     )
     stamp = (classroom / f"submitted/a01/{LESSON}/timestamp.txt").read_text()
     assert stamp == "2026-03-01 12:00:00.000000 UTC\n"
+
+
+def test_a_class_list_from_excel_is_kept_as_csv_and_read_again(release, classroom, work, tmp_path):
+    table = tmp_path / "class.xlsx"
+    table.write_bytes(workbook([["id", "first_name", "last_name"], ["0815", *ANNA], ["4711", "Sam", "Lee"]]))
+    collect(hand_in(tmp_path / "one", {"0815/x.ipynb": work}), release, classroom, table)
+    assert "\n0815,Anna,Müller\n" in (classroom / "roster.csv").read_text(encoding="utf-8")
+    triage = collect(hand_in(tmp_path / "two", {"0815/x.ipynb": work}), release, classroom)
+    assert [(person.id, person.name) for person in triage.absent[LESSON]] == [("4711", "Sam Lee")]
 
 
 def test_moodle_flat_and_blind(release, classroom, roster, work, tmp_path):

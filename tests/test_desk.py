@@ -130,6 +130,11 @@ def test_equal_answers_are_one_and_like_ones_stand_together():
     assert list(places)[-1] == "b" and places["d"].percent > 85
 
 
+def test_long_answers_that_differ_at_their_ends_are_not_equal():
+    places = groups({"a": "word " * 1000 + "and so it grows", "b": "word " * 1000 + "and so it shrinks"})
+    assert places["a"].group == places["b"].group and places["a"].same != places["b"].same
+
+
 def test_kappa_is_that_of_scikit_learn():
     pairs = [(0, 0), (1, 2), (2, 2), (3, 3), (3, 2), (1, 1), (0, 1), (2, 2)]
     assert kappa(pairs) == pytest.approx(cohen_kappa_score(*zip(*pairs, strict=True)))

@@ -169,6 +169,14 @@ def test_what_cannot_be_meant_is_refused_and_named(tmp_path, target, text, said)
         filled(tmp_path, target, text)
 
 
+def test_a_mark_on_work_that_a_person_should_look_at_goes_out_and_is_named(tmp_path):
+    entries = [replace(e, reason="old.ipynb holds answers that this one lacks: f") if e.student in ("a01", "a03") else e for e in MARKS.entries]  # fmt: skip
+    text, (done,) = filled(tmp_path, CANVAS, CANVAS_FILE, ledger=replace(MARKS, entries=tuple(entries)))
+    assert ',a01,amueller,"Sec ""A""",12.5,' in text
+    assert list(done.lines())[-1] == "  to be looked at: Anna Müller (a01): old.ipynb holds answers that this one lacks: f"  # fmt: skip
+    assert filled(tmp_path, CANVAS, CANVAS_FILE)[1][0].looks == []
+
+
 def test_a_line_whose_id_and_name_are_two_people_is_left(tmp_path):
     text, (done,) = filled(tmp_path, CANVAS, CANVAS_FILE.replace("4711,a01,amueller", "4711,a03,jnunez").replace("4713,a03,jnunez", "4713,x,y"))  # fmt: skip
     assert done.doubts[0] == "line 4: the id is that of José Núñez, the name that of Anna Müller"

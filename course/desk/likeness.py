@@ -11,7 +11,7 @@ import numpy as np
 from rapidfuzz import fuzz, process
 
 ALIKE = 85.0  # per cent of likeness from which answers are read one after the other
-COMPARED = 4000  # characters of an answer that are compared
+COMPARED = 4000  # characters of an answer that tell whether it is like another
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Place:
 
     Args:
         group: of answers that are alike; numbered in the order in which they should be read.
-        same: numbered within all; answers of one number differ in case, blanks and emphasis alone.
+        same: numbered within all; answers of one number differ in case, blanks, emphasis and a last full stop alone.
         percent: how like it is to the first of its group.
     """
 
@@ -48,9 +48,10 @@ def groups(texts: Mapping[str, str]) -> dict[str, Place]:
     """
     wordings: dict[str, list[str]] = defaultdict(list)
     for name in sorted(texts):
-        wordings[plain(texts[name])[:COMPARED]].append(name)
+        wordings[plain(texts[name])].append(name)
     common = sorted(wordings, key=lambda wording: (-len(wordings[wording]), wording))
-    likeness = process.cdist(common, common, scorer=fuzz.ratio, score_cutoff=ALIKE, dtype=np.float32)
+    shown = [wording[:COMPARED] for wording in common]
+    likeness = process.cdist(shown, shown, scorer=fuzz.ratio, score_cutoff=ALIKE, dtype=np.float32)
     leaders: list[int] = []
     led: dict[int, list[tuple[int, float]]] = {}
     for at in range(len(common)):

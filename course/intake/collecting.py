@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
-from course.csvfile import read_csv, write_csv
+from course.csvfile import read_csv, read_table, write_csv
 from course.intake.archive import BY_HAND, Limits, keep, put_aside, vacant
 from course.intake.attempts import Attempt, Download, Own, attempts_of, read_download
 from course.intake.edition import Edition, read_editions
@@ -134,12 +133,12 @@ def _survey(kept: Sequence[Download], people: Roster, own: Own) -> _Found:
 
 
 def _class_list(roster: Path | None, classroom: Path) -> Roster:
-    """The class list; one that was given once, and could be read, is kept for the next time."""
+    """The class list; one that was given once, and could be read, is kept for the next time, as CSV whatever it came as."""
     kept = classroom / "roster.csv"
     people = read_roster(roster or (kept if kept.is_file() else None))
     if roster and roster.resolve() != kept.resolve():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(roster, kept)
+        table = read_table(roster)
+        write_csv(kept, table.columns, (row for _, row in table.rows))
     return people
 
 

@@ -252,10 +252,11 @@ def _names(course: Course, lesson: Lesson) -> dict[str, str]:
 
 
 def needs_a_person(ledger: Ledger) -> list[tuple[str, str, Status, str]]:
-    """What stands still until somebody looks: name, lesson, status, reason; answers to read are counted elsewhere."""
+    """What somebody should look at: name, lesson, status, reason; answers to read are counted elsewhere."""
     return [
         (f"{e.name} ({e.student})", e.lesson, e.status, e.reason)
         for e in ledger.entries
         if e.status in (Status.UNREADABLE, Status.FAULT, Status.COLLECTED)
         or (e.status is Status.READING and e.reason != "answers to read")
+        or e.doubt
     ]

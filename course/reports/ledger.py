@@ -74,6 +74,11 @@ class Entry:
         """Whether the mark is complete: graded, with nothing left to read."""
         return self.status is Status.GRADED and self.score is not None
 
+    @property
+    def doubt(self) -> str:
+        """What a person should look at although there is a mark; "" if nothing."""
+        return self.reason if self.final else ""
+
 
 @dataclass(frozen=True)
 class Ledger:

@@ -166,8 +166,8 @@ for name in onset:
     assert abs(edge[name] / onset[name] - 1) < 0.05
 
 # %% [markdown]
-# By the formula and in torch about 9 in float32, about 19 in float64. (A library whose last digit is off gets there a
-# little later: see NumPy.) The source uses torch, and its input 10 lies just beyond torch's first edge. To see
+# By the formula and in torch about 9 in float32, about 19 in float64. (A library whose last digit is off gets there
+# earlier or later: see NumPy.) The source uses torch, and its input 10 lies just beyond torch's first edge. To see
 # whether depth has a part in it, we vary both.
 
 # %% claim="saturation_at_any_depth" varies=true

@@ -906,7 +906,7 @@ assert projection == 16 * 32 + 32 and count(FixedBlock(16)) == 2 * (9 * 16 * 16 
 #   are choices: how many layers a shortcut spans, which kind of shortcut where shapes change, where ReLU and
 #   normalisation stand.
 #
-# Misconceptions: "the skip has a learned scale" (that is a gate: highway networks, ReZero); "addition doubles
+# Misconceptions: "the skip has a learned scale" (a highway network's has, its gate; ReZero's learned number stands on the branch); "addition doubles
 # the channels" (that is concatenation); "a ResNet is larger than the plain net of the same depth".
 # === END MARK SCHEME ===
 

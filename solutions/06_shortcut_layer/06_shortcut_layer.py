@@ -813,8 +813,8 @@ reveal("keep", sum(abs(log.mean()) < 1 for log in logs.values()))
 
 # %% [markdown]
 # The first explodes, the last vanishes, and the two in between keep the gradient's size. (The brackets hold the
-# 95 % interval of the mean of the exponents over the networks. They lie a little below the prediction, because that is one for
-# the mean of the *squares*, in which the largest count most.)
+# 95 % interval of the mean of the exponents over the networks. The means lie a little below the prediction, because that is one
+# for the mean of the *squares*, in which the largest count most.)
 
 # %%
 kept = [np.median(norms[:, -1]) for name, norms in runs.items() if 0.95 < factors[name] < 1.05]

@@ -213,7 +213,7 @@ reveal("test_images", 100 * test_share, within=5)
 # and on new images it does as well as a ten-sided die. A falling training loss is no sign that anything about
 # images was learned; networks fit random labels with ease (Zhang et al. 2017).
 #
-# Would *"adding a skipped connection be helpful"*? Let us add it and look, with five seeds each.
+# Would *"adding a skipped connection"* be *"helpful"*? Let us add it and look, with five seeds each.
 
 # %% claim="skip_memorises_faster" effect="factor" varies=true
 curves = {skip: np.array([memorise(seed, skip, epochs=14)[0] for seed in SEEDS]) for skip in (False, True)}
@@ -335,7 +335,8 @@ assert len(deep) == 25 and np.abs(difference).max() == 0.0
 # %% [markdown]
 # Not nearly the same function: the same, bit for bit. So among all 24-layer networks there is one whose
 # training loss is as low as that of two layers. A deep network that ends with a higher training loss has not
-# too little *capacity*. Its optimiser did not **find** what is there.
+# too little *capacity*. Its optimiser did not **find** what is there. (With batch normalisation it is there, too:
+# scale and shift can undo the mean and deviation that a layer has stored.)
 #
 # That turns the question round: if the extra layers should be near the identity, why make that hard? A plain
 # layer must learn the matrix $I$, one particular point among 32 × 32 numbers. A residual block $h + F(h)$ has
@@ -732,7 +733,7 @@ figures.show(
 #
 # | name | idea |
 # |---|---|
-# | default, Xavier, He, orthogonal init | weights whose variance is $g/N$ with $g = 1/3$, $1$, $2$; or rotations |
+# | default, Xavier, He, orthogonal init | weights whose variance is $g/N$ with $g = 1/3$, $1$, $2$; or rotations times $\sqrt 2$, which makes $g = 2$ |
 # | LSUV init | orthogonal, then rescaled layer by layer until the data have variance 1 |
 # | batch normalisation | rescale in every step |
 # | highway | $h + t\,(\mathrm{relu}(Wh) - h)$ with a learned gate $t$ that starts almost closed |
@@ -820,9 +821,9 @@ check.GatedBlock(GatedBlock)
 # would wait for the other.)
 #
 # Now all twelve, at 24 layers: five starts, batch normalisation, highway, and residual networks with nothing, BN, the
-# scale, SkipInit and ReZero. For a fair race each runs at a learning rate that is best *for these three passes*.
-# `remedies.THREE_PASSES` holds them: the script of section 5 tried 15 rates from 0.0001 to 1.6, each twice the one
-# before, on five other networks (seeds 100 to 104). For every remedy that learns anything, the best rate lies inside
+# scale, SkipInit and ReZero. For a fair race each runs at the learning rate that was best *for these three passes*
+# on five other networks. `remedies.THREE_PASSES` holds them: the script of section 5 tried 15 rates from 0.0001 to 1.6,
+# each twice the one before, with seeds 100 to 104. For every remedy that learns anything, the best rate lies inside
 # that range, not at its edge.
 #
 # **Predict.** How many of the twelve have a training loss below 1 in the third pass through the data? One more or less
@@ -875,7 +876,8 @@ figures.show(
 )
 
 # %% [markdown]
-# Four remarks.
+# Four remarks. (The rates come from other networks; among those tried here another may do a little better, but none
+# brings batch norm or a shortcut alone below 1.)
 #
 # - **A shortcut alone is not enough**, not in three passes with SGD. Without normalisation each block adds to
 #   the stream, which grows by a constant factor per block (lesson 4: $\sqrt{1 + g/2}$ per layer): look at the

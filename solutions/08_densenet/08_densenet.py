@@ -785,10 +785,10 @@ figures.show(
 )
 
 # %% [markdown]
-# **What we should see.** At equal parameters the DenseNet is ahead *a little*: by about five points of
-# accuracy in the mean, while one seed differs from the next by more than that. Most sets of five cannot tell.
-# An earlier edition of this lesson had met a lucky set (at another learning rate) and said "ahead by more than
-# the spread": true for its five seeds, false for most others.
+# **What we should see.** At equal parameters the DenseNet is ahead *a little*: by four to six points of
+# accuracy in the mean, as seeds and processors go, while one seed differs from the next by more than that. Most
+# sets of five cannot tell. An earlier edition of this lesson had met a lucky set (at another learning rate) and
+# said "ahead by more than the spread": true for its five seeds, false for most others.
 #
 # Does your own run fit? The mean of five should lie within a few standard errors of the stored mean, on
 # whatever processor; and the stored runs were repeated with the instructions of two older ones.
@@ -894,7 +894,7 @@ assert longer.high < tuned.mean
 
 # %% [markdown]
 # It shrinks. After four times the steps, on twice the curves, both networks classify more than nine curves in ten,
-# and of the five points about one is left. So what we saw is a network that is *faster* early on, at one size,
+# and of the five points that it was at the best rates about one is left. So what we saw is a network that is *faster* early on, at one size,
 # on one data set. It is no more than that.
 #
 # Larger networks still, trained for ten passes, take minutes: `python -m tests.reproduce_densenet full` in the

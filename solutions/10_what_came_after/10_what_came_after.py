@@ -278,8 +278,8 @@ reveal("largest_rank", bottom)
 
 # %% [markdown]
 # No training can lift that bound: the Jacobian is a product of two, pixels to bottom and bottom to logits, and so small
-# changes of a picture reach the answer in at most 32 directions. (Fewer here: where a ReLU at the bottom gives 0, a
-# direction is lost.) Long skips go around the bottleneck. This merit is not in lesson 9's table, and no gradient has to
+# changes of a picture reach the answer in at most 32 directions. (Fewer here: where a ReLU gives 0, at the bottom or on
+# the way up, directions are lost.) Long skips go around the bottleneck. This merit is not in lesson 9's table, and no gradient has to
 # vanish for it.
 #
 # **What it does not show.** That concatenation is needed. Adding what was kept, where the channels fit, goes around
@@ -362,7 +362,7 @@ check.block(block)
 # %% [markdown]
 # First the start, before any training: 32 layers of width 64. We look at the size of the stream, its rms over all
 # units, behind each layer, and at the gradient of each layer's last weights. Beside "pre" and "post" there is "pre" with
-# all branches multiplied by 0.01 (*LayerScale*, Touvron et al. 2021).
+# all branches multiplied by 0.01 (the start of *LayerScale*, Touvron et al. 2021, which learns such a factor a unit).
 #
 # **Predict.** With "pre" every branch reads a normalised stream, whatever the size of $h$, and so adds something of
 # about the same size in every layer. How does the size of the stream grow with the number of layers $L$? And with

@@ -62,6 +62,7 @@ class Filled:
         unknown: lines of the file that are nobody of ours.
         absent: students with a mark who are not in the file.
         doubts: lines that were left as they were, and why.
+        looks: whose mark stands on work that a person should look at, and why.
         cells: the fields to write anew.
     """
 
@@ -74,6 +75,7 @@ class Filled:
     unknown: list[str] = field(default_factory=list)
     absent: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
+    looks: list[str] = field(default_factory=list)
     cells: dict[Field, str] = field(default_factory=dict, repr=False)
 
     def lines(self) -> Iterator[str]:
@@ -95,6 +97,7 @@ class Filled:
                 shown = ", ".join(map(printable, names[:10])) + (", ..." if len(names) > 10 else "")
                 yield f"  {len(names)} {title}: {shown}"
         yield from (f"  {printable(doubt)}" for doubt in self.doubts)
+        yield from (f"  to be looked at: {printable(look)}" for look in self.looks)
 
 
 def fill(
@@ -344,6 +347,8 @@ def _write(
     if old.value.strip().casefold() in _EXCUSED:
         filled.left[f"excused on the platform ({old.value.strip()})"] += 1
         return
+    if entry.doubt:
+        filled.looks.append(f"{entry.name} ({entry.student}): {entry.doubt}")
     new = sheet.number(mark * factor)
     before = value_of(old.value)
     if before is not None and abs(before - (value_of(new) or 0.0)) < 0.005:
