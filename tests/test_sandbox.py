@@ -414,6 +414,27 @@ def test_the_switches_are_read_once_and_refused_where_they_make_no_sense(tmp_pat
 
 
 @pytest.mark.kernel
+def test_a_request_that_the_kernel_overlooks_until_the_next_message_is_no_slow_cell():
+    async def session():
+        async with student_kernel(confinement(), Limits(cell_wall=60), [], time.monotonic() + 300) as kernel:
+            channel, overlooked = kernel._client.shell_channel, []
+
+            def send(message):
+                if message["header"]["msg_type"] == "execute_request":
+                    overlooked.append(message)
+                    return
+                for each in (*overlooked, message):
+                    type(channel).send(channel, each)
+                overlooked.clear()
+
+            channel.send = send
+            return await kernel.run("1 + 1")
+
+    (shown,), stopped = asyncio.run(session())
+    assert stopped == "" and shown.data["text/plain"] == "2"
+
+
+@pytest.mark.kernel
 def test_a_kernel_that_is_killed_for_want_of_memory_is_told_from_one_that_kills_itself():
     async def session() -> tuple[bool, bool]:
         found = []

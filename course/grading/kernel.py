@@ -40,6 +40,7 @@ PULSE = 0.1  # seconds between two looks at the limits
 KNOCK = (
     0.03  # seconds between two questions whether the kernel is there: the answer to an early one may be lost
 )
+OVERLOOKED = 1.0  # second without any computing after which a kernel that owes an answer is knocked at
 BRIEF = 0.01  # seconds of a cell that leave no time to overdo anything
 FROZEN = 20.0  # seconds between two looks: the grader itself was stopped, and has no say on time
 SETTLE = 10.0  # seconds that a finished cell's last outputs may take to arrive
@@ -239,14 +240,22 @@ class StudentKernel:
     async def _until(self, future: asyncio.Future[Any], budget: Budget) -> str:
         """Wait for a result; give "" once it is there, else why not to wait longer.
 
+        Now and then ipykernel overlooks a message until the next one comes, and would sit there until the student's time is up.
+
         Raises:
             KernelGone: if there will be none.
             MachineFault: if that is this machine's fault.
         """
+        cpu, moved = self.cpu, time.monotonic()
         while not future.done():
             looked = time.monotonic()
             await asyncio.wait({future}, timeout=PULSE)
             self._still(looked)
+            if self.cpu > cpu:
+                cpu, moved = self.cpu, looked
+            elif looked - moved > OVERLOOKED:
+                self._knock()
+                moved = looked
             if self._gone and not future.done():
                 raise self._lost()
             if not future.done() and (reason := budget.spent(self.cpu)):
@@ -289,8 +298,7 @@ class StudentKernel:
         end = time.monotonic() + self._limits.startup
         while not self._heard.is_set():
             looked = time.monotonic()
-            request = self._client.session.msg("kernel_info_request", {})
-            self._client.shell_channel.send(request)
+            self._knock()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(KNOCK):
                     await self._heard.wait()
@@ -303,6 +311,10 @@ class StudentKernel:
         (self._base / "sockets").chmod(
             0o500
         )  # the sockets are there: nothing else is to be written on our disk
+
+    def _knock(self) -> None:
+        """Send a message whose answer nobody needs."""
+        self._client.shell_channel.send(self._client.session.msg("kernel_info_request", {}))
 
     async def stop(self) -> None:
         """Kill the kernel and everything it started."""
