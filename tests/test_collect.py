@@ -582,6 +582,82 @@ def test_a_stray_is_settled_once_it_is_collected_by_hand(release, classroom, wor
     assert any("collected by hand as ada's" in row.reason for row in strays)
 
 
+def test_the_file_of_somebody_who_is_not_on_the_class_list_is_settled_once_it_is_collected_by_hand(
+    release, classroom, work, roster, tmp_path
+):
+    """It came when it came, and what was placed for nobody is graded no more; without a list, two people handed in."""
+    folder = hand_in(tmp_path / "class", {"ghost rider/x.ipynb": work, "José Núñez/y.ipynb": b"{"})
+    os.utime(folder / "ghost rider/x.ipynb", (1_700_000_000,) * 2)
+    mailed = hand_in(tmp_path, {"x.ipynb": work}) / "x.ipynb"
+    collect(folder, release, tmp_path / "free")
+    free = collect(mailed, release, tmp_path / "free", student="ada")
+    assert {row.student for row in free.counted} == {"ghost_rider", "ada"}
+    first = collect(folder, release, classroom, roster)
+    first.write(classroom)
+    assert [row.student for row in first.counted] == ["ghost_rider"]
+    triage = collect(mailed, release, classroom, student="a01")
+    told = {row.file: (row.student, row.status, row.reason) for row in triage.rows}
+    by_hand = next(row.file for row in triage.counted)
+    assert told["class/ghost rider/x.ipynb"] == ("a01", "older", f"collected by hand as a01's: {by_hand}")
+    assert triage.counted[0].time.timestamp() == 1_700_000_000
+    assert {path.parent.name for path in classroom.glob("submitted/*/*")} == {"a01"}
+    assert Store(classroom).forgotten().keys() == {("ghost_rider", LESSON)}
+    assert not any("was not placed by collecting" in line for line in triage.warnings)
+
+
+def test_what_was_placed_under_a_name_that_the_class_list_did_not_know_moves_with_the_list(
+    release, classroom, work, tmp_path
+):
+    folder = hand_in(tmp_path / "class", {"ghost rider/x.ipynb": work, "ada/y.ipynb": work})
+    (roster := tmp_path / "class.csv").write_text("id,first_name,last_name\nada,Ada,Zuse\n")
+    collect(folder, release, classroom, roster).write(classroom)
+    assert {path.parent.name for path in classroom.glob("submitted/*/*")} == {"ada", "ghost_rider"}
+    roster.write_text("id,first_name,last_name\nada,Ada,Zuse\ng7,Ghost,Rider\n")
+    triage = collect(None, release, classroom, roster)
+    assert {path.parent.name for path in classroom.glob("submitted/*/*")} == {"ada", "g7"}
+    assert Store(classroom).forgotten().keys() == {("ghost_rider", LESSON)} and not triage.warnings
+    triage.write(classroom)
+    shutil.rmtree(classroom / "downloaded")  # to save room: that is no reason to take a grade back
+    collect(None, release, classroom)
+    assert {path.parent.name for path in classroom.glob("submitted/*/*")} == {"ada", "g7"}
+
+
+def test_a_file_that_was_collected_by_hand_for_two_students_is_said(release, classroom, work, tmp_path):
+    mailed = hand_in(tmp_path, {"x.ipynb": work}) / "x.ipynb"
+    assert not collect(mailed, release, classroom, student="ada").warnings
+    (said,) = collect(mailed, release, classroom, student="bo").warnings
+    assert said.startswith("one file was collected by hand for each of ada, bo")
+    with pytest.raises(CourseError, match=r"several downloads are called 'x', forget one of: x-"):
+        collect(None, release, classroom, forget=["x"])
+
+
+def test_what_a_person_has_looked_at_is_a_note_until_something_else_is_to_be_looked_at(
+    release, classroom, work, tmp_path
+):
+    """A later file lacks answers of an earlier one: that may be meant, and a person says so."""
+    blank = (release / LESSON / f"{LESSON}.ipynb").read_bytes()
+    later = blank.replace(b"raise NotImplementedError", b"return 3", 1)
+    for at, content in enumerate([work, later]):
+        folder = hand_in(tmp_path / f"week{at}", {"ada/x.ipynb": content, "bo/y.ipynb": work})
+        os.utime(folder / "ada/x.ipynb", (1_700_000_000 + at,) * 2)
+        triage = collect(folder, release, classroom)
+    (doubt,) = next(row for row in triage.counted if row.student == "ada").doubts
+    assert doubt.startswith("week0/ada/x.ipynb holds answers that this one lacks: ")
+    with pytest.raises(CourseError, match=rf"nothing to look at in 'bo:{LESSON}'; there is in: ada:{LESSON}"):
+        collect(None, release, classroom, looked_at=[f"bo:{LESSON}"])
+    for looked_at in ([f"ada:{LESSON}"], []):
+        triage = collect(None, release, classroom, looked_at=looked_at)
+        row = next(row for row in triage.counted if row.student == "ada")
+        assert not row.doubts and f"looked at: {doubt}" in row.notes and not triage.waiting
+    again = hand_in(tmp_path / "week2", {"ada/x.ipynb": later + b" ", "bo/y.ipynb": work})
+    os.utime(
+        again / "ada/x.ipynb", (1_600_000_000,) * 2
+    )  # earlier than both, and with nothing that is missing
+    assert not collect(again, release, classroom).waiting
+    os.rename(classroom / "looked_at.csv", classroom / "elsewhere.csv")
+    assert [row.student for row in collect(None, release, classroom).waiting] == ["ada"]
+
+
 def test_what_is_collected_by_hand_too_is_still_told_as_the_platforms(release, classroom, work, tmp_path):
     week = hand_in(tmp_path / "week", {f"jane/{LESSON}.ipynb": work})
     collect(week, release, classroom)

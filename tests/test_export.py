@@ -110,7 +110,7 @@ def test_it_is_said_what_was_done_and_what_was_not(tmp_path):
         and "1 missing (a zero by --zeros)" in lines
     )
     _, (other,) = filled(tmp_path, BRIGHTSPACE, BRIGHTSPACE_FILE.replace("#a01,#amueller", "#x,#y"))
-    assert other.absent == ["Anna Müller (a01)"]
+    assert other.absent == ["Anna Müller (a01)", "José Núñez (a03)"]  # his points, too, stand nowhere in that file
 
 
 def test_moodles_dash_is_no_mark_that_could_be_changed_or_kept(tmp_path):
@@ -144,7 +144,7 @@ def test_nobody_gets_a_zero_while_a_file_is_nobodys_and_a_lesson_that_nobody_has
     text, (done,) = filled(tmp_path, CANVAS, CANVAS_FILE, rules=Rules(zeros=True), ledger=unsure)
     assert next(row for row in csv.reader(io.StringIO(text)) if row[0] == "Nobody, Zoe")[5] == ""
     assert any(
-        "1 nothing of theirs, while a file is nobody's (`course report` names" in x for x in done.lines()
+        "1 nothing of theirs, while a file may be anybody's (`course report` names" in x for x in done.lines()
     )
     fresh = Ledger((FIFTH,), MARKS.entries[-1:])  # of lesson 1 there is nothing at all
     _, (done,) = filled(tmp_path, CANVAS, CANVAS_FILE, ledger=fresh)
@@ -170,10 +170,15 @@ def test_what_cannot_be_meant_is_refused_and_named(tmp_path, target, text, said)
 
 
 def test_a_mark_on_work_that_a_person_should_look_at_goes_out_and_is_named(tmp_path):
-    entries = [replace(e, reason="old.ipynb holds answers that this one lacks: f") if e.student in ("a01", "a03") else e for e in MARKS.entries]  # fmt: skip
-    text, (done,) = filled(tmp_path, CANVAS, CANVAS_FILE, ledger=replace(MARKS, entries=tuple(entries)))
+    """Also one in which answers have still to be read, where it goes out."""
+    entries = [replace(e, doubt="old.ipynb holds answers that this one lacks: f") if e.student in ("a01", "a03") else e for e in MARKS.entries]  # fmt: skip
+    unsure = replace(MARKS, entries=tuple(entries))
+    text, (done,) = filled(tmp_path, CANVAS, CANVAS_FILE, ledger=unsure)
     assert ',a01,amueller,"Sec ""A""",12.5,' in text
-    assert list(done.lines())[-1] == "  to be looked at: Anna Müller (a01): old.ipynb holds answers that this one lacks: f"  # fmt: skip
+    anna = "  to be looked at: Anna Müller (a01): old.ipynb holds answers that this one lacks: f"
+    assert list(done.lines())[-2:] == [anna, "  (who has looked says so: `course collect --looked-at STUDENT:LESSON`)"]  # fmt: skip
+    _, (done,) = filled(tmp_path, CANVAS, CANVAS_FILE, rules=Rules(partial=True), ledger=unsure)
+    assert [look.split(" (")[0] for look in done.looks] == ["Anna Müller", "José Núñez"]
     assert filled(tmp_path, CANVAS, CANVAS_FILE)[1][0].looks == []
 
 
@@ -198,6 +203,8 @@ def test_whom_the_platform_excused_gets_neither_mark_nor_zero(tmp_path):
     excused = CANVAS_FILE.replace("zoe,Sec 1,¤", "zoe,Sec 1,EX").replace('"Sec ""A""",¤', '"Sec ""A""",EX')
     text, (done,) = filled(tmp_path, CANVAS, excused, rules=Rules(zeros=True))
     assert text.count(",EX,") == 2 and done.left["excused on the platform (EX)"] == 2
+    unsure = Ledger(MARKS.lessons, tuple(replace(e, stray=e.status is Status.MISSING) for e in MARKS.entries))
+    assert filled(tmp_path, CANVAS, excused, ledger=unsure)[1][0].left["excused on the platform (EX)"] == 2
 
 
 def test_whose_grade_moodle_locked_is_said_to_be_so_and_not_to_be_missing(tmp_path):

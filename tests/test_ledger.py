@@ -58,7 +58,7 @@ def shown(made: Ledger, width: int = 100) -> str:
         (
             {"scores": [Score("ada", FIRST.name, 3.0, 10.0, False)], "placed": {("ada", FIRST.name): False}},
             Status.COLLECTED,
-            3.0,
+            None,
         ),
         ({"triage": [row("ada", "taken")]}, Status.COLLECTED, None),
         ({"triage": [row("ada", "repaired")]}, Status.COLLECTED, None),
@@ -144,6 +144,42 @@ def test_whose_file_nobody_can_tell_is_said():
     ):
         made = ledger([FIRST], Sources(CLASS, triage=[lost | other, {"lesson": FIRST.name}]), NOW)
         assert {entry.stray for entry in made.entries} == {theirs}
+
+
+@pytest.mark.parametrize(("status", "held"), [("taken", True), ("repaired", True), ("older", False)])
+def test_nobody_is_said_to_have_handed_in_nothing_while_a_file_is_of_somebody_who_is_not_on_the_class_list(
+    status, held
+):
+    """It may be theirs, under a name that the list does not know; without a list everybody is known."""
+    came = row("ghost", status, file="x.ipynb", name="Ghost Rider")
+    made = ledger([FIRST, SECOND], Sources(CLASS, triage=[came, row("bo", "taken"), {"lesson": SECOND.name}]), NOW)  # fmt: skip
+    assert {(e.student, e.lesson) for e in made.entries if e.stray} == (
+        {(name, FIRST.name) for name in ("ada", "cy", "di", "ed")} if held else set()
+    )
+    assert ("Ghost Rider is not on the class list: put them there" in shown(made)) == held
+    alone = ledger([FIRST], Sources(triage=[came, row("ada", "nothing")]), NOW)
+    assert not any(entry.stray for entry in alone.entries) and not alone.nobodys
+
+
+def doubtful() -> Ledger:
+    """Two marks that a person should look at, one of them with answers to read; and one that is as it is."""
+    scores = [Score(name, FIRST.name, 3.0, 10.0, name == "bo") for name in ("ada", "bo", "cy")]
+    told = [row(name, "taken", doubts="old.ipynb holds more") for name in ("ada", "bo")]
+    return ledger([FIRST], Sources(CLASS[:3], scores, [*told, row("cy", "taken")]), NOW)
+
+
+def test_a_mark_that_a_person_should_look_at_says_so_wherever_it_stands(tmp_path):
+    text = shown(doubtful())
+    for said in ("3?", "3*?", "3", "a person should look at it"):
+        assert said in text
+    assert "should look" not in shown(sorts())
+    assert {e.student: e.doubt for e in doubtful().entries} == dict.fromkeys(["ada", "bo"], "old.ipynb holds more") | {"cy": ""}  # fmt: skip
+    report.write_wide(doubtful(), tmp_path / "wide.csv")
+    assert {r["student"]: r["01_toy status"] for r in read_csv(tmp_path / "wide.csv")} == {
+        "ada": "graded, to be looked at",
+        "bo": "waiting for a person, to be looked at",
+        "cy": "graded",
+    }
 
 
 def sorts() -> Ledger:

@@ -30,6 +30,7 @@ from course.grading.gradebook import amend, back_up, full_marks, marks, opened, 
 from course.grading.outputs import error_output
 from course.intake import collect
 from course.model import Course, CourseError, Job, LatePolicy, Lesson, Outcome, Verdict
+from course.reports.feedback import feedback
 from course.reports.ledger import Status, read_ledger
 from course.store import RECEIPT, Store, notebook_text, stamp_text, write_text
 from course.way import way
@@ -597,3 +598,21 @@ def test_a_link_that_a_submission_brought_leads_nowhere(tmp_path):
     link.symlink_to(precious)
     write_text(link, "receipt")
     assert precious.read_text() == "mine" and not link.is_symlink() and link.read_text() == "receipt"
+
+
+def test_points_for_an_earlier_text_count_nothing_until_they_are_given_again(course):
+    """Neither in the sum, nor on the page; what a check gave counts, and so does what nobody has to give again."""
+    (lesson,) = course.lessons
+    graded(course)
+    before = points(course)
+    with opened(course) as gradebook:
+        first, *others = gradebook.find_submission_notebook(lesson.name, lesson.name, "ada").grades
+        assert first.auto_score
+        for grade in (first, others[0]):
+            grade.manual_score, grade.extra_credit = 0.25, 0.5
+        first.needs_manual_grade, others[0].needs_manual_grade = True, False
+        gradebook.db.commit()
+        changed = 0.75 - (others[0].auto_score or 0.0)
+    assert points(course)["ada"] == pytest.approx(before["ada"] + changed)
+    (page,) = feedback(course, [lesson], ["ada"])
+    assert f"<b>{points(course)['ada']:g}</b> of" in page.read_text(encoding="utf-8")

@@ -51,9 +51,19 @@ def collect_command(
             help="grade an unreadable file all the same: what cannot be read of it is blank",
         ),
     ] = None,
+    looked_at: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STUDENT:LESSON",
+            help="you have looked at what should be looked at: the file counts as it is",
+        ),
+    ] = None,
     forget: Annotated[
         list[str] | None,
-        typer.Option(metavar="DOWNLOAD", help="put aside what was collected by mistake; nothing is deleted"),
+        typer.Option(
+            metavar="DOWNLOAD",
+            help="put aside what was collected by mistake, by its name or that of its folder in downloaded/; nothing is deleted",
+        ),
     ] = None,
 ) -> None:
     """Take in what students handed in: repair it, say what became of every file, place it for grading.
@@ -74,7 +84,8 @@ def collect_command(
             roster,
             student=student,
             lesson=named,
-            confirm_zero=[_zero(course, pair) for pair in confirm_zero or ()],
+            confirm_zero=[_pair(course, pair) for pair in confirm_zero or ()],
+            looked_at=[_pair(course, pair) for pair in looked_at or ()],
             forget=forget or (),
             told=bar.told,
         )
@@ -105,7 +116,7 @@ def collect_command(
     say(f"The same as a table: {classroom / 'triage.csv'}, as a page: {classroom / 'triage.html'}")
 
 
-def _zero(course: Course, pair: str) -> str:
+def _pair(course: Course, pair: str) -> str:
     """A "student:lesson" with the lesson's whole name."""
     student, colon, lesson = pair.rpartition(":")
     return f"{student}:{course.lesson(lesson).name}" if colon else pair
@@ -285,6 +296,8 @@ def feedback_command(
     from course.grading.gradebook import enter_deadlines
     from course.progress import Count
     from course.reports import feedback, feedback_files
+    from course.reports.feedback import place
+    from course.reports.ledger import read_ledger
 
     course = used(ctx, db)
     if printed:
@@ -310,6 +323,12 @@ def feedback_command(
         if printed:
             for path in feedback_files.print_pages(pages):
                 say(str(path))
+        for entry in read_ledger(course).entries if pages else ():
+            if entry.outdated and place(course, entry.student, course.lesson(entry.lesson)) in pages:
+                say(
+                    f"{entry.name}, {entry.lesson}: the page is of an earlier file than the one that counts now: `course grade`, then this again",
+                    "yellow",
+                )
         for platform in packed or ():
             for lesson in which:
                 if any(path.stem == lesson.name for path in pages):

@@ -744,7 +744,8 @@ def marks(course: Course) -> list[Mark]:
         course: the checkout.
 
     Returns:
-        By lesson and student, the cells in no order; what a person gave goes before what a check gave.
+        By lesson and student, the cells in no order; what a person gave goes before what a check gave, unless it waits to be given
+        again: then it was given to another text, and counts nothing.
     """
     if not is_there(course):
         return []
@@ -771,7 +772,14 @@ def marks(course: Course) -> list[Mark]:
         )
         return [
             Mark(
-                student, lesson, cell, _points(auto, manual, extra), most, waiting, kind == "markdown", manual
+                student,
+                lesson,
+                cell,
+                auto or 0.0 if waiting else _points(auto, manual, extra),
+                most,
+                waiting,
+                kind == "markdown",
+                manual,
             )
             for student, lesson, cell, auto, manual, extra, waiting, most, kind in rows
         ]

@@ -16,7 +16,7 @@ from course.intake.rebuild import rebuild
 from course.intake.roster import Person, Roster, read_roster, safe_id, student_ids
 from course.intake.settle import Decision, settle
 from course.intake.sheet import Sheet
-from course.intake.triage import IGNORED, REPAIRED, TAKEN, UNREADABLE, Row, Triage
+from course.intake.triage import IGNORED, OLDER, REPAIRED, TAKEN, UNREADABLE, Row, Triage, printable
 from course.intake.whose import acquainted, wrappers
 from course.intake.workers import Workers, shared_workers
 from course.model import CourseError, short_digest
@@ -24,6 +24,7 @@ from course.store import ASIDE, Store, notebook_text, stamp_text, write_text
 
 TABLES = (".csv", ".tsv", ".xls", ".xlsx")
 ZEROS = "confirmed_zeros.csv"
+LOOKED_AT = "looked_at.csv"
 # In a folder of `forgotten/`: what was collected; what was collected by hand is in BY_HAND.
 DOWNLOAD = "download"
 
@@ -37,6 +38,7 @@ def collect(
     student: str = "",
     lesson: str = "",
     confirm_zero: Sequence[str] = (),
+    looked_at: Sequence[str] = (),
     forget: Sequence[str] = (),
     workers: Workers[Any] | None = None,
     zone: tzinfo | None = None,
@@ -56,6 +58,7 @@ def collect(
         student: everything in `source` was handed in by this student, and replaces what came before.
         lesson: with `student`, the lesson it is for.
         confirm_zero: "student:lesson" whose unreadable file is to be graded as a blank notebook.
+        looked_at: "student:lesson" whose doubts a person has looked at: what counts is to count. A new doubt is said again.
         forget: downloads that were collected by mistake, by name; they are put aside in `classroom/forgotten/`.
         workers: who reads; None takes those of this process.
         zone: time zone of times that tell none; None is this machine's.
@@ -66,8 +69,8 @@ def collect(
         What became of every file. Reports are not written here.
 
     Raises:
-        CourseError: if `source` or the release is missing, `source` is a table, the roster cannot be read, there is nothing to confirm or
-            to forget, or something cannot be written.
+        CourseError: if `source` or the release is missing, `source` is a table, the roster cannot be read, there is nothing to confirm, to
+            look at or to forget, or something cannot be written.
     """
     editions = read_editions(release)
     downloads = classroom / "downloaded"
@@ -97,10 +100,15 @@ def collect(
     found = _survey([d for d in kept if d not in aside], people, own) if aside else before
     zeros, over = _confirmed(classroom, confirm_zero, before.decisions, found.decisions, editions)
     rows = [_row(decision, people) for decision in found.decisions]
+    seen = _looked_at(classroom, looked_at, rows)
+    rows = [_without(row, seen) for row in rows]
     try:
         moves = _taken_out(aside, before.decisions, over, classroom)
+        _take_over(rows, zeros, classroom)
+        if looked_at:
+            _keep(classroom / LOOKED_AT, ("student", "lesson", "doubt"), seen)
         if confirm_zero or over:
-            _keep_zeros(zeros, classroom)
+            _keep(classroom / ZEROS, ("student", "lesson"), zeros)
         for folder, place in moves:  # last: who is interrupted before forgets it once more
             folder.replace(place)
         for decision in found.decisions:
@@ -129,7 +137,21 @@ def _survey(kept: Sequence[Download], people: Roster, own: Own) -> _Found:
     attempts = [a for d in kept for a in attempts_of(d, wrappers(d.paths, d.notes, known), own)]
     contexts = [(str(attempt.download), attempt.lesson) for attempt in attempts]
     ids, warnings = student_ids([attempt.claim for attempt in attempts], contexts, people)
-    return _Found(settle(attempts, ids), warnings)
+    decisions = settle(attempts, ids, {person.id for person in people.people})
+    return _Found(decisions, [*warnings, *_shared(decisions)])
+
+
+def _shared(decisions: Iterable[Decision]) -> list[str]:
+    """Say which files were collected by hand for several students: a group's, or one for the wrong student before."""
+    whose: dict[str, set[str]] = {}
+    for decision in decisions:
+        if decision.counts and decision.attempt.claim.by_hand:
+            whose.setdefault(decision.attempt.digest, set()).add(decision.student)
+    return [
+        f"one file was collected by hand for each of {', '.join(sorted(students))}: where that is a mistake, put it aside by --forget"
+        for students in whose.values()
+        if len(students) > 1
+    ]
 
 
 def _class_list(roster: Path | None, classroom: Path) -> Roster:
@@ -192,7 +214,7 @@ def _folder(root: Path, by_hand: bool) -> Path:
 
 def _is_called(wanted: str, folder: str, original: str) -> bool:
     """Whether a person may call a download so: by the folder that keeping it made, or by what was collected."""
-    return wanted in (folder, original) or Path(wanted).stem == folder
+    return wanted in (folder, original, Path(original).stem) or Path(wanted).stem == folder
 
 
 def _original(root: Path, by_hand: bool) -> str:
@@ -254,7 +276,7 @@ def _row(decision: Decision, people: Roster) -> Row:
         row,
         status=REPAIRED if reading.repairs else TAKEN,
         repairs=reading.repairs,
-        notes=(*reading.notes, *decision.notes),
+        notes=reading.notes,
         findings=reading.findings,
         unanswered=reading.unanswered,
     )
@@ -309,10 +331,62 @@ def _confirmed(
     return zeros - over, over
 
 
-def _keep_zeros(zeros: Iterable[tuple[str, str]], classroom: Path) -> None:
-    """Write the confirmed zeros to a file that a person can edit."""
-    rows = [{"student": s, "lesson": n} for s, n in sorted(zeros)]
-    write_csv(classroom / ZEROS, ["student", "lesson"], rows)
+def _keep(path: Path, columns: Sequence[str], rows: Iterable[tuple[str, ...]]) -> None:
+    """Write what a person has said to a file that they can edit."""
+    write_csv(path, columns, [dict(zip(columns, row, strict=True)) for row in sorted(rows)])
+
+
+def _looked_at(classroom: Path, asked: Sequence[str], rows: Sequence[Row]) -> set[tuple[str, str, str]]:
+    """The doubts that a person has looked at, now or before: student, lesson, and the words.
+
+    Raises:
+        CourseError: if there is no doubt to look at.
+    """
+    kept = classroom / LOOKED_AT
+    seen = {
+        (line.get("student", ""), line.get("lesson", ""), line.get("doubt", ""))
+        for line in (read_csv(kept) if kept.is_file() else ())
+    }
+    doubts: dict[str, set[tuple[str, str, str]]] = {}
+    for row in rows:
+        for doubt in row.doubts:
+            doubts.setdefault(f"{row.student}:{row.lesson}", set()).add(
+                (row.student, row.lesson, printable(doubt))
+            )
+    for pair in asked:
+        if pair not in doubts:
+            known = ", ".join(sorted(pair for pair, of in doubts.items() if of - seen)) or "none"
+            raise CourseError(f"there is nothing to look at in {pair!r}; there is in: {known}")
+        seen |= doubts[pair]
+    return seen
+
+
+def _without(row: Row, seen: set[tuple[str, str, str]]) -> Row:
+    """A row whose doubts that somebody has looked at are notes."""
+    done = tuple(d for d in row.doubts if (row.student, row.lesson, printable(d)) in seen)
+    left = tuple(d for d in row.doubts if d not in done)
+    return replace(row, doubts=left, notes=(*row.notes, *(f"looked at: {doubt}" for doubt in done)))
+
+
+def _take_over(rows: Sequence[Row], zeros: Iterable[tuple[str, str]], classroom: Path) -> None:
+    """Take out of grading what was placed as one student's from a file that is another's by now: the class list was corrected, or a person
+    has said whose it is."""
+    table = classroom / "triage.csv"
+    here = {(row.student, row.lesson) for row in rows if row.status not in (OLDER, IGNORED)} | set(zeros)
+    owners: dict[str, set[str]] = {}
+    for row in rows:
+        owners.setdefault(printable(row.file), set()).add(row.student)
+    for old in read_csv(table) if table.is_file() else ():
+        student, lesson, now = old.get("student", ""), old.get("lesson", ""), owners.get(old.get("file", ""))
+        placed = classroom / "submitted" / student / lesson
+        if (
+            old.get("status") in (TAKEN, REPAIRED)
+            and now
+            and student not in now
+            and not {(student, lesson), (student, "")} & here
+            and placed.is_dir()
+        ):
+            put_aside(placed, vacant(classroom / "forgotten" / f"taken-for-{student}") / ASIDE / student)
 
 
 def _place_zeros(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -24,7 +24,6 @@ class Decision:
         status: one of the triage's.
         reason: why.
         doubts: what a person should look at although it is graded.
-        notes: what a person may want to know.
     """
 
     attempt: Attempt
@@ -32,7 +31,6 @@ class Decision:
     status: str
     reason: str = ""
     doubts: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
 
     @property
     def counts(self) -> bool:
@@ -40,12 +38,15 @@ class Decision:
         return self.status == TAKEN
 
 
-def settle(attempts: Sequence[Attempt], students: Sequence[str]) -> list[Decision]:
+def settle(
+    attempts: Sequence[Attempt], students: Sequence[str], listed: Collection[str] = ()
+) -> list[Decision]:
     """Decide for each student and lesson which attempt counts.
 
     Args:
         attempts: all that was handed in.
         students: for each attempt whose it is; empty if nobody can be told.
+        listed: who is on the class list; empty without one. Whoever is not on it may be somebody who is.
 
     Returns:
         One decision an attempt; of the same file handed in twice, one, and one for all that is the course's own.
@@ -60,7 +61,8 @@ def settle(attempts: Sequence[Attempt], students: Sequence[str]) -> list[Decisio
             groups.setdefault((student, attempt.lesson), []).append(attempt)
             if attempt.readable:
                 worked.add((student, attempt.download))
-    strays = [a for (student, lesson), group in groups.items() if not (student and lesson) for a in group]
+    unlisted = {student for student, _ in groups if student and listed and student not in listed}
+    times = _times(attempts)
     named: dict[str, dict[tuple[str, str], Attempt]] = {}
     for (student, lesson), group in groups.items():
         known = {a.digest for a in group if not a.claim.by_hand}  # these were no strays
@@ -69,31 +71,46 @@ def settle(attempts: Sequence[Attempt], students: Sequence[str]) -> list[Decisio
                 named.setdefault(a.digest, {})[student, lesson] = a
     decisions = []
     for (student, lesson), group in sorted(groups.items(), key=lambda it: not it[0][0]):  # nobody's last
-        made = _settle(student, _once(sorted(group, key=_order), strays), worked)
-        decisions += made if student and lesson else [_claimed(decision, named) for decision in made]
+        made = _settle(student, _once(sorted(group, key=_order), times), worked)
+        if not (student and lesson) or student in unlisted:
+            made = [_claimed(decision, named, unlisted) for decision in made]
+        decisions += made
     for (student, download), files in own.items():
         decisions.append(_nobodys(student, files, (student, download) in worked))
     return decisions
 
 
-def _claimed(stray: Decision, named: Mapping[str, dict[tuple[str, str], Attempt]]) -> Decision:
-    """Leave nothing to ask of a stray once a person has named whose the same file is, and of which lesson: one stray for each that is named."""
+def _claimed(
+    stray: Decision, named: Mapping[str, dict[tuple[str, str], Attempt]], unlisted: Collection[str]
+) -> Decision:
+    """Leave nothing to ask of a stray once a person has named whose the same file is, and of which lesson: one stray for each that is named.
+
+    A stray is a file of which nobody can tell whose or of which lesson it is, or of somebody who is not on the class list.
+    """
     by_hand = named.get(stray.attempt.digest, {})
-    pair = next((pair for pair in by_hand if stray.student in ("", pair[0])), None)
-    if stray.status not in (UNREADABLE, WAITING) or not pair:
+    known = stray.student not in unlisted
+    pair = next(
+        (p for p in by_hand if (stray.student in ("", p[0]) if known else p[0] not in unlisted)), None
+    )
+    if not pair or not (stray.status in (UNREADABLE, WAITING) or (stray.counts and not known)):
         return stray
-    return replace(stray, status=OLDER, reason=f"collected by hand as {pair[0]}'s: {by_hand.pop(pair).path}")
+    reason = f"collected by hand as {pair[0]}'s: {by_hand.pop(pair).path}"
+    return Decision(stray.attempt, stray.student if known else pair[0], OLDER, reason)
 
 
-def _once(group: Sequence[Attempt], strays: Sequence[Attempt]) -> list[Attempt]:
+def _times(attempts: Sequence[Attempt]) -> dict[str, datetime]:
+    """When a file of a digest came, where a download says so."""
+    return {a.digest: a.time for a in attempts if a.time and not a.claim.by_hand}
+
+
+def _once(group: Sequence[Attempt], times: Mapping[str, datetime]) -> list[Attempt]:
     """Leave out what is the same file again: of one time, or the same download collected twice. What came by a platform stays beside what
     was collected by hand: pages go back under its name.
 
-    A file collected by hand came when it came by another way, if it did: its own time may be that of saving an attachment. That is the
-    way of this student, or that of a stray, a file of which nobody could tell whose or of which lesson it is.
+    A file collected by hand came when it came by another way, if it did, under whatever name: its own time may be that of saving an attachment.
     """
     seen: dict[tuple[str, str, datetime | None, bool], Attempt] = {}
-    times = {file.digest: file.time for file in (*strays, *group) if not file.claim.by_hand}
+    times = {**times, **_times(group)}
     for file in group:
         if file.claim.by_hand:
             file = replace(file, time=times.get(file.digest))
@@ -133,9 +150,8 @@ def _settle(student: str, group: list[Attempt], worked: set[tuple[str, object]])
     able = _without_scripts_beside(able)
     counts, tied = _latest(able)
     doubts = _doubts(counts, group) if counts else ()
-    notes = _taken_back(counts, group) if counts else ()
     return [
-        Decision(a, student, TAKEN, "", doubts, notes)
+        Decision(a, student, TAKEN, "", doubts)
         if a is counts
         else Decision(a, student, *_told(a, student, counts, tied, (student, a.download) in worked))
         for a in group
@@ -188,22 +204,18 @@ def _holds_more(a: Attempt, b: Attempt) -> bool:
 
 
 def _doubts(counts: Attempt, group: list[Attempt]) -> tuple[str, ...]:
-    """What a person should know of the attempt that counts: answers that stand only in one that does not, and what came later."""
+    """What a person should look at in the attempt that counts: answers that stand only in one that does not, and what came later."""
     doubts = []
     if counts.reading.doubts:
         titles = ", ".join(counts.reading.doubts)
         doubts.append(
             f"{titles}: no answer where it should stand, but it may be elsewhere in the file; look before points are given"
         )
+    told = set(counts.reading.answers)
     for other in reversed(group):
-        lost = sorted(set(other.reading.answers) - set(counts.reading.answers))
-        if other is counts or not lost or other.is_ours or other.digest == counts.digest:
-            continue
-        if not counts.reading.answers:
-            doubts.append(f"it holds no answer, an earlier one does: {other.path}")
-        elif other.download == counts.download and (
-            other.when == counts.when or other.reading.is_script != counts.reading.is_script
-        ):
+        lost = sorted(set(other.reading.answers) - told)
+        if lost and not other.is_ours:
+            told.update(lost)
             doubts.append(f"{other.path} holds answers that this one lacks: {', '.join(lost)}")
     if counts.claim.by_hand:
         known = {a.digest for a in group if a.when <= counts.when}
@@ -213,18 +225,6 @@ def _doubts(counts: Attempt, group: list[Attempt]) -> tuple[str, ...]:
             if other.readable and not other.is_ours and other.digest not in known
         ]
     return tuple(doubts)
-
-
-def _taken_back(counts: Attempt, group: list[Attempt]) -> tuple[str, ...]:
-    """Written answers that an earlier attempt holds and this one does not: marks given by hand stay, so it is said."""
-    gone = set(counts.reading.unanswered) & {
-        n for a in group if _place(a) < _place(counts) for n in a.reading.written
-    }
-    if not gone or not counts.reading.answers:
-        return ()
-    return (
-        f"{', '.join(sorted(gone))}: answered in an earlier file, not in this one; a mark given by hand stays",
-    )
 
 
 def _told(

@@ -14,8 +14,8 @@ from jinja2 import Environment
 from course.intake.triage import printable
 from course.reports import class_plots
 from course.reports.class_facts import ClassFacts, LessonFacts, needs_a_person
-from course.reports.ledger import Entry, Status
-from course.reports.report import number, summary
+from course.reports.ledger import Entry
+from course.reports.report import number, points, summary
 
 
 def page(facts: ClassFacts, made: datetime) -> str:
@@ -70,7 +70,7 @@ def _lesson(facts: LessonFacts) -> dict[str, Any]:
         marks = f"{len(facts.marks)} complete"
         marks += (
             f", half of them with {median(facts.marks):g} points of {facts.full:g} or more"
-            if facts.marks
+            if len(facts.marks) > 1
             else ""
         )
         marks += f"; {len(facts.partial)} with answers still to be read." if facts.partial else "."
@@ -83,12 +83,12 @@ def _row(entries: dict[str, Entry]) -> dict[str, Any]:
     first = next(iter(entries.values()))
     cells = []
     for entry in entries.values():
-        has_mark = entry.mark is not None and entry.status in (Status.GRADED, Status.READING)
-        text = (
-            f"{number(entry.mark)}{'*' if entry.status is Status.READING else ''}"
-            if has_mark
-            else str(entry.status)
-        )
-        cells.append({"text": text, "key": entry.mark if has_mark else -1, "status": entry.status.name.lower(), "late": entry.late, "reason": entry.reason})  # fmt: skip
-    total = sum(entry.mark or 0.0 for entry in entries.values())
-    return {"student": first.student, "name": first.name, "cells": cells, "total": total}
+        key = -1 if entry.mark is None else entry.mark
+        cells.append({"text": points(entry) or str(entry.status), "key": key, "status": entry.status.name.lower(), "late": entry.late, "reason": entry.reason})  # fmt: skip
+    marks = [entry.mark for entry in entries.values() if entry.mark is not None]
+    return {
+        "student": first.student,
+        "name": first.name,
+        "cells": cells,
+        "total": sum(marks) if marks else None,
+    }

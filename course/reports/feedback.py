@@ -53,14 +53,19 @@ FORMATTER = HtmlFormatter(nowrap=True, noclasses=True, style="default")
 
 
 class GradesAndState(GetGrades):
-    """nbgrader's preprocessor that adds scores and comments, whether a person has still to read an answer, and the student's name."""
+    """nbgrader's preprocessor that adds scores and comments, whether a person has still to read an answer, and the student's name.
+
+    Points that a person gave to an earlier text of such an answer count nothing (`gradebook.marks`).
+    """
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
         """Add what the gradebook says of a submission."""
+        self._given_before = 0.0
         nb, resources = super().preprocess(nb, resources)
         with self.gradebook:
             known = self.gradebook.find_student(self.student_id)
             resources["nbgrader"]["name"] = " ".join(filter(None, (known.first_name, known.last_name)))
+        resources["nbgrader"]["score"] -= self._given_before
         return nb, resources
 
     def _get_score(self, cell: NotebookNode, resources: Any) -> None:
@@ -69,6 +74,8 @@ class GradesAndState(GetGrades):
             cell.metadata.nbgrader.grade_id, self.notebook_id, self.assignment_id, self.student_id
         )
         cell.metadata.nbgrader.waiting = grade.needs_manual_grade
+        if grade.needs_manual_grade:
+            self._given_before += grade.score - (grade.auto_score or 0.0)
 
 
 class FeedbackExporter(Exporter):

@@ -6,7 +6,7 @@ Zero points, nothing handed in and a file that nobody can read are three things,
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -17,7 +17,7 @@ from course.deadlines import Deadlines, read_deadlines, shown
 from course.grading.changes import read_faults
 from course.grading.gradebook import full_marks, scores
 from course.intake.roster import Person, Roster, read_roster
-from course.intake.triage import IGNORED, OLDER, UNREADABLE, WAITING
+from course.intake.triage import IGNORED, OLDER, REPAIRED, TAKEN, UNREADABLE, WAITING
 from course.model import Course, Lesson, Score, short_digest
 from course.store import Store
 
@@ -48,8 +48,9 @@ class Entry:
         penalty: points taken off for lateness.
         late: by how much it came late, in words; empty if it did not, or nothing says so.
         reason: what a person should know: why there is no score, or what waits.
+        doubt: what a person should look at although there are points; empty if nothing.
         in_time: nothing came, and it is not due yet.
-        stray: nothing came, but a file may be theirs: nobody can tell whose it is.
+        stray: nothing came, but a file may be theirs: nobody can tell whose it is, or its sender is not on the class list.
     """
 
     student: str
@@ -61,23 +62,26 @@ class Entry:
     penalty: float = 0.0
     late: str = ""
     reason: str = ""
+    doubt: str = ""
     in_time: bool = False
     stray: bool = False
 
     @property
     def mark(self) -> float | None:
-        """The points that count: the score without the penalty; None where there is no score."""
-        return None if self.score is None else max(0.0, self.score - self.penalty)
+        """The points that count: the score without the penalty; None where there is no score, or it is of another file than the one that counts."""
+        if self.score is None or self.status not in (Status.GRADED, Status.READING):
+            return None
+        return max(0.0, self.score - self.penalty)
+
+    @property
+    def outdated(self) -> bool:
+        """Whether its points are those of another file than the one that counts."""
+        return self.score is not None and self.status is Status.COLLECTED
 
     @property
     def final(self) -> bool:
         """Whether the mark is complete: graded, with nothing left to read."""
         return self.status is Status.GRADED and self.score is not None
-
-    @property
-    def doubt(self) -> str:
-        """What a person should look at although there is a mark; "" if nothing."""
-        return self.reason if self.final else ""
 
 
 @dataclass(frozen=True)
@@ -87,7 +91,7 @@ class Ledger:
     Args:
         lessons: the columns, in order.
         entries: one a student and lesson, by name.
-        nobodys: files of which nobody can tell whose they are, with the reason.
+        nobodys: files of which nobody can tell whose they are, or whose sender is not on the class list, with the reason.
     """
 
     lessons: tuple[Lesson, ...]
@@ -154,21 +158,27 @@ def ledger(lessons: Sequence[Lesson], sources: Sources, now: datetime) -> Ledger
         for student, name in names.items()
         for lesson in columns
     ]
-    strays = [
-        row
-        for (student, _), rows in told.items()
-        for row in rows
-        if not student and row.get("status") in (UNREADABLE, WAITING)
-    ]
-    of = {row.get("lesson", "") for row in strays}
+    listed = {person.id for person in sources.people}
+    strays = [(row, why) for row in sources.triage if (why := _why_stray(row, listed))]
+    of = {row.get("lesson", "") for row, _ in strays}
     entries = [
         replace(entry, stray=True)
         if entry.status is Status.MISSING and not entry.in_time and {entry.lesson, ""} & of
         else entry
         for entry in entries
     ]
-    nobodys = tuple(f"{row.get('file', '')}: {row.get('reason', '')}" for row in strays)
+    nobodys = tuple(f"{row.get('file', '')}: {why}" for row, why in strays)
     return Ledger(columns, tuple(entries), nobodys)
+
+
+def _why_stray(row: Mapping[str, str], listed: Collection[str]) -> str:
+    """Why a file of the triage may be anybody's; "" if it is not."""
+    student, status = row.get("student", ""), row.get("status")
+    if not student:
+        return row.get("reason", "") if status in (UNREADABLE, WAITING) else ""
+    if listed and student not in listed and status in (TAKEN, REPAIRED, UNREADABLE, WAITING):
+        return f"{row.get('name') or student} is not on the class list: put them there, or collect the file with --student ID"
+    return ""
 
 
 def _names(sources: Sources) -> dict[str, str]:
@@ -203,7 +213,8 @@ def _entry(
     )  # fmt: skip
     rows = [row for row in told.get(pair, ()) if row.get("status") not in (OLDER, IGNORED, "nothing")]
     if score:
-        entry = replace(entry, score=score.score, penalty=score.penalty)
+        doubt = "; ".join(row["doubts"] for row in rows if row.get("doubts"))
+        entry = replace(entry, score=score.score, penalty=score.penalty, doubt=doubt)
     entry = replace(entry, late=_late(pair, score, rows, sources.deadlines))
     if pair in sources.faults:
         return replace(entry, status=Status.FAULT, reason=sources.faults[pair])
@@ -218,8 +229,7 @@ def _entry(
             entry, status=Status.UNREADABLE if unread else Status.READING, reason=row.get("reason", "")
         )
     if score:
-        doubts = [row["doubts"] for row in rows if row.get("doubts")]
-        reason = "; ".join([*doubts, *(["answers to read"] if score.waiting else [])])
+        reason = "; ".join(filter(None, [entry.doubt, "answers to read" if score.waiting else ""]))
         return replace(entry, status=Status.READING if score.waiting else Status.GRADED, reason=reason)
     if stray := [row for row in told.get((student, ""), ()) if row.get("status") in (UNREADABLE, WAITING)]:
         return replace(

@@ -24,6 +24,7 @@ SHORT = {
 }
 LEGEND = (
     ("*", "a person has something left to read"),
+    ("?", "a person should look at it: the CSV and the page say why"),
     ("L", "came late"),
     ("-", "nothing handed in"),
     ("unread.", "handed in, and nobody can read it"),
@@ -72,7 +73,7 @@ def on_screen(ledger: Ledger, width: int) -> RenderableType:
 
 def _is_used(sign: str, text: str) -> bool:
     """Whether a sign stands in a table: single letters behind points, the others alone."""
-    return sign in text if sign in "*L" else sign in text.split()
+    return sign in text if sign in "*?L" else sign in text.split()
 
 
 def _head(ledger: Ledger, lesson: Lesson) -> str:
@@ -92,16 +93,22 @@ def whose(entry: Entry) -> str:
 def cell(entry: Entry) -> tuple[str, str]:
     """One entry in a few characters, and its style; zero is `0`, nothing `-`, unreadable `unread.`."""
     late = " L" if entry.late else ""
-    if entry.status is Status.GRADED or (entry.status is Status.READING and entry.mark is not None):
-        star = "*" if entry.status is Status.READING else ""
-        return f"{number(entry.mark)}{star}{late}", "yellow" if star else ""
+    if shown := points(entry):
+        return f"{shown}{late}", "yellow" if shown[-1] in "*?" else ""
     words, style = SHORT[entry.status]
     return f"{words}{late}", style
 
 
-def number(points: float | None) -> str:
+def points(entry: Entry) -> str:
+    """The mark, with a star where a person has something left to read, and a question mark where one should look; "" if there is none."""
+    if entry.mark is None:
+        return ""
+    return f"{number(entry.mark)}{'*' if entry.status is Status.READING else ''}{'?' if entry.doubt else ''}"
+
+
+def number(value: float | None) -> str:
     """Points with at most two decimals; empty for none."""
-    return "" if points is None else f"{round(points, 2):g}"
+    return "" if value is None else f"{round(value, 2):g}"
 
 
 def summary(ledger: Ledger) -> list[str]:
@@ -150,4 +157,5 @@ def write_wide(ledger: Ledger, path: Path) -> None:
 
 
 def _status(entry: Entry) -> str:
-    return f"{entry.status}, late: {entry.late}" if entry.late else str(entry.status)
+    late, look = f"late: {entry.late}" if entry.late else "", "to be looked at" if entry.doubt else ""
+    return ", ".join(filter(None, [str(entry.status), late, look]))

@@ -28,7 +28,7 @@ _WAYS = {
     Status.COLLECTED: "`course grade`",
     Status.FAULT: "`course grade` once more",
     Status.MISSING: "a zero by --zeros",
-    "nothing of theirs": "`course report` names the file; `course collect FILE --student ID`, or take it out of downloaded/",
+    "nothing of theirs": "`course report` names the file; `course collect FILE --student ID`, put its sender on the class list, or take it out of downloaded/",
 }
 
 
@@ -60,7 +60,7 @@ class Filled:
         same: marks that stood there already.
         left: why how many students of ours got no mark.
         unknown: lines of the file that are nobody of ours.
-        absent: students with a mark who are not in the file.
+        absent: students with points who are not in the file.
         doubts: lines that were left as they were, and why.
         looks: whose mark stands on work that a person should look at, and why.
         cells: the fields to write anew.
@@ -98,6 +98,8 @@ class Filled:
                 yield f"  {len(names)} {title}: {shown}"
         yield from (f"  {printable(doubt)}" for doubt in self.doubts)
         yield from (f"  to be looked at: {printable(look)}" for look in self.looks)
+        if self.looks:
+            yield "  (who has looked says so: `course collect --looked-at STUDENT:LESSON`)"
 
 
 def fill(
@@ -322,7 +324,7 @@ def _fill(
     filled.absent += [
         f"{entry.name} ({student})"
         for student, entry in entries.items()
-        if student not in seen and _mark(entry, rules) is not None
+        if student not in seen and entry.mark is not None
     ]
     return filled
 
@@ -339,13 +341,13 @@ def _write(
 ) -> None:
     """Put one mark into its field, if there is one and it says something new."""
     mark, old = _mark(entry, rules), row.fields[column.at]
-    if mark is None:
-        kept = "" if target.empty(old.value) else "; a mark of the file was kept"
-        why = "nothing of theirs, while a file is nobody's" if entry.stray else entry.status
-        filled.left[f"{'not due yet' if entry.in_time else why}{kept}"] += 1
-        return
     if old.value.strip().casefold() in _EXCUSED:
         filled.left[f"excused on the platform ({old.value.strip()})"] += 1
+        return
+    if mark is None:
+        kept = "" if target.empty(old.value) else "; a mark of the file was kept"
+        why = "nothing of theirs, while a file may be anybody's" if entry.stray else entry.status
+        filled.left[f"{'not due yet' if entry.in_time else why}{kept}"] += 1
         return
     if entry.doubt:
         filled.looks.append(f"{entry.name} ({entry.student}): {entry.doubt}")
