@@ -190,6 +190,7 @@ class Desk:
         standing = marks.standing(self._course.classroom)
         digests = {student: _digest_of(self._text(question, student)) for student in written}
         given = marks.latest(standing, lesson, name, digests)
+        ever = marks.by_student(standing, lesson, name)
         share = [student for student in written if self._is_mine(question, student)]
         rows = {}
         for student in share:
@@ -203,7 +204,7 @@ class Desk:
                 "score": entry.score if told else None,
                 "comment": (entry.comment or "") if told else "",
                 "again": told and entry.waiting and entry.score is not None,
-                "whose": _whose(entry, by_reader) if told else "",
+                "whose": _whose(entry, ever.get(student, ()), digests[student]) if told else "",
                 "others": {r: m.score for r, m in by_reader.items() if r != self.reader and told},
                 "differ": told and _differ(by_reader),
                 "settled": next((m.reader for m in by_reader.values() if m.settles), "") if told else "",
@@ -432,12 +433,22 @@ def _differ(by_reader: Mapping[str, Mark]) -> bool:
     )
 
 
-def _whose(entry: Entry, by_reader: Mapping[str, Mark]) -> str:
-    """Say where the mark that counts comes from."""
+def _whose(entry: Entry, given: Sequence[Mark], digest: str) -> str:
+    """Say where the mark that counts comes from.
+
+    Args:
+        entry: what the gradebook holds of an answer.
+        given: its marks in the order in which they were given, those of its earlier texts, too.
+        digest: of its text as it is now.
+    """
     if entry.score is None:
         return ""
-    settled = [mark for mark in by_reader.values() if mark.settles]
-    for mark in reversed(settled or list(by_reader.values())):
-        if mark.counted and mark.score == entry.score:
-            return f"{mark.reader}, who settled it" if mark.settles else mark.reader
+    newest: dict[tuple[str, str], Mark] = {}
+    for mark in reversed(given):
+        if mark.counted:
+            newest.setdefault((mark.reader, mark.digest), mark)
+    for mark in newest.values():
+        if mark.score == entry.score:
+            settled = ", who settled it" if mark.settles else ""
+            return f"{mark.reader}{settled}{'' if mark.digest == digest else ', for an earlier text'}"
     return "the Formgrader"
