@@ -384,6 +384,35 @@ def test_the_mark_of_an_earlier_text_is_its_readers_and_not_the_formgraders(clas
     assert row(bob, "ada")["whose"] == "bob"
 
 
+def test_what_a_lost_gradebook_held_is_shown_at_the_same_text_to_be_given_again(classroom, sit):
+    nina, bob, blind = sit("nina"), sit("bob"), sit("cleo", "all")
+    mark(nina, "ada", 2, "Why?")
+    assert not row(nina, "ada")["lost"]
+    with opened(classroom) as gradebook:
+        gradebook.find_comment(f"{QUESTION}_response", LESSON, LESSON, "ada").manual_comment = None
+        gradebook.db.commit()
+    in_gradebook(classroom, "ada", waiting=True, manual_score=None)
+    mine, others, unread = (row(desk, "ada") for desk in (nina, bob, blind))
+    assert mine["lost"] and mine["mine"] == {"score": 2, "comment": "Why?"} and not mine["read"]
+    assert others["lost"] and others["others"] == {"nina": 2} and others["comment"] == "Why?"
+    assert not unread["lost"] and not unread["others"] and not unread["comment"]
+    assert mine["score"] is None and mine["whose"] == ""
+    mark(bob, "ada", 2, others["comment"])
+    again = row(nina, "ada")
+    assert not again["lost"] and again["read"] and (again["score"], again["comment"]) == (2, "Why?")
+
+
+@pytest.mark.parametrize("lost", [{}, {"manual_score": None}], ids=["graded anew", "lost"])
+def test_an_answer_that_waits_again_takes_a_mark_although_a_difference_was_settled(classroom, sit, lost):
+    ann, cleo = sit("ann"), sit("cleo")
+    mark(ann, "ada", 3)
+    mark(cleo, "ada", 2, settles=True)
+    in_gradebook(classroom, "ada", waiting=True, **lost)
+    mark(ann, "ada", 1)
+    shown = row(cleo, "ada")
+    assert (shown["read"], shown["score"], shown["whose"]) == (True, 1, "ann")
+
+
 @pytest.mark.parametrize(("score", "said"), [(4, "0 to 3"), (-1, "0 to 3"), (float("nan"), "0 to 3")])
 def test_what_is_no_mark_is_refused(classroom, sit, score, said):
     before = rows(classroom)

@@ -134,6 +134,7 @@ def grade_command(
 
     Example: course grade 1 5 --jobs 4
     """
+    from course.desk.lost import lost
     from course.grading.grade import grade
     from course.grading.sandboxes.choose import confinement
     from course.progress import Progress
@@ -155,6 +156,8 @@ def grade_command(
             f"there is nothing{of_lessons(course, lessons)} to grade in {course.classroom}: run `course collect`, which says what became of every file"
         )
     show(read_ledger(course))
+    if missing := lost(course):
+        say(missing, "yellow")
     if any(result.state == "failed" for result in results):
         say("Nothing was recorded for the submissions that failed; mend the cause and grade again.", "red")
         raise typer.Exit(1)
@@ -199,6 +202,7 @@ def all_command(
 
     Example: course all ~/Downloads/assignment.zip --roster class.csv
     """
+    from course.desk.lost import lost
     from course.grading.sandboxes.choose import confinement
     from course.progress import Progress
     from course.reports.ledger import read_ledger
@@ -210,6 +214,8 @@ def all_command(
     console.print(went.triage.on_screen())
     say(f"sandbox: {confinement(course.sandbox)}")
     show(read_ledger(course))
+    if missing := lost(course):
+        say(missing, "yellow")
     say(f"{len(went.pages)} pages of feedback in {course.classroom / 'feedback'}")
     if any(result.state == "failed" for result in went.results):
         raise typer.Exit(1)
@@ -243,6 +249,7 @@ def read_command(
     import webbrowser
 
     from course.desk.desk import Desk
+    from course.desk.lost import lost
     from course.desk.server import serve
     from course.grading.gradebook import back_up, is_there, opened
 
@@ -251,6 +258,8 @@ def read_command(
         raise CourseError(f"there is nothing to read in {course.classroom}: run `course grade` first")
     with Store(course.classroom).marking():
         back_up(course)
+    if missing := lost(course):
+        say(missing, "yellow")
     with opened(course) as gradebook:
         desk = Desk(course, gradebook, reader or getpass.getuser(), share)
         first = desk.first(course.lesson(lesson).name if lesson else None, question)

@@ -197,12 +197,14 @@ class Desk:
             entry, by_reader = written[student].entry, given.get(student, {})
             mine = by_reader.get(self.reader)
             told = self.share != "all" or mine is not None
+            lost = _lost(entry, by_reader) if told else None
             rows[pseudonym(question, student)] = {
                 "digest": digests[student],
                 "read": self._is_read(entry, by_reader),
                 "mine": None if mine is None else {"score": mine.score, "comment": mine.comment},
                 "score": entry.score if told else None,
-                "comment": (entry.comment or "") if told else "",
+                "comment": (entry.comment or (lost.comment if lost else "")) if told else "",
+                "lost": lost is not None,
                 "again": told and entry.waiting and entry.score is not None,
                 "whose": _whose(entry, ever.get(student, ()), digests[student]) if told else "",
                 "others": {r: m.score for r, m in by_reader.items() if r != self.reader and told},
@@ -241,8 +243,8 @@ class Desk:
     ) -> dict[str, Any]:
         """Give answers a mark.
 
-        The last mark counts, unless somebody settled a difference: then that one does, until it is settled anew. An empty
-        comment leaves another reader's comment where it is.
+        The last mark counts, unless somebody settled a difference: then that one does, until it is settled anew or the answer
+        waits again. An empty comment leaves another reader's comment where it is.
 
         Args:
             lesson: name of the lesson.
@@ -282,7 +284,7 @@ class Desk:
             made, entries = [], {}
             for student in read:
                 before, by_reader = written[student].entry, given.get(student, {})
-                counts = settles or not any(mark.settles for mark in by_reader.values())
+                counts = settles or before.waiting or not any(mark.settles for mark in by_reader.values())
                 made.append(
                     Mark(batch, time, self.reader, lesson, name, student, float(score), comment, settles, counts, digests[student], before)
                 )  # fmt: skip
@@ -431,6 +433,13 @@ def _differ(by_reader: Mapping[str, Mark]) -> bool:
     return len({mark.score for mark in by_reader.values()}) > 1 and not any(
         mark.settles for mark in by_reader.values()
     )
+
+
+def _lost(entry: Entry, by_reader: Mapping[str, Mark]) -> Mark | None:
+    """The mark that counted, of an answer for which the gradebook holds none any more, such as one that was filled anew."""
+    if entry.score is not None:
+        return None
+    return next((mark for mark in reversed([*by_reader.values()]) if mark.counted), None)
 
 
 def _whose(entry: Entry, given: Sequence[Mark], digest: str) -> str:
