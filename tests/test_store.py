@@ -30,12 +30,22 @@ from course.grading.backends.local import Local
 from course.grading.changes import note_faults, read_changes, read_faults
 from course.grading.execute import is_check
 from course.grading.grade import Graded, grade
-from course.grading.gradebook import amend, back_up, full_marks, marks, opened, outgrown, recorded, scores
+from course.grading.gradebook import (
+    amend,
+    back_up,
+    full_marks,
+    marks,
+    opened,
+    outgrown,
+    recorded,
+    scores,
+    withdraw,
+)
 from course.grading.outputs import error_output
 from course.intake import collect
 from course.model import Course, CourseError, Job, LatePolicy, Lesson, Outcome, Verdict
 from course.reports.ledger import Status, read_ledger
-from course.store import RECEIPT, Store, notebook_text, stamp_text, write_text
+from course.store import ASIDE, RECEIPT, Store, notebook_text, stamp_text, write_text
 from course.way import way
 from tests.desk_class import LESSON, QUESTION, reading_class
 from tests.kills import kills
@@ -440,6 +450,7 @@ def test_the_grade_goes_with_what_was_collected_by_mistake(course, tmp_path, mon
         line.startswith(f"dora, {lesson.name}: the grade was taken back, and is kept in {table};")
         for line in told
     )
+    assert sum("To give them again" in line and "`course read`" in line for line in told) == 1
     assert sum(float(row["score"]) for row in read_csv(table)) == FULL
     assert points(course).keys() == {"ada", "bo", "cy"} and not page.exists()
     assert not Store(course.classroom).graded("dora", lesson.name).exists()
@@ -449,6 +460,28 @@ def test_the_grade_goes_with_what_was_collected_by_mistake(course, tmp_path, mon
     }
     assert kept >= {"withdrawn", "autograded", "feedback"}
     assert len(list(course.classroom.glob("backups/*.db"))) >= 1
+
+
+def test_the_table_of_a_grade_that_was_taken_back_holds_what_persons_wrote(tmp_path):
+    """On the answer to a question, which has a mark, and on one to an exercise, whose mark is its check's."""
+    course = reading_class(tmp_path)
+    give_by_hand(course, "ada")
+    comments = {f"{QUESTION}_response": "=Well said;\nsee me", "FixedBlock": "By hand?", "branch_size": ""}
+    with opened(course) as gradebook:
+        for cell, comment in comments.items():
+            gradebook.find_comment(cell, LESSON, LESSON, "ada").manual_comment = comment
+        gradebook.find_comment(f"{QUESTION}_response", LESSON, LESSON, "blaise").manual_comment = "Not ada's"
+        gradebook.db.commit()
+    write_text(course.classroom / f"forgotten/a.zip/{ASIDE}/ada/{LESSON}/{LESSON}.ipynb", "{}")
+    before = [mark for mark in marks(course) if mark.student == "ada"]
+    ((pair, table),) = withdraw(course).items()
+    rows = {row["cell"]: row for row in read_csv(table)}
+    assert pair == ("ada", LESSON) and rows.keys() == {mark.cell for mark in before} | {"FixedBlock"}
+    assert {c: row["comment"] for c, row in rows.items() if row["comment"]} == {
+        c: v for c, v in comments.items() if v
+    }
+    assert rows[f"{QUESTION}_response"]["by_hand"] == "1.0" and rows["FixedBlock"]["score"] == ""
+    assert {mark.student for mark in marks(course)} == {"blaise", "carl", "dora", "emmy", "felix"}
 
 
 def test_what_took_the_place_of_ones_own_work_takes_its_grade_and_page_along(

@@ -94,6 +94,10 @@ def collect_command(
             f"{who}, {what}: the grade was taken back, and is kept in {table}; marks given by hand are not given again by themselves",
             "yellow",
         )
+    if withdrawn:
+        say(
+            "To give them again: once the work counts again and is graded, `course read` shows what each answer of the same student was given there; the table has the rest, and the comments, for the Formgrader."
+        )
     if Store(classroom).gradebook.is_file():
         from course.grading.gradebook import outgrown
 
