@@ -260,8 +260,22 @@ class Store:
         for fresh in self.root.glob("autograded/*/.*.fresh"):
             shutil.rmtree(fresh, ignore_errors=True)
 
+    def fullest_backup(self) -> tuple[Path | None, int]:
+        """Find the copy of the gradebook that holds the most marks given by hand, the newest of equals.
+
+        Returns:
+            It, None if there is no copy; and how many it holds.
+        """
+        counts = {path: _by_hand(path) for path in self._backups()}
+        path = max(counts, key=lambda path: (counts[path], path), default=None)
+        return path, counts[path] if path else 0
+
+    def _backups(self) -> list[Path]:
+        """The copies of the gradebook, the newest last."""
+        return sorted(self.root.glob("backups/gradebook-*.db"))
+
     def back_up(self) -> None:
-        """Keep a copy of the gradebook, the newest few: marks given by hand are nowhere else."""
+        """Keep a copy of the gradebook: the newest few, and the one that holds the most marks given by hand, which are nowhere else."""
         if not self.gradebook.is_file() or not self.gradebook.stat().st_size:
             return
         folder = self.root / "backups"
@@ -271,8 +285,10 @@ class Store:
         with closing(sqlite3.connect(self.gradebook)) as source, closing(sqlite3.connect(fresh)) as copy:
             source.backup(copy)
         fresh.replace(folder / f"gradebook-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}.db")
-        for path in sorted(folder.glob("gradebook-*.db"))[:-BACKUPS]:
-            path.unlink(missing_ok=True)
+        fullest, _ = self.fullest_backup()
+        for path in self._backups()[:-BACKUPS]:
+            if path != fullest:
+                path.unlink(missing_ok=True)
 
     def log(self, verbose: bool = False) -> None:
         """Let the log of this command go to `course.log`, and to the screen where it is asked for."""
@@ -288,6 +304,16 @@ class Store:
         LOG.addHandler(file)
         if verbose:
             LOG.addHandler(logging.StreamHandler())
+
+
+def _by_hand(gradebook: Path) -> int:
+    """How many marks given by hand a gradebook holds; a file that is none holds no marks."""
+    try:
+        with closing(sqlite3.connect(gradebook)) as database:
+            (count,) = database.execute("SELECT count(manual_score) FROM grade").fetchone()
+            return int(count)
+    except sqlite3.Error:
+        return 0
 
 
 def _digest(path: Path) -> str:

@@ -341,15 +341,76 @@ def test_two_readers_at_once_lose_nothing(classroom, monkeypatch):
             assert (grade.manual_score, comment.manual_comment) == (last.score, last.comment)
 
 
+def another_text(classroom, student):
+    """Let another answer lie in the place of a student's."""
+    path = classroom.classroom / "autograded" / student / LESSON / f"{LESSON}.ipynb"
+    path.write_text(path.read_text(encoding="utf-8").replace("costs only", "takes only"), encoding="utf-8")
+
+
+def in_gradebook(classroom, student, waiting, **more):
+    """Let an answer's row of the gradebook be another."""
+    with opened(classroom) as gradebook:
+        grade = gradebook.find_grade(f"{QUESTION}_response", LESSON, LESSON, student)
+        grade.needs_manual_grade = waiting
+        for name, value in more.items():
+            setattr(grade, name, value)
+        gradebook.db.commit()
+
+
 def test_an_answer_that_was_handed_in_anew_is_read_anew(classroom, sit):
     desk = sit("ann", "all")
     seen = names(desk, "ada")
     mark(desk, "ada", 3)
-    path = classroom.classroom / "autograded" / "ada" / LESSON / f"{LESSON}.ipynb"
-    path.write_text(path.read_text(encoding="utf-8").replace("costs only", "takes only"), encoding="utf-8")
+    another_text(classroom, "ada")
     with pytest.raises(CourseError, match="handed in anew"):
         desk.mark(LESSON, QUESTION, seen, 3)
     assert not row(desk, "ada")["read"]
+
+
+def test_the_mark_of_an_earlier_text_is_its_readers_and_not_the_formgraders(classroom, sit):
+    nina, bob = sit("nina"), sit("bob")
+    mark(nina, "ada", 3)
+    mark(nina, "ada", 2)
+    another_text(classroom, "ada")
+    in_gradebook(classroom, "ada", waiting=True)  # so nbgrader leaves it where another text is graded
+    for desk in (nina, bob):
+        shown = row(desk, "ada")
+        assert (shown["score"], shown["again"], shown["mine"]) == (2, True, None)
+        assert shown["whose"] == "nina, for an earlier text"
+    with opened(classroom) as gradebook:
+        formgrader(gradebook, "ada", {"manual_score": 3, "extra_credit": None})
+    assert row(bob, "ada")["whose"] == "the Formgrader"  # nina's 3 was replaced by herself
+    mark(bob, "ada", 3)
+    assert row(bob, "ada")["whose"] == "bob"
+
+
+def test_what_a_lost_gradebook_held_is_shown_at_the_same_text_to_be_given_again(classroom, sit):
+    nina, bob, blind = sit("nina"), sit("bob"), sit("cleo", "all")
+    mark(nina, "ada", 2, "Why?")
+    assert not row(nina, "ada")["lost"]
+    with opened(classroom) as gradebook:
+        gradebook.find_comment(f"{QUESTION}_response", LESSON, LESSON, "ada").manual_comment = None
+        gradebook.db.commit()
+    in_gradebook(classroom, "ada", waiting=True, manual_score=None)
+    mine, others, unread = (row(desk, "ada") for desk in (nina, bob, blind))
+    assert mine["lost"] and mine["mine"] == {"score": 2, "comment": "Why?"} and not mine["read"]
+    assert others["lost"] and others["others"] == {"nina": 2} and others["comment"] == "Why?"
+    assert not unread["lost"] and not unread["others"] and not unread["comment"]
+    assert mine["score"] is None and mine["whose"] == ""
+    mark(bob, "ada", 2, others["comment"])
+    again = row(nina, "ada")
+    assert not again["lost"] and again["read"] and (again["score"], again["comment"]) == (2, "Why?")
+
+
+@pytest.mark.parametrize("lost", [{}, {"manual_score": None}], ids=["graded anew", "lost"])
+def test_an_answer_that_waits_again_takes_a_mark_although_a_difference_was_settled(classroom, sit, lost):
+    ann, cleo = sit("ann"), sit("cleo")
+    mark(ann, "ada", 3)
+    mark(cleo, "ada", 2, settles=True)
+    in_gradebook(classroom, "ada", waiting=True, **lost)
+    mark(ann, "ada", 1)
+    shown = row(cleo, "ada")
+    assert (shown["read"], shown["score"], shown["whose"]) == (True, 1, "ann")
 
 
 @pytest.mark.parametrize(("score", "said"), [(4, "0 to 3"), (-1, "0 to 3"), (float("nan"), "0 to 3")])

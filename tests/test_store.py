@@ -18,22 +18,37 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from sqlalchemy import text
 
 from course import cli, store
 from course.csvfile import read_csv, write_csv
+from course.desk.lost import lost
+from course.desk.marks import Entry, note, now
+from course.desk.marks import Mark as Given
 from course.editions.build import release
 from course.grading.backends.local import Local
 from course.grading.changes import note_faults, read_changes, read_faults
 from course.grading.execute import is_check
-from course.grading.grade import grade
-from course.grading.gradebook import amend, back_up, full_marks, marks, opened, outgrown, recorded, scores
+from course.grading.grade import Graded, grade
+from course.grading.gradebook import (
+    amend,
+    back_up,
+    full_marks,
+    marks,
+    opened,
+    outgrown,
+    recorded,
+    scores,
+    withdraw,
+)
 from course.grading.outputs import error_output
 from course.intake import collect
 from course.model import Course, CourseError, Job, LatePolicy, Lesson, Outcome, Verdict
 from course.reports.feedback import feedback
 from course.reports.ledger import Status, read_ledger
-from course.store import RECEIPT, Store, notebook_text, stamp_text, write_text
+from course.store import ASIDE, RECEIPT, Store, notebook_text, stamp_text, write_text
 from course.way import way
+from tests.desk_class import LESSON, QUESTION, reading_class
 from tests.kills import kills
 from tests.toy_course import FULL, hand_in, toy_course
 
@@ -346,6 +361,64 @@ def test_marks_given_by_hand_survive_a_regrade_and_are_in_the_backup(course):
     assert set(graded(course).values()) == {"graded"} and points(course) == before != {"ada": FULL}
 
 
+def give_by_hand(course: Course, *students: str) -> None:
+    """Give the answers of a reading class a mark by hand."""
+    with opened(course) as gradebook:
+        for name in students:
+            gradebook.find_grade(f"{QUESTION}_response", LESSON, LESSON, name).manual_score = 1.0
+        gradebook.db.commit()
+
+
+def test_backups_without_marks_given_by_hand_push_none_out_that_holds_some(tmp_path):
+    course = reading_class(tmp_path)
+    give_by_hand(course, "ada", "blaise")
+    back_up(course)
+    (full,) = course.classroom.glob("backups/*.db")
+    with opened(course) as gradebook:  # as one that is filled anew
+        gradebook.db.execute(text("UPDATE grade SET manual_score = NULL"))
+        gradebook.db.commit()
+    for _ in range(store.BACKUPS + 2):
+        back_up(course)
+    kept = sorted(course.classroom.glob("backups/*.db"))
+    assert len(kept) == store.BACKUPS + 1 and kept[0] == full
+    kept[1].write_bytes(b"no gradebook")  # holds no marks, and stops nothing
+    give_by_hand(course, "ada", "blaise", "carl")
+    back_up(course)
+    kept = sorted(course.classroom.glob("backups/*.db"))
+    assert len(kept) == store.BACKUPS and full not in kept  # the newest holds more
+
+
+def test_a_new_gradebook_says_who_knows_the_marks_that_it_does_not_hold(tmp_path, monkeypatch, capsys):
+    course, told = reading_class(tmp_path / "old"), []
+    assert lost(course) == ""  # nobody has marked anything yet
+    give_by_hand(course, "ada")
+    back_up(course)
+    (backup,) = course.classroom.glob("backups/*.db")
+    at = Given(
+        "b", now(), "nina", LESSON, QUESTION, "ada", 1.0, "", False, True, "d", Entry(None, True, None)
+    )
+    note(course.classroom, [at, replace(at, student="carl"), replace(at, student="carl", reader="bob")])
+    assert lost(course) == ""
+    new = Store(reading_class(tmp_path / "new").classroom).gradebook.read_bytes()
+    gradebook = Store(course.classroom).gradebook
+    gradebook.write_bytes(new)
+    said = lost(course)
+    assert f"{backup} holds 1, and {course.classroom / 'marks.jsonl'} holds those that 2 answers" in said
+    assert (
+        f"copy that backup over {gradebook} and run `course grade --force`" in said
+        and "`course read`" in said
+    )
+    results = [Graded("ada", LESSON, "graded")]
+    monkeypatch.setattr("course.grading.grade.grade", lambda *_: results)
+    monkeypatch.setattr("course.grading.sandboxes.choose.confinement", str)
+    monkeypatch.setattr("course.commands.classes.say", lambda text, *_: told.append(text))
+    assert command(course, monkeypatch, capsys, "grade") == (0, "") and said in told
+    backup.unlink()
+    assert "backup" not in lost(course) and "`course read`" in lost(course)
+    gradebook.unlink()
+    assert lost(course)  # of one that is not even filled
+
+
 def test_what_a_person_gave_waits_for_a_person_again_only_where_something_else_was_handed_in(course):
     (lesson,) = course.lessons
     graded(course)
@@ -378,6 +451,7 @@ def test_the_grade_goes_with_what_was_collected_by_mistake(course, tmp_path, mon
         line.startswith(f"dora, {lesson.name}: the grade was taken back, and is kept in {table};")
         for line in told
     )
+    assert sum("To give them again" in line and "`course read`" in line for line in told) == 1
     assert sum(float(row["score"]) for row in read_csv(table)) == FULL
     assert points(course).keys() == {"ada", "bo", "cy"} and not page.exists()
     assert not Store(course.classroom).graded("dora", lesson.name).exists()
@@ -387,6 +461,28 @@ def test_the_grade_goes_with_what_was_collected_by_mistake(course, tmp_path, mon
     }
     assert kept >= {"withdrawn", "autograded", "feedback"}
     assert len(list(course.classroom.glob("backups/*.db"))) >= 1
+
+
+def test_the_table_of_a_grade_that_was_taken_back_holds_what_persons_wrote(tmp_path):
+    """On the answer to a question, which has a mark, and on one to an exercise, whose mark is its check's."""
+    course = reading_class(tmp_path)
+    give_by_hand(course, "ada")
+    comments = {f"{QUESTION}_response": "=Well said;\nsee me", "FixedBlock": "By hand?", "branch_size": ""}
+    with opened(course) as gradebook:
+        for cell, comment in comments.items():
+            gradebook.find_comment(cell, LESSON, LESSON, "ada").manual_comment = comment
+        gradebook.find_comment(f"{QUESTION}_response", LESSON, LESSON, "blaise").manual_comment = "Not ada's"
+        gradebook.db.commit()
+    write_text(course.classroom / f"forgotten/a.zip/{ASIDE}/ada/{LESSON}/{LESSON}.ipynb", "{}")
+    before = [mark for mark in marks(course) if mark.student == "ada"]
+    ((pair, table),) = withdraw(course).items()
+    rows = {row["cell"]: row for row in read_csv(table)}
+    assert pair == ("ada", LESSON) and rows.keys() == {mark.cell for mark in before} | {"FixedBlock"}
+    assert {c: row["comment"] for c, row in rows.items() if row["comment"]} == {
+        c: v for c, v in comments.items() if v
+    }
+    assert rows[f"{QUESTION}_response"]["by_hand"] == "1.0" and rows["FixedBlock"]["score"] == ""
+    assert {mark.student for mark in marks(course)} == {"blaise", "carl", "dora", "emmy", "felix"}
 
 
 def test_what_took_the_place_of_ones_own_work_takes_its_grade_and_page_along(

@@ -105,6 +105,10 @@ def collect_command(
             f"{who}, {what}: the grade was taken back, and is kept in {table}; marks given by hand are not given again by themselves",
             "yellow",
         )
+    if withdrawn:
+        say(
+            "To give them again: once the work counts again and is graded, `course read` shows what each answer of the same student was given there; the table has the rest, and the comments, for the Formgrader."
+        )
     if Store(classroom).gradebook.is_file():
         from course.grading.gradebook import outgrown
 
@@ -145,6 +149,7 @@ def grade_command(
 
     Example: course grade 1 5 --jobs 4
     """
+    from course.desk.lost import lost
     from course.grading.grade import grade
     from course.grading.sandboxes.choose import confinement
     from course.progress import Progress
@@ -166,6 +171,8 @@ def grade_command(
             f"there is nothing{of_lessons(course, lessons)} to grade in {course.classroom}: run `course collect`, which says what became of every file"
         )
     show(read_ledger(course))
+    if missing := lost(course):
+        say(missing, "yellow")
     if any(result.state == "failed" for result in results):
         say("Nothing was recorded for the submissions that failed; mend the cause and grade again.", "red")
         raise typer.Exit(1)
@@ -210,6 +217,7 @@ def all_command(
 
     Example: course all ~/Downloads/assignment.zip --roster class.csv
     """
+    from course.desk.lost import lost
     from course.grading.sandboxes.choose import confinement
     from course.progress import Progress
     from course.reports.ledger import read_ledger
@@ -221,6 +229,8 @@ def all_command(
     console.print(went.triage.on_screen())
     say(f"sandbox: {confinement(course.sandbox)}")
     show(read_ledger(course))
+    if missing := lost(course):
+        say(missing, "yellow")
     say(f"{len(went.pages)} pages of feedback in {course.classroom / 'feedback'}")
     if any(result.state == "failed" for result in went.results):
         raise typer.Exit(1)
@@ -254,6 +264,7 @@ def read_command(
     import webbrowser
 
     from course.desk.desk import Desk
+    from course.desk.lost import lost
     from course.desk.server import serve
     from course.grading.gradebook import back_up, is_there, opened
 
@@ -262,6 +273,8 @@ def read_command(
         raise CourseError(f"there is nothing to read in {course.classroom}: run `course grade` first")
     with Store(course.classroom).marking():
         back_up(course)
+    if missing := lost(course):
+        say(missing, "yellow")
     with opened(course) as gradebook:
         desk = Desk(course, gradebook, reader or getpass.getuser(), share)
         first = desk.first(course.lesson(lesson).name if lesson else None, question)

@@ -190,20 +190,23 @@ class Desk:
         standing = marks.standing(self._course.classroom)
         digests = {student: _digest_of(self._text(question, student)) for student in written}
         given = marks.latest(standing, lesson, name, digests)
+        ever = marks.by_student(standing, lesson, name)
         share = [student for student in written if self._is_mine(question, student)]
         rows = {}
         for student in share:
             entry, by_reader = written[student].entry, given.get(student, {})
             mine = by_reader.get(self.reader)
             told = self.share != "all" or mine is not None
+            lost = _lost(entry, by_reader) if told else None
             rows[pseudonym(question, student)] = {
                 "digest": digests[student],
                 "read": self._is_read(entry, by_reader),
                 "mine": None if mine is None else {"score": mine.score, "comment": mine.comment},
                 "score": entry.score if told else None,
-                "comment": (entry.comment or "") if told else "",
+                "comment": (entry.comment or (lost.comment if lost else "")) if told else "",
+                "lost": lost is not None,
                 "again": told and entry.waiting and entry.score is not None,
-                "whose": _whose(entry, by_reader) if told else "",
+                "whose": _whose(entry, ever.get(student, ()), digests[student]) if told else "",
                 "others": {r: m.score for r, m in by_reader.items() if r != self.reader and told},
                 "differ": told and _differ(by_reader),
                 "settled": next((m.reader for m in by_reader.values() if m.settles), "") if told else "",
@@ -240,8 +243,8 @@ class Desk:
     ) -> dict[str, Any]:
         """Give answers a mark.
 
-        The last mark counts, unless somebody settled a difference: then that one does, until it is settled anew. An empty
-        comment leaves another reader's comment where it is.
+        The last mark counts, unless somebody settled a difference: then that one does, until it is settled anew or the answer
+        waits again. An empty comment leaves another reader's comment where it is.
 
         Args:
             lesson: name of the lesson.
@@ -281,7 +284,7 @@ class Desk:
             made, entries = [], {}
             for student in read:
                 before, by_reader = written[student].entry, given.get(student, {})
-                counts = settles or not any(mark.settles for mark in by_reader.values())
+                counts = settles or before.waiting or not any(mark.settles for mark in by_reader.values())
                 made.append(
                     Mark(batch, time, self.reader, lesson, name, student, float(score), comment, settles, counts, digests[student], before)
                 )  # fmt: skip
@@ -432,12 +435,29 @@ def _differ(by_reader: Mapping[str, Mark]) -> bool:
     )
 
 
-def _whose(entry: Entry, by_reader: Mapping[str, Mark]) -> str:
-    """Say where the mark that counts comes from."""
+def _lost(entry: Entry, by_reader: Mapping[str, Mark]) -> Mark | None:
+    """The mark that counted, of an answer for which the gradebook holds none any more, such as one that was filled anew."""
+    if entry.score is not None:
+        return None
+    return next((mark for mark in reversed([*by_reader.values()]) if mark.counted), None)
+
+
+def _whose(entry: Entry, given: Sequence[Mark], digest: str) -> str:
+    """Say where the mark that counts comes from.
+
+    Args:
+        entry: what the gradebook holds of an answer.
+        given: its marks in the order in which they were given, those of its earlier texts, too.
+        digest: of its text as it is now.
+    """
     if entry.score is None:
         return ""
-    settled = [mark for mark in by_reader.values() if mark.settles]
-    for mark in reversed(settled or list(by_reader.values())):
-        if mark.counted and mark.score == entry.score:
-            return f"{mark.reader}, who settled it" if mark.settles else mark.reader
+    newest: dict[tuple[str, str], Mark] = {}
+    for mark in reversed(given):
+        if mark.counted:
+            newest.setdefault((mark.reader, mark.digest), mark)
+    for mark in newest.values():
+        if mark.score == entry.score:
+            settled = ", who settled it" if mark.settles else ""
+            return f"{mark.reader}{settled}{'' if mark.digest == digest else ', for an earlier text'}"
     return "the Formgrader"

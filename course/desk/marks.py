@@ -148,6 +148,15 @@ def latest(
     return found
 
 
+def by_student(marks: Iterable[Mark], lesson: str, question: str) -> dict[str, list[Mark]]:
+    """Sort all marks of a question by student, those of earlier texts, too; each student's in their order."""
+    found: dict[str, list[Mark]] = {}
+    for mark in marks:
+        if (mark.lesson, mark.question) == (lesson, question):
+            found.setdefault(mark.student, []).append(mark)
+    return found
+
+
 @dataclass(frozen=True)
 class Agreement:
     """How two readers agree on the answers that both have read.

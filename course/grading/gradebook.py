@@ -20,6 +20,7 @@ from nbconvert.writers.files import FilesWriter
 from nbformat import NotebookNode
 from nbgrader.api import (
     Assignment,
+    BaseCell,
     Comment,
     Grade,
     Gradebook,
@@ -705,7 +706,7 @@ def withdraw(course: Course) -> dict[tuple[str, str], Path]:
         course: the checkout and its classroom.
 
     Returns:
-        (student, lesson) of those who had a grade -> the table that holds it now.
+        (student, lesson) of those who had a grade -> the table that holds it now, with the comments that persons gave.
     """
     store = Store(course.classroom)
     gone = store.forgotten()
@@ -718,8 +719,13 @@ def withdraw(course: Course) -> dict[tuple[str, str], Path]:
         (student, lesson): gone[student, lesson] / "marks" / student / f"{lesson}.csv"
         for student, lesson in held
     }
+    said = _comments(course) if held else {}
     for pair, table in kept.items():
-        write_csv(table, [field.name for field in fields(Mark)], map(vars, held[pair]))
+        of = said.get(pair, {})
+        rows = [vars(mark) | {"comment": of.pop(mark.cell, "")} for mark in held[pair]]
+        # Of an exercise the check has the mark and the answer the comment, which gets a line of its own.
+        rows += [{"student": pair[0], "lesson": pair[1], "cell": cell, "comment": of[cell]} for cell in of]
+        write_csv(table, [*(field.name for field in fields(Mark)), "comment"], rows)
     if held:  # else a backup that holds marks would make way for one that holds no others
         back_up(course)
         with store.marking(), opened(course) as gradebook, _in_one(gradebook):
@@ -783,6 +789,27 @@ def marks(course: Course) -> list[Mark]:
             )
             for student, lesson, cell, auto, manual, extra, waiting, most, kind in rows
         ]
+
+
+def _comments(course: Course) -> dict[tuple[str, str], dict[str, str]]:
+    """Read the comments that persons gave: (student, lesson) -> name of the cell -> comment."""
+    with opened(course) as gradebook:
+        rows = (
+            gradebook.db.query(
+                SubmittedAssignment.student_id, Assignment.name, BaseCell.name, Comment.manual_comment
+            )
+            .select_from(Comment)
+            .join(SubmittedNotebook, Comment.notebook_id == SubmittedNotebook.id)
+            .join(SubmittedAssignment, SubmittedNotebook.assignment_id == SubmittedAssignment.id)
+            .join(Assignment, SubmittedAssignment.assignment_id == Assignment.id)
+            .join(BaseCell, Comment.cell_id == BaseCell.id)
+            .filter(Comment.manual_comment != "")
+            .order_by(BaseCell.name)
+        )
+        found: dict[tuple[str, str], dict[str, str]] = {}
+        for student, lesson, cell, comment in rows:
+            found.setdefault((student, lesson), {})[cell] = comment
+        return found
 
 
 def _points(auto: float | None, manual: float | None, extra: float | None) -> float:

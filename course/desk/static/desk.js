@@ -161,7 +161,8 @@ function stands(now) {
   for (const [who, score] of Object.entries(now.others || {})) said.push(`${who} gave `, element("b", points(score)), ". ");
   if (now.score !== null && now.score !== undefined)
     said.push(`${points(now.score)} ${now.score === 1 ? "counts" : "count"}${now.whose ? `: the mark of ${now.whose}` : ""}.`);
-  if (now.differ) said.push(" The last one counts until somebody decides.");
+  if (now.lost) said.push("The gradebook holds no mark for it any more: give it again.");
+  else if (now.differ) said.push(" The last one counts until somebody decides.");
   return said.length ? said : ["Not read yet."];
 }
 
