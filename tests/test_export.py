@@ -110,7 +110,7 @@ def test_it_is_said_what_was_done_and_what_was_not(tmp_path):
         and "1 missing (a zero by --zeros)" in lines
     )
     _, (other,) = filled(tmp_path, BRIGHTSPACE, BRIGHTSPACE_FILE.replace("#a01,#amueller", "#x,#y"))
-    assert other.absent == ["Anna Müller (a01)", "José Núñez (a03)"]  # his points, too, stand nowhere in that file
+    assert other.absent == ["Anna Müller (a01)", "José Núñez (a03)"]  # his points so far, too
 
 
 def test_moodles_dash_is_no_mark_that_could_be_changed_or_kept(tmp_path):
