@@ -62,7 +62,7 @@ def collect_command(
         list[str] | None,
         typer.Option(
             metavar="DOWNLOAD",
-            help="put aside what was collected by mistake, by its name or that of its folder in downloaded/; nothing is deleted",
+            help="put aside what was collected by mistake, by its name; or a submitted/STUDENT/LESSON that nothing gives any more; nothing is deleted",
         ),
     ] = None,
 ) -> None:

@@ -16,7 +16,7 @@ from course.intake.rebuild import rebuild
 from course.intake.roster import Person, Roster, read_roster, safe_id, student_ids
 from course.intake.settle import Decision, settle
 from course.intake.sheet import Sheet
-from course.intake.triage import IGNORED, OLDER, REPAIRED, TAKEN, UNREADABLE, Row, Triage, printable
+from course.intake.triage import IGNORED, REPAIRED, TAKEN, UNLISTED, UNREADABLE, WAITING, Row, Triage
 from course.intake.whose import acquainted, wrappers
 from course.intake.workers import Workers, shared_workers
 from course.model import CourseError, short_digest
@@ -58,8 +58,9 @@ def collect(
         student: everything in `source` was handed in by this student, and replaces what came before.
         lesson: with `student`, the lesson it is for.
         confirm_zero: "student:lesson" whose unreadable file is to be graded as a blank notebook.
-        looked_at: "student:lesson" whose doubts a person has looked at: what counts is to count. A new doubt is said again.
-        forget: downloads that were collected by mistake, by name; they are put aside in `classroom/forgotten/`.
+        looked_at: "student:lesson" whose doubts a person has looked at: what counts is to count. With other files it is said again.
+        forget: downloads that were collected by mistake, by name, or folders of `submitted/` that nothing collected gives any more; they
+            are put aside in `classroom/forgotten/`.
         workers: who reads; None takes those of this process.
         zone: time zone of times that tell none; None is this machine's.
         limits: what may be read.
@@ -94,19 +95,28 @@ def collect(
         read_download(root, by_hand, release, editions, own, workers, zone, limits, told)
         for root, by_hand in _downloads(downloads)
     ]
-    named = [_named(name, kept, classroom) for name in forget]
+    leftovers = [pair for name in forget if (pair := _leftover(name, editions))]
+    named = [_named(name, kept, classroom) for name in forget if not _leftover(name, editions)]
     aside = [download for download in kept if any(download is fit for fit in named)]
     before = _survey(kept, people, own)
     found = _survey([d for d in kept if d not in aside], people, own) if aside else before
     zeros, over = _confirmed(classroom, confirm_zero, before.decisions, found.decisions, editions)
     rows = [_row(decision, people) for decision in found.decisions]
-    seen = _looked_at(classroom, looked_at, rows)
-    rows = [_without(row, seen) for row in rows]
+    for pair in leftovers:
+        if came := [row.file for row in rows if row.counts and (row.student, row.lesson) == pair]:
+            raise CourseError(f"submitted/{'/'.join(pair)} comes from {came[0]}, which counts: forget that")
+    looked = [*zip(found.decisions, rows, strict=True)]
+    seen = _looked_at(classroom, looked_at, looked)
+    rows = [_without_doubts(row) if _files(decision, row) in seen else row for decision, row in looked]
     try:
         moves = _taken_out(aside, before.decisions, over, classroom)
-        _take_over(rows, zeros, classroom)
+        over |= zeros & {*leftovers}
+        zeros -= over
+        for student, lesson in leftovers:
+            if (placed := classroom / "submitted" / student / lesson).is_dir():
+                put_aside(placed, vacant(classroom / "forgotten" / student) / ASIDE / student)
         if looked_at:
-            _keep(classroom / LOOKED_AT, ("student", "lesson", "doubt"), seen)
+            _keep(classroom / LOOKED_AT, ("student", "lesson", "files"), seen)
         if confirm_zero or over:
             _keep(classroom / ZEROS, ("student", "lesson"), zeros)
         for folder, place in moves:  # last: who is interrupted before forgets it once more
@@ -201,6 +211,14 @@ def _named(name: str, kept: Sequence[Download], classroom: Path) -> Download | N
     )
 
 
+def _leftover(name: str, editions: Mapping[str, Edition]) -> tuple[str, str] | None:
+    """Whose folder of `submitted/` a name is, and of which lesson; None if it is a download's."""
+    parts = Path(name).parts[-3:]
+    return (
+        (parts[1], parts[2]) if len(parts) == 3 and parts[0] == "submitted" and parts[2] in editions else None
+    )
+
+
 def _told(folder: str, download: Download) -> str:
     """A download's folder, and as whose it was collected by hand."""
     students = [path.name for path in download.root.iterdir() if path.is_dir()] if download.by_hand else []
@@ -259,16 +277,20 @@ def _taken_out(
 def _row(decision: Decision, people: Roster) -> Row:
     """A decision as a row of the report."""
     attempt, reading = decision.attempt, decision.attempt.reading
+    name = people.name(decision.student) or attempt.claim.label
+    unlisted = people.people and decision.student and not people.name(decision.student)
+    asks = unlisted and (decision.counts or decision.status in (UNREADABLE, WAITING))
+    stranger = (f"{name} is {UNLISTED}: put them there, or collect this for whose it is with --student ID",)
     row = Row(
         decision.student,
-        people.name(decision.student) or attempt.claim.label,
+        name,
         attempt.lesson,
         attempt.path,
         decision.status,
         reason=decision.reason,
         time=attempt.time,
         late=attempt.claim.late,
-        doubts=decision.doubts,
+        doubts=(*decision.doubts, *(stranger if asks else ())),
     )
     if not decision.counts:
         return row
@@ -336,57 +358,35 @@ def _keep(path: Path, columns: Sequence[str], rows: Iterable[tuple[str, ...]]) -
     write_csv(path, columns, [dict(zip(columns, row, strict=True)) for row in sorted(rows)])
 
 
-def _looked_at(classroom: Path, asked: Sequence[str], rows: Sequence[Row]) -> set[tuple[str, str, str]]:
-    """The doubts that a person has looked at, now or before: student, lesson, and the words.
+def _looked_at(
+    classroom: Path, asked: Sequence[str], found: Sequence[tuple[Decision, Row]]
+) -> set[tuple[str, str, str]]:
+    """Whose doubts a person has looked at, now or before: student, lesson, and of which files.
 
     Raises:
         CourseError: if there is no doubt to look at.
     """
     kept = classroom / LOOKED_AT
     seen = {
-        (line.get("student", ""), line.get("lesson", ""), line.get("doubt", ""))
+        (line.get("student", ""), line.get("lesson", ""), line.get("files", ""))
         for line in (read_csv(kept) if kept.is_file() else ())
     }
-    doubts: dict[str, set[tuple[str, str, str]]] = {}
-    for row in rows:
-        for doubt in row.doubts:
-            doubts.setdefault(f"{row.student}:{row.lesson}", set()).add(
-                (row.student, row.lesson, printable(doubt))
-            )
+    doubtful = {f"{row.student}:{row.lesson}": _files(decision, row) for decision, row in found if row.doubts}
     for pair in asked:
-        if pair not in doubts:
-            known = ", ".join(sorted(pair for pair, of in doubts.items() if of - seen)) or "none"
+        if pair not in doubtful:
+            known = ", ".join(sorted(pair for pair, of in doubtful.items() if of not in seen)) or "none"
             raise CourseError(f"there is nothing to look at in {pair!r}; there is in: {known}")
-        seen |= doubts[pair]
+        seen.add(doubtful[pair])
     return seen
 
 
-def _without(row: Row, seen: set[tuple[str, str, str]]) -> Row:
-    """A row whose doubts that somebody has looked at are notes."""
-    done = tuple(d for d in row.doubts if (row.student, row.lesson, printable(d)) in seen)
-    left = tuple(d for d in row.doubts if d not in done)
-    return replace(row, doubts=left, notes=(*row.notes, *(f"looked at: {doubt}" for doubt in done)))
+def _files(decision: Decision, row: Row) -> tuple[str, str, str]:
+    return row.student, row.lesson, decision.files
 
 
-def _take_over(rows: Sequence[Row], zeros: Iterable[tuple[str, str]], classroom: Path) -> None:
-    """Take out of grading what was placed as one student's from a file that is another's by now: the class list was corrected, or a person
-    has said whose it is."""
-    table = classroom / "triage.csv"
-    here = {(row.student, row.lesson) for row in rows if row.status not in (OLDER, IGNORED)} | set(zeros)
-    owners: dict[str, set[str]] = {}
-    for row in rows:
-        owners.setdefault(printable(row.file), set()).add(row.student)
-    for old in read_csv(table) if table.is_file() else ():
-        student, lesson, now = old.get("student", ""), old.get("lesson", ""), owners.get(old.get("file", ""))
-        placed = classroom / "submitted" / student / lesson
-        if (
-            old.get("status") in (TAKEN, REPAIRED)
-            and now
-            and student not in now
-            and not {(student, lesson), (student, "")} & here
-            and placed.is_dir()
-        ):
-            put_aside(placed, vacant(classroom / "forgotten" / f"taken-for-{student}") / ASIDE / student)
+def _without_doubts(row: Row) -> Row:
+    """A row that somebody has looked at: its doubts are notes."""
+    return replace(row, doubts=(), notes=(*row.notes, *(f"looked at: {doubt}" for doubt in row.doubts)))
 
 
 def _place_zeros(
@@ -442,7 +442,7 @@ def _strangers(classroom: Path, rows: Sequence[Row], zeros: Iterable[tuple[str, 
     known = {(row.student, row.lesson) for row in rows if row.counts} | set(zeros)
     folders = sorted((classroom / "submitted").glob("*/*"))
     return [
-        f"{folder} was not placed by collecting"
+        f"{folder} was not placed by collecting, or from a file that is another's by now: `course collect --forget {'/'.join(folder.parts[-3:])}` puts it aside, with its grade"
         for folder in folders
         if folder.is_dir() and (folder.parent.name, folder.name) not in known
     ]

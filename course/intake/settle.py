@@ -10,6 +10,7 @@ from datetime import datetime
 from course.intake.attempts import Attempt, is_changed
 from course.intake.reading import OURS
 from course.intake.triage import IGNORED, OLDER, TAKEN, UNREADABLE, WAITING
+from course.model import short_digest
 
 _NUMBERS = re.compile(r"\d+")
 
@@ -24,6 +25,7 @@ class Decision:
         status: one of the triage's.
         reason: why.
         doubts: what a person should look at although it is graded.
+        files: tells the student's files of this lesson from others: who has looked at these has not looked at those.
     """
 
     attempt: Attempt
@@ -31,6 +33,7 @@ class Decision:
     status: str
     reason: str = ""
     doubts: tuple[str, ...] = ()
+    files: str = ""
 
     @property
     def counts(self) -> bool:
@@ -62,18 +65,18 @@ def settle(
             if attempt.readable:
                 worked.add((student, attempt.download))
     unlisted = {student for student, _ in groups if student and listed and student not in listed}
-    times = _times(attempts)
+    strays = {pair for pair in groups if not all(pair) or pair[0] in unlisted}
+    times = _times([a for pair in strays for a in groups[pair]])
     named: dict[str, dict[tuple[str, str], Attempt]] = {}
-    for (student, lesson), group in groups.items():
-        known = {a.digest for a in group if not a.claim.by_hand}  # these were no strays
+    for pair, group in groups.items():
         for a in group:
-            if a.claim.by_hand and student and lesson and a.digest not in known:
-                named.setdefault(a.digest, {})[student, lesson] = a
+            if a.claim.by_hand and all(pair):
+                named.setdefault(a.digest, {})[pair] = a
     decisions = []
     for (student, lesson), group in sorted(groups.items(), key=lambda it: not it[0][0]):  # nobody's last
-        made = _settle(student, _once(sorted(group, key=_order), times), worked)
-        if not (student and lesson) or student in unlisted:
-            made = [_claimed(decision, named, unlisted) for decision in made]
+        made = _settle(student, _once(sorted(group, key=_order), times), worked, _first(group))
+        if (student, lesson) in strays:
+            made = [_claimed(decision, named, unlisted, groups) for decision in made]
         decisions += made
     for (student, download), files in own.items():
         decisions.append(_nobodys(student, files, (student, download) in worked))
@@ -81,33 +84,56 @@ def settle(
 
 
 def _claimed(
-    stray: Decision, named: Mapping[str, dict[tuple[str, str], Attempt]], unlisted: Collection[str]
+    stray: Decision,
+    named: Mapping[str, dict[tuple[str, str], Attempt]],
+    unlisted: Collection[str],
+    groups: Mapping[tuple[str, str], Sequence[Attempt]],
 ) -> Decision:
     """Leave nothing to ask of a stray once a person has named whose the same file is, and of which lesson: one stray for each that is named.
 
-    A stray is a file of which nobody can tell whose or of which lesson it is, or of somebody who is not on the class list.
+    A stray is a file of which nobody can tell whose or of which lesson it is, or of somebody who is not on the class list. If the same
+    file came from that student anyhow, only the latter is theirs for that: under two names.
     """
-    by_hand = named.get(stray.attempt.digest, {})
-    known = stray.student not in unlisted
-    pair = next(
-        (p for p in by_hand if (stray.student in ("", p[0]) if known else p[0] not in unlisted)), None
-    )
-    if not pair or not (stray.status in (UNREADABLE, WAITING) or (stray.counts and not known)):
+    attempt, by_hand = stray.attempt, named.get(stray.attempt.digest, {})
+    if stray.student in unlisted:
+        if not (stray.status in (UNREADABLE, WAITING) or stray.counts):
+            return stray
+        pair = next((pair for pair in by_hand if pair[0] not in unlisted), None)
+    elif stray.status in (UNREADABLE, WAITING):
+        fits = (pair for pair in by_hand if stray.student in ("", pair[0]))
+        pair = next((p for p in fits if not any(a.digest == attempt.digest and not a.claim.by_hand for a in groups[p])), None)  # fmt: skip
+    else:
         return stray
-    reason = f"collected by hand as {pair[0]}'s: {by_hand.pop(pair).path}"
-    return Decision(stray.attempt, stray.student if known else pair[0], OLDER, reason)
+    if not pair:
+        return stray
+    found = by_hand[pair] if attempt.claim.by_hand else by_hand.pop(pair)
+    student = pair[0] if stray.student in unlisted else stray.student
+    return Decision(attempt, student, OLDER, f"collected by hand as {pair[0]}'s: {found.path}")
 
 
 def _times(attempts: Sequence[Attempt]) -> dict[str, datetime]:
-    """When a file of a digest came, where a download says so."""
-    return {a.digest: a.time for a in attempts if a.time and not a.claim.by_hand}
+    """When a file of a digest came first, where a download says so."""
+    times: dict[str, datetime] = {}
+    for a in attempts:
+        if a.time and not a.claim.by_hand:
+            times[a.digest] = min(a.time, times.get(a.digest, a.time))
+    return times
+
+
+def _first(attempts: Sequence[Attempt]) -> dict[str, datetime]:
+    """When a file of a digest was there first: the same upload comes again with each download of a platform that tells no times."""
+    first: dict[str, datetime] = {}
+    for a in attempts:
+        first[a.digest] = min(a.when, first.get(a.digest, a.when))
+    return first
 
 
 def _once(group: Sequence[Attempt], times: Mapping[str, datetime]) -> list[Attempt]:
     """Leave out what is the same file again: of one time, or the same download collected twice. What came by a platform stays beside what
     was collected by hand: pages go back under its name.
 
-    A file collected by hand came when it came by another way, if it did, under whatever name: its own time may be that of saving an attachment.
+    A file collected by hand came when it came by another way, if it did: its own time may be that of saving an attachment. That is the
+    way of this student, or that of a stray.
     """
     seen: dict[tuple[str, str, datetime | None, bool], Attempt] = {}
     times = {**times, **_times(group)}
@@ -144,16 +170,21 @@ def _numbers(attempt: Attempt) -> tuple[int, ...]:
     return tuple(int(number[:15]) for number in _NUMBERS.findall(attempt.path))
 
 
-def _settle(student: str, group: list[Attempt], worked: set[tuple[str, object]]) -> list[Decision]:
-    """Decide for one student and lesson; the group is in order."""
+def _settle(
+    student: str, group: list[Attempt], worked: set[tuple[str, object]], first: Mapping[str, datetime]
+) -> list[Decision]:
+    """Decide for one student and lesson; the group is in order, `first` tells when each file was there first."""
     able = [a for a in group if a.readable and student]
     able = _without_scripts_beside(able)
     counts, tied = _latest(able)
-    doubts = _doubts(counts, group) if counts else ()
+    doubts = _doubts(counts, group, first) if counts else ()
+    files = short_digest(" ".join(sorted({a.digest for a in group})).encode())
     return [
-        Decision(a, student, TAKEN, "", doubts)
+        Decision(a, student, TAKEN, "", doubts, files)
         if a is counts
-        else Decision(a, student, *_told(a, student, counts, tied, (student, a.download) in worked))
+        else Decision(
+            a, student, *_told(a, student, counts, tied, (student, a.download) in worked), files=files
+        )
         for a in group
     ]
 
@@ -203,7 +234,7 @@ def _holds_more(a: Attempt, b: Attempt) -> bool:
     return ours > theirs or (ours == theirs and len(a.reading.notebook) > len(b.reading.notebook))
 
 
-def _doubts(counts: Attempt, group: list[Attempt]) -> tuple[str, ...]:
+def _doubts(counts: Attempt, group: list[Attempt], first: Mapping[str, datetime]) -> tuple[str, ...]:
     """What a person should look at in the attempt that counts: answers that stand only in one that does not, and what came later."""
     doubts = []
     if counts.reading.doubts:
@@ -218,11 +249,10 @@ def _doubts(counts: Attempt, group: list[Attempt]) -> tuple[str, ...]:
             told.update(lost)
             doubts.append(f"{other.path} holds answers that this one lacks: {', '.join(lost)}")
     if counts.claim.by_hand:
-        known = {a.digest for a in group if a.when <= counts.when}
         doubts += [
             f"{other.path} came after this was collected by hand, which counts; if that is to count, collect it with --student ID, too"
             for other in group
-            if other.readable and not other.is_ours and other.digest not in known
+            if other.readable and not other.is_ours and first[other.digest] > counts.when
         ]
     return tuple(doubts)
 

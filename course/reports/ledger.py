@@ -6,7 +6,7 @@ Zero points, nothing handed in and a file that nobody can read are three things,
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -17,7 +17,7 @@ from course.deadlines import Deadlines, read_deadlines, shown
 from course.grading.changes import read_faults
 from course.grading.gradebook import full_marks, scores
 from course.intake.roster import Person, Roster, read_roster
-from course.intake.triage import IGNORED, OLDER, REPAIRED, TAKEN, UNREADABLE, WAITING
+from course.intake.triage import IGNORED, OLDER, UNLISTED, UNREADABLE, WAITING
 from course.model import Course, Lesson, Score, short_digest
 from course.store import Store
 
@@ -158,8 +158,7 @@ def ledger(lessons: Sequence[Lesson], sources: Sources, now: datetime) -> Ledger
         for student, name in names.items()
         for lesson in columns
     ]
-    listed = {person.id for person in sources.people}
-    strays = [(row, why) for row in sources.triage if (why := _why_stray(row, listed))]
+    strays = [(row, why) for row in sources.triage if (why := _why_stray(row))]
     of = {row.get("lesson", "") for row, _ in strays}
     entries = [
         replace(entry, stray=True)
@@ -171,14 +170,11 @@ def ledger(lessons: Sequence[Lesson], sources: Sources, now: datetime) -> Ledger
     return Ledger(columns, tuple(entries), nobodys)
 
 
-def _why_stray(row: Mapping[str, str], listed: Collection[str]) -> str:
+def _why_stray(row: Mapping[str, str]) -> str:
     """Why a file of the triage may be anybody's; "" if it is not."""
-    student, status = row.get("student", ""), row.get("status")
-    if not student:
-        return row.get("reason", "") if status in (UNREADABLE, WAITING) else ""
-    if listed and student not in listed and status in (TAKEN, REPAIRED, UNREADABLE, WAITING):
-        return f"{row.get('name') or student} is not on the class list: put them there, or collect the file with --student ID"
-    return ""
+    if not row.get("student"):
+        return row.get("reason", "") if row.get("status") in (UNREADABLE, WAITING) else ""
+    return row["doubts"] if UNLISTED in row.get("doubts", "") else ""
 
 
 def _names(sources: Sources) -> dict[str, str]:

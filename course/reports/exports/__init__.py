@@ -28,7 +28,7 @@ _WAYS = {
     Status.COLLECTED: "`course grade`",
     Status.FAULT: "`course grade` once more",
     Status.MISSING: "a zero by --zeros",
-    "nothing of theirs": "`course report` names the file; `course collect FILE --student ID`, put its sender on the class list, or take it out of downloaded/",
+    "nothing of theirs": "`course report` names the file; `course collect FILE --student ID`, or --looked-at where its sender is somebody else; or take it out of downloaded/",
 }
 
 
