@@ -16,6 +16,7 @@ from course.intake.archive import Found
 from course.intake.claim import Notes, moment
 from course.intake.platforms.gradescope import _people
 from course.intake.roster import Person, Roster, student_ids
+from course.intake.triage import ANONYMOUS, UNLISTED
 from course.intake.whose import acquainted, identify, is_side_file, read_side_files, wrappers
 from course.model import CourseError
 from tests.damage import platforms as packed
@@ -156,7 +157,8 @@ def test_class_08_two_accounts_are_never_one_student():
 def test_class_08_moodle_blind_in_any_language(look, work, tmp_path):
     triage = look(packed.moodle_blind(tmp_path / "m.zip", LESSON, work))
     assert len({row.student for row in triage.counted}) == 5
-    assert "anonymous senders: 5" in told(triage) and "not on the roster" not in told(triage)
+    assert "anonymous senders: 5" in told(triage) and not triage.waiting
+    assert all(ANONYMOUS in row.notes for row in triage.counted)
 
 
 def test_class_08_sakai(look, work, tmp_path):
@@ -192,7 +194,7 @@ def test_class_08_an_unknown_platform_is_read_by_the_people_in_its_names(look, w
     triage = look(packed.nobody_knows(tmp_path / "z.zip", LESSON, work))
     assert sorted(row.student for row in triage.counted) == ["a01", "a02"]
     (stranger,) = [row for row in triage.rows if not row.counts]
-    assert stranger.student == "0003_Zoë_Stranger_try_1" and "not on the roster" in told(triage)
+    assert stranger.student == "0003_Zoë_Stranger_try_1" and UNLISTED in stranger.doubts[0]
 
 
 def test_class_08_several_folders_of_one_person_are_told(look, work, blank, tmp_path):

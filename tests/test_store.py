@@ -391,7 +391,7 @@ def test_backups_without_marks_given_by_hand_push_none_out_that_holds_some(tmp_p
 def test_a_new_gradebook_says_who_knows_the_marks_that_it_does_not_hold(tmp_path, monkeypatch, capsys):
     course, told = reading_class(tmp_path / "old"), []
     assert lost(course) == ""  # nobody has marked anything yet
-    give_by_hand(course, "ada")
+    give_by_hand(course, "ada", "carl")
     back_up(course)
     (backup,) = course.classroom.glob("backups/*.db")
     at = Given(
@@ -403,11 +403,8 @@ def test_a_new_gradebook_says_who_knows_the_marks_that_it_does_not_hold(tmp_path
     gradebook = Store(course.classroom).gradebook
     gradebook.write_bytes(new)
     said = lost(course)
-    assert f"{backup} holds 1, and {course.classroom / 'marks.jsonl'} holds those that 2 answers" in said
-    assert (
-        f"copy that backup over {gradebook} and run `course grade --force`" in said
-        and "`course read`" in said
-    )
+    assert f"{backup} holds 2, and {course.classroom / 'marks.jsonl'} knows those of 2 answers" in said
+    assert f"copy that backup over {gradebook} and run `course grade --force`" in said and "`course read`" in said  # fmt: skip
     results = [Graded("ada", LESSON, "graded")]
     monkeypatch.setattr("course.grading.grade.grade", lambda *_: results)
     monkeypatch.setattr("course.grading.sandboxes.choose.confinement", str)
@@ -415,8 +412,19 @@ def test_a_new_gradebook_says_who_knows_the_marks_that_it_does_not_hold(tmp_path
     assert command(course, monkeypatch, capsys, "grade") == (0, "") and said in told
     backup.unlink()
     assert "backup" not in lost(course) and "`course read`" in lost(course)
+    give_by_hand(course, "carl")  # one given anew does not hide the other
+    assert "holds 1 marks given by hand" in lost(course) and "knows those of 1 answers" in lost(course)
+    for name in ("ada", "carl"):  # what was taken back with the work is not lost
+        table = course.classroom / f"forgotten/x/marks/{name}/{LESSON}.csv"
+        write_csv(table, ["cell", "by_hand"], [{"cell": "x", "by_hand": 1.0}])
+    assert lost(course) == ""
+    shutil.rmtree(course.classroom / "forgotten")
     gradebook.unlink()
-    assert lost(course)  # of one that is not even filled
+    assert "knows those of 2 answers" in lost(course)  # of one that is not even filled
+    code, said = command(course, monkeypatch, capsys, "read")
+    assert code == 1 and "there is nothing to read" in said and lost(course) in told
+    code, said = command(course, monkeypatch, capsys, "feedback")
+    assert code == 1 and "there is no gradebook in" in said and not gradebook.exists()
 
 
 def test_what_a_person_gave_waits_for_a_person_again_only_where_something_else_was_handed_in(course):

@@ -86,7 +86,7 @@ def collect_command(
             lesson=named,
             confirm_zero=[_pair(course, pair) for pair in confirm_zero or ()],
             looked_at=[_pair(course, pair) for pair in looked_at or ()],
-            forget=forget or (),
+            forget=[_folder(course, name) for name in forget or ()],
             told=bar.told,
         )
         triage.write(classroom)
@@ -98,7 +98,12 @@ def collect_command(
     console.print(triage.on_screen())
     for name in forget or ():
         say(
-            f"{name} was put aside in {classroom / 'forgotten'}; collect it again to bring it back (by hand: with --student)"
+            f"{name} was put aside in {classroom / 'forgotten'}"
+            + (
+                ""
+                if "submitted" in Path(name).parts
+                else "; collect it again to bring it back (by hand: with --student)"
+            )
         )
     for (who, what), table in withdrawn.items():
         say(
@@ -107,7 +112,7 @@ def collect_command(
         )
     if withdrawn:
         say(
-            "To give them again: once the work counts again and is graded, `course read` shows what each answer of the same student was given there; the table has the rest, and the comments, for the Formgrader."
+            "To give them again: once the work counts again and is graded, `course read` shows what each answer of the same student (under the same id) was given there; the table has the rest, and the comments, for the Formgrader."
         )
     if Store(classroom).gradebook.is_file():
         from course.grading.gradebook import outgrown
@@ -123,7 +128,14 @@ def collect_command(
 def _pair(course: Course, pair: str) -> str:
     """A "student:lesson" with the lesson's whole name."""
     student, colon, lesson = pair.rpartition(":")
-    return f"{student}:{course.lesson(lesson).name}" if colon else pair
+    return f"{student}:{course.lesson(lesson).name}" if colon and lesson else pair
+
+
+def _folder(course: Course, name: str) -> str:
+    """A `submitted/STUDENT/LESSON` with the lesson's whole name."""
+    parts = Path(name).parts
+    leftover = len(parts) > 2 and parts[-3] == "submitted"
+    return str(Path(*parts[:-1], course.lesson(parts[-1]).name)) if leftover else name
 
 
 @app.command("grade")
@@ -269,12 +281,12 @@ def read_command(
     from course.grading.gradebook import back_up, is_there, opened
 
     course = used(ctx, db)
+    if missing := lost(course):
+        say(missing, "yellow")
     if not is_there(course):
         raise CourseError(f"there is nothing to read in {course.classroom}: run `course grade` first")
     with Store(course.classroom).marking():
         back_up(course)
-    if missing := lost(course):
-        say(missing, "yellow")
     with opened(course) as gradebook:
         desk = Desk(course, gradebook, reader or getpass.getuser(), share)
         first = desk.first(course.lesson(lesson).name if lesson else None, question)

@@ -64,6 +64,7 @@ class Attempt:
         is_work: its name is that of a notebook, a script or an archive.
         spare: it lies in a copy of the whole course, and holds no answer.
         aside: why nothing is handed in by it, if it can be told from what lies beside it.
+        since: when it was there at the latest, where the platform tells no time.
     """
 
     claim: Claim
@@ -77,6 +78,7 @@ class Attempt:
     is_work: bool = True
     spare: bool = False
     aside: str = ""
+    since: datetime | None = None
 
     @property
     def readable(self) -> bool:
@@ -98,8 +100,8 @@ class Attempt:
     @property
     def when(self) -> datetime:
         """When it was handed in; where nothing says so, when it was downloaded, and what was named by hand, when it was kept."""
-        if self.time and not self.claim.by_hand:
-            return self.time
+        if (told := self.time or self.since) and not self.claim.by_hand:
+            return told
         return datetime.fromtimestamp(self.download.lstat().st_mtime, UTC)
 
     @property

@@ -16,7 +16,17 @@ from course.intake.rebuild import rebuild
 from course.intake.roster import Person, Roster, read_roster, safe_id, student_ids
 from course.intake.settle import Decision, settle
 from course.intake.sheet import Sheet
-from course.intake.triage import IGNORED, REPAIRED, TAKEN, UNLISTED, UNREADABLE, WAITING, Row, Triage
+from course.intake.triage import (
+    ANONYMOUS,
+    IGNORED,
+    REPAIRED,
+    TAKEN,
+    UNLISTED,
+    UNREADABLE,
+    WAITING,
+    Row,
+    Triage,
+)
 from course.intake.whose import acquainted, wrappers
 from course.intake.workers import Workers, shared_workers
 from course.model import CourseError, short_digest
@@ -113,8 +123,11 @@ def collect(
         over |= zeros & {*leftovers}
         zeros -= over
         for student, lesson in leftovers:
-            if (placed := classroom / "submitted" / student / lesson).is_dir():
+            placed = classroom / "submitted" / student / lesson
+            if placed.is_dir():
                 put_aside(placed, vacant(classroom / "forgotten" / student) / ASIDE / student)
+            elif not any(p.parts[-2:] == placed.parts[-2:] for p in classroom.glob("forgotten/*/*/*/*")):
+                raise CourseError(f"there is no folder {placed}: nothing was put aside")
         if looked_at:
             _keep(classroom / LOOKED_AT, ("student", "lesson", "files"), seen)
         if confirm_zero or over:
@@ -125,6 +138,7 @@ def collect(
             if decision.counts:
                 _place(decision.attempt.reading.text, decision.student, decision.attempt, classroom)
         rows = _place_zeros(zeros, rows, found.decisions, editions, classroom)
+        _clear(rows, zeros, classroom)
     except OSError as error:
         raise CourseError(
             f"{error.filename or classroom} cannot be written ({error.strerror or error}): what was handed in is kept; mend that and run the same command again"
@@ -279,8 +293,14 @@ def _row(decision: Decision, people: Roster) -> Row:
     attempt, reading = decision.attempt, decision.attempt.reading
     name = people.name(decision.student) or attempt.claim.label
     unlisted = people.people and decision.student and not people.name(decision.student)
-    asks = unlisted and (decision.counts or decision.status in (UNREADABLE, WAITING))
-    stranger = (f"{name} is {UNLISTED}: put them there, or collect this for whose it is with --student ID",)
+    asks = (
+        unlisted
+        and not attempt.claim.anonymous
+        and (decision.counts or decision.status in (UNREADABLE, WAITING))
+    )
+    stranger = (
+        f"{name} is {UNLISTED}: put them there, collect this for whose it is with --student ID, or say --looked-at, for a guest",
+    )
     row = Row(
         decision.student,
         name,
@@ -298,7 +318,7 @@ def _row(decision: Decision, people: Roster) -> Row:
         row,
         status=REPAIRED if reading.repairs else TAKEN,
         repairs=reading.repairs,
-        notes=reading.notes,
+        notes=(*reading.notes, *([ANONYMOUS] if unlisted and attempt.claim.anonymous else [])),
         findings=reading.findings,
         unanswered=reading.unanswered,
     )
@@ -437,12 +457,30 @@ def _absent(people: Roster, rows: Sequence[Row]) -> dict[str, list[Person]]:
     }
 
 
+def _clear(rows: Sequence[Row], zeros: Iterable[tuple[str, str]], classroom: Path) -> None:
+    """Put aside what was placed under another name, of a class list that was wrong, say, and never graded, where the same is placed again."""
+    counted = {(row.student, row.lesson) for row in rows if row.counts}
+    here = {(lesson, _placed(classroom, student, lesson)) for student, lesson in counted}
+    for folder in sorted((classroom / "submitted").glob("*/*")):
+        student, lesson = folder.parent.name, folder.name
+        if (student, lesson) in counted | set(zeros) or Store(classroom).graded(student, lesson).exists():
+            continue
+        if (text := _placed(classroom, student, lesson)) and (lesson, text) in here:
+            put_aside(folder, vacant(classroom / "forgotten" / student) / ASIDE / student)
+
+
+def _placed(classroom: Path, student: str, lesson: str) -> str:
+    """What tells a placed notebook from others; "" if there is none."""
+    path = classroom / "submitted" / student / lesson / f"{lesson}.ipynb"
+    return short_digest(path.read_bytes()) if path.is_file() else ""
+
+
 def _strangers(classroom: Path, rows: Sequence[Row], zeros: Iterable[tuple[str, str]]) -> list[str]:
     """Say which folders under `submitted/` come from nothing that was collected."""
     known = {(row.student, row.lesson) for row in rows if row.counts} | set(zeros)
     folders = sorted((classroom / "submitted").glob("*/*"))
     return [
-        f"{folder} was not placed by collecting, or from a file that is another's by now: `course collect --forget {'/'.join(folder.parts[-3:])}` puts it aside, with its grade"
+        f"{folder} was not placed by collecting, or from a file that is another's by now. If the class list is not the right one, give the right one; else `course collect --forget {'/'.join(folder.parts[-3:])}` puts it aside, with its grade"
         for folder in folders
         if folder.is_dir() and (folder.parent.name, folder.name) not in known
     ]

@@ -359,8 +359,6 @@ def _twins(
 
 def _doubts(claim: Claim, student: str, count: int, twin: bool, roster: Roster) -> list[str]:
     """What should be said of how one claim found its student."""
-    if claim.by_hand and not student and not count and roster.people and not claim.aside:
-        return [f"{claim.label} is not on the roster"]
     if claim.aside or (claim.by_hand and count < 2) or claim.anonymous:
         return []
     if twin or (count > 1 and claim.number):
@@ -369,8 +367,6 @@ def _doubts(claim: Claim, student: str, count: int, twin: bool, roster: Roster) 
         ]
     if count > 1:
         return [f"{claim.label}: {count} people of the roster may be meant; collect it with --student ID"]
-    if not student and claim.key and claim.sure and roster.people:
-        return [f"{claim.label} is not on the roster"]
     return []
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import pairwise
 
 from course.intake.attempts import Attempt, is_changed
 from course.intake.reading import OURS
@@ -74,7 +75,7 @@ def settle(
                 named.setdefault(a.digest, {})[pair] = a
     decisions = []
     for (student, lesson), group in sorted(groups.items(), key=lambda it: not it[0][0]):  # nobody's last
-        made = _settle(student, _once(sorted(group, key=_order), times), worked, _first(group))
+        made = _settle(student, _once(sorted(_in_turn(group), key=_order), times), worked)
         if (student, lesson) in strays:
             made = [_claimed(decision, named, unlisted, groups) for decision in made]
         decisions += made
@@ -120,12 +121,16 @@ def _times(attempts: Sequence[Attempt]) -> dict[str, datetime]:
     return times
 
 
-def _first(attempts: Sequence[Attempt]) -> dict[str, datetime]:
-    """When a file of a digest was there first: the same upload comes again with each download of a platform that tells no times."""
-    first: dict[str, datetime] = {}
-    for a in attempts:
-        first[a.digest] = min(a.when, first.get(a.digest, a.when))
-    return first
+def _in_turn(group: Sequence[Attempt]) -> list[Attempt]:
+    """Let uploads to a platform that tells no times have come in the order of their numbers, in whatever order downloads are collected;
+    the same upload comes again with each download."""
+    numbered = [a for a in group if a.claim.untimed and not a.claim.by_hand]
+    since: dict[tuple[int, ...], datetime] = {}
+    for a in numbered:
+        since[a.claim.serial] = min(a.when, since.get(a.claim.serial, a.when))
+    for later, earlier in pairwise(sorted(since, reverse=True)):
+        since[earlier] = min(since[earlier], since[later] - timedelta(microseconds=1))
+    return [replace(a, since=since[a.claim.serial]) if a in numbered else a for a in group]
 
 
 def _once(group: Sequence[Attempt], times: Mapping[str, datetime]) -> list[Attempt]:
@@ -170,14 +175,12 @@ def _numbers(attempt: Attempt) -> tuple[int, ...]:
     return tuple(int(number[:15]) for number in _NUMBERS.findall(attempt.path))
 
 
-def _settle(
-    student: str, group: list[Attempt], worked: set[tuple[str, object]], first: Mapping[str, datetime]
-) -> list[Decision]:
-    """Decide for one student and lesson; the group is in order, `first` tells when each file was there first."""
+def _settle(student: str, group: list[Attempt], worked: set[tuple[str, object]]) -> list[Decision]:
+    """Decide for one student and lesson; the group is in order."""
     able = [a for a in group if a.readable and student]
     able = _without_scripts_beside(able)
     counts, tied = _latest(able)
-    doubts = _doubts(counts, group, first) if counts else ()
+    doubts = _doubts(counts, group) if counts else ()
     files = short_digest(" ".join(sorted({a.digest for a in group})).encode())
     return [
         Decision(a, student, TAKEN, "", doubts, files)
@@ -234,7 +237,7 @@ def _holds_more(a: Attempt, b: Attempt) -> bool:
     return ours > theirs or (ours == theirs and len(a.reading.notebook) > len(b.reading.notebook))
 
 
-def _doubts(counts: Attempt, group: list[Attempt], first: Mapping[str, datetime]) -> tuple[str, ...]:
+def _doubts(counts: Attempt, group: list[Attempt]) -> tuple[str, ...]:
     """What a person should look at in the attempt that counts: answers that stand only in one that does not, and what came later."""
     doubts = []
     if counts.reading.doubts:
@@ -249,10 +252,11 @@ def _doubts(counts: Attempt, group: list[Attempt], first: Mapping[str, datetime]
             told.update(lost)
             doubts.append(f"{other.path} holds answers that this one lacks: {', '.join(lost)}")
     if counts.claim.by_hand:
+        known = {a.digest for a in group if a.when <= counts.when}
         doubts += [
             f"{other.path} came after this was collected by hand, which counts; if that is to count, collect it with --student ID, too"
             for other in group
-            if other.readable and not other.is_ours and first[other.digest] > counts.when
+            if other.readable and not other.is_ours and other.digest not in known
         ]
     return tuple(doubts)
 

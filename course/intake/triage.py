@@ -19,6 +19,7 @@ from course.intake.suspicion import Finding
 
 TAKEN, REPAIRED, UNREADABLE, OLDER, IGNORED = "taken", "repaired", "unreadable", "older", "ignored"
 WAITING = "waiting"
+ANONYMOUS = "an anonymous sender"  # in a note, where there is a class list
 UNLISTED = "not on the class list"  # in a doubt: the sender, who may be somebody who is
 MANY = 30  # files after which the screen shows only what needs a person
 MEANING = {

@@ -17,7 +17,7 @@ from course.deadlines import Deadlines, read_deadlines, shown
 from course.grading.changes import read_faults
 from course.grading.gradebook import full_marks, scores
 from course.intake.roster import Person, Roster, read_roster
-from course.intake.triage import IGNORED, OLDER, UNLISTED, UNREADABLE, WAITING
+from course.intake.triage import ANONYMOUS, IGNORED, OLDER, UNLISTED, UNREADABLE, WAITING
 from course.model import Course, Lesson, Score, short_digest
 from course.store import Store
 
@@ -159,15 +159,20 @@ def ledger(lessons: Sequence[Lesson], sources: Sources, now: datetime) -> Ledger
         for lesson in columns
     ]
     strays = [(row, why) for row in sources.triage if (why := _why_stray(row))]
-    of = {row.get("lesson", "") for row, _ in strays}
+    masked = Counter(row.get("lesson", "") for row in sources.triage if ANONYMOUS in row.get("notes", ""))
+    of = {row.get("lesson", "") for row, _ in strays} | set(masked)
     entries = [
         replace(entry, stray=True)
         if entry.status is Status.MISSING and not entry.in_time and {entry.lesson, ""} & of
         else entry
         for entry in entries
     ]
-    nobodys = tuple(f"{row.get('file', '')}: {why}" for row, why in strays)
-    return Ledger(columns, tuple(entries), nobodys)
+    nobodys = [f"{row.get('file', '')}: {why}" for row, why in strays]
+    nobodys += [
+        f"{lesson}: {n} anonymous senders; who is missing cannot be told; once the names are out, collect them and --forget this download"
+        for lesson, n in masked.items()
+    ]
+    return Ledger(columns, tuple(entries), tuple(nobodys))
 
 
 def _why_stray(row: Mapping[str, str]) -> str:

@@ -18,8 +18,8 @@ from course.reports.ledger import Entry, Ledger, Status
 
 _LESSON = ("lesson", "lektion", "lezione", "lección", "leçon", "les", "unit", "assignment", "aufgabe")
 
-# What stands where a person took the assignment off a student: a mark in its place would put it on again.
-_EXCUSED = ("ex", "excused", "exempt", "befreit", "entschuldigt")
+# What stands where an assignment was taken off a student, or never given to them (Canvas: N/A): a mark in its place would put it on again.
+_EXCUSED = ("ex", "n/a", "excused", "exempt", "befreit", "entschuldigt")
 
 # What gives those a mark who have none.
 _WAYS = {
@@ -28,7 +28,7 @@ _WAYS = {
     Status.COLLECTED: "`course grade`",
     Status.FAULT: "`course grade` once more",
     Status.MISSING: "a zero by --zeros",
-    "nothing of theirs": "`course report` names the file; `course collect FILE --student ID`, or --looked-at where its sender is somebody else; or take it out of downloaded/",
+    "nothing of theirs": "`course report` names the file; `course collect FILE --student ID`, or --looked-at where its sender is somebody else; or --forget it",
 }
 
 
