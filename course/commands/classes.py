@@ -318,7 +318,7 @@ def feedback_command(
 
     Example: course feedback 5 --student ada
     """
-    from course.grading.gradebook import enter_deadlines
+    from course.grading.gradebook import enter_deadlines, is_there
     from course.progress import Count
     from course.reports import feedback, feedback_files
     from course.reports.feedback import place
@@ -331,6 +331,8 @@ def feedback_command(
         raise CourseError(
             f"there is no zip for {strange[0]!r}; there are: {', '.join(feedback_files.PLATFORMS)}"
         )
+    if not is_there(course):
+        raise CourseError(f"there is no gradebook in {course.classroom}: run `course grade` first")
     with Store(course.classroom).writing():
         enter_deadlines(course)
         pages = []

@@ -92,8 +92,8 @@ def _claimed(
 ) -> Decision:
     """Leave nothing to ask of a stray once a person has named whose the same file is, and of which lesson: one stray for each that is named.
 
-    A stray is a file of which nobody can tell whose or of which lesson it is, or of somebody who is not on the class list. If the same
-    file came from that student anyhow, only the latter is theirs for that: under two names.
+    A stray is a file of which nobody can tell whose or of which lesson it is, or of somebody who is not on the class list. Where the same
+    file came from that student anyhow, one of nobody's stays nobody's; one of somebody unlisted is that student's under another name.
     """
     attempt, by_hand = stray.attempt, named.get(stray.attempt.digest, {})
     if stray.student in unlisted:
@@ -130,7 +130,8 @@ def _in_turn(group: Sequence[Attempt]) -> list[Attempt]:
         since[a.claim.serial] = min(a.when, since.get(a.claim.serial, a.when))
     for later, earlier in pairwise(sorted(since, reverse=True)):
         since[earlier] = min(since[earlier], since[later] - timedelta(microseconds=1))
-    return [replace(a, since=since[a.claim.serial]) if a in numbered else a for a in group]
+    rest = [a for a in group if not a.claim.untimed or a.claim.by_hand]
+    return [*rest, *(replace(a, since=since[a.claim.serial]) for a in numbered)]
 
 
 def _once(group: Sequence[Attempt], times: Mapping[str, datetime]) -> list[Attempt]:

@@ -33,7 +33,7 @@ from traitlets import Dict
 from course.config import grader_config, run_quietly
 from course.csvfile import read_csv
 from course.editions.names import exercise_names
-from course.grading.gradebook import is_there, opened
+from course.grading.gradebook import opened
 from course.intake.triage import UNREADABLE, WAITING
 from course.markup import hide_paths, prose, sanitised
 from course.model import Course, CourseError, Lesson
@@ -373,8 +373,6 @@ def feedback(course: Course, lessons: list[Lesson], students: list[str] | None =
         raise CourseError(
             f"nothing{whose} in {course.classroom / 'autograded'} to write feedback for{which}: run `course grade` first"
         )
-    if not is_there(course):
-        raise CourseError(f"there is no gradebook in {classroom}: run `course grade` first")
     with opened(course):
         pass  # one that does not answer is one sentence, not one a page
     troubles = []
