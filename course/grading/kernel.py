@@ -40,7 +40,7 @@ PULSE = 0.1  # seconds between two looks at the limits
 KNOCK = (
     0.03  # seconds between two questions whether the kernel is there: the answer to an early one may be lost
 )
-OVERLOOKED = 1.0  # second without any computing after which a kernel that owes an answer is knocked at
+OVERLOOKED = 1.0  # second without any computing after which a kernel that owes an answer is knocked at, or taken to have answered
 BRIEF = 0.01  # seconds of a cell that leave no time to overdo anything
 FROZEN = 20.0  # seconds between two looks: the grader itself was stopped, and has no say on time
 SETTLE = 10.0  # seconds that a finished cell's last outputs may take to arrive
@@ -352,16 +352,25 @@ class StudentKernel:
 
     def _on_iopub(self, message: dict[str, Any]) -> None:
         self._heard.set()
+        kind, content = message["header"]["msg_type"], message["content"]
+        parent = message["parent_header"].get("msg_id")
+        if kind == "status" and content["execution_state"] == "idle" and parent in self._replies:
+            asyncio.get_running_loop().call_later(OVERLOOKED, self._replied, self._replies[parent])
         if not self._cell:
             return
         key, outputs, idle = self._cell
-        if message["parent_header"]["msg_id"] != key:
+        if parent != key:
             return
-        kind, content = message["header"]["msg_type"], message["content"]
         if kind == "status" and content["execution_state"] == "idle":
             idle.set()
         else:
             outputs.take(kind, content)
+
+    @staticmethod
+    def _replied(future: asyncio.Future[dict[str, Any]]) -> None:
+        """Wait no longer for the reply of a kernel that has been idle for a while: now and then its replies go astray from its start on."""
+        if not future.done():
+            future.set_result({})
 
     async def _watch(self) -> None:
         """Look after the limits that no single cell has."""
