@@ -354,14 +354,15 @@ class StudentKernel:
         self._heard.set()
         kind, content = message["header"]["msg_type"], message["content"]
         parent = message["parent_header"].get("msg_id")
-        if kind == "status" and content["execution_state"] == "idle" and parent in self._replies:
+        ended = kind == "status" and content["execution_state"] == "idle"
+        if ended and parent in self._replies:
             asyncio.get_running_loop().call_later(OVERLOOKED, self._replied, self._replies[parent])
         if not self._cell:
             return
         key, outputs, idle = self._cell
         if parent != key:
             return
-        if kind == "status" and content["execution_state"] == "idle":
+        if ended:
             idle.set()
         else:
             outputs.take(kind, content)

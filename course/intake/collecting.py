@@ -460,13 +460,15 @@ def _absent(people: Roster, rows: Sequence[Row]) -> dict[str, list[Person]]:
 def _clear(rows: Sequence[Row], zeros: Iterable[tuple[str, str]], classroom: Path) -> None:
     """Put aside what was placed under another name, of a class list that was wrong, say, and never graded, where the same is placed again."""
     counted = {(row.student, row.lesson) for row in rows if row.counts}
-    here = {(lesson, _placed(classroom, student, lesson)) for student, lesson in counted}
-    for folder in sorted((classroom / "submitted").glob("*/*")):
-        student, lesson = folder.parent.name, folder.name
-        if (student, lesson) in counted | set(zeros) or Store(classroom).graded(student, lesson).exists():
-            continue
+    pairs = {(path.parent.name, path.name) for path in (classroom / "submitted").glob("*/*")}
+    left = [p for p in sorted(pairs - counted - set(zeros)) if not Store(classroom).graded(*p).exists()]
+    here = {(lesson, _placed(classroom, student, lesson)) for student, lesson in counted if left}
+    for student, lesson in left:
         if (text := _placed(classroom, student, lesson)) and (lesson, text) in here:
-            put_aside(folder, vacant(classroom / "forgotten" / student) / ASIDE / student)
+            put_aside(
+                classroom / "submitted" / student / lesson,
+                vacant(classroom / "forgotten" / student) / ASIDE / student,
+            )
 
 
 def _placed(classroom: Path, student: str, lesson: str) -> str:
