@@ -417,21 +417,36 @@ def test_the_switches_are_read_once_and_refused_where_they_make_no_sense(tmp_pat
 def test_a_request_that_the_kernel_overlooks_until_the_next_message_is_no_slow_cell():
     async def session():
         async with student_kernel(confinement(), Limits(cell_wall=60), [], time.monotonic() + 300) as kernel:
-            channel, overlooked = kernel._client.shell_channel, []
+            send, overlooked = kernel._send, []
 
-            def send(message):
+            def delayed(channel, message):
                 if message["header"]["msg_type"] == "execute_request":
                     overlooked.append(message)
                     return
                 for each in (*overlooked, message):
-                    type(channel).send(channel, each)
+                    send(channel, each)
                 overlooked.clear()
 
-            channel.send = send
+            kernel._send = delayed
             return await kernel.run("1 + 1")
 
     (shown,), stopped = asyncio.run(session())
     assert stopped == "" and shown.data["text/plain"] == "2"
+
+
+@pytest.mark.kernel
+def test_a_reply_that_arrives_while_something_is_sent_is_not_overlooked():
+    async def session():
+        async with student_kernel(confinement(), QUICK, [], time.monotonic() + 300) as kernel:
+            for _ in range(3):
+                kernel._knock()
+                time.sleep(0.3)  # the reply lies there, and this loop does not know of it yet
+                kernel._knock()
+                async with asyncio.timeout(10):
+                    reply = await kernel._sent(kernel._request(code="", silent=True))
+                assert reply["status"] == "ok"
+
+    asyncio.run(session())
 
 
 @pytest.mark.kernel

@@ -40,7 +40,7 @@ PULSE = 0.1  # seconds between two looks at the limits
 KNOCK = (
     0.03  # seconds between two questions whether the kernel is there: the answer to an early one may be lost
 )
-OVERLOOKED = 1.0  # second without any computing after which a kernel that owes an answer is knocked at, or taken to have answered
+OVERLOOKED = 1.0  # second without any computing after which a kernel that owes an answer is knocked at
 BRIEF = 0.01  # seconds of a cell that leave no time to overdo anything
 FROZEN = 20.0  # seconds between two looks: the grader itself was stopped, and has no say on time
 SETTLE = 10.0  # seconds that a finished cell's last outputs may take to arrive
@@ -223,15 +223,24 @@ class StudentKernel:
         key = request["header"]["msg_id"]
         self._replies[key] = future
         future.add_done_callback(lambda _: self._replies.pop(key))
-        self._client.shell_channel.send(request)
+        self._send("shell", request)
         return future
+
+    def _send(self, channel: str, message: dict[str, Any]) -> None:
+        """Send a message through the channel's own socket.
+
+        `channel.send` of jupyter_client sends behind its back; the socket is then not told of what has arrived meanwhile, and waits
+        for it, and for all that follows, for ever.
+        """
+        socket: zmq.asyncio.Socket = getattr(self._client, f"{channel}_channel").socket
+        socket.send_multipart(self._client.session.serialize(message))
 
     async def _in_time(self, future: asyncio.Future[T], budget: Budget) -> T:
         """Wait for a result as long as budget and limits allow; then interrupt the kernel, and where that does not help, kill it."""
         reason = await self._until(future, budget)
         if not reason:
             return future.result()
-        self._client.control_channel.send(self._client.session.msg("interrupt_request", {}))
+        self._send("control", self._client.session.msg("interrupt_request", {}))
         if await self._until(future, Budget(1e9, self._limits.interrupted, self.cpu)):
             await self._kill(f"{reason} and could not be interrupted")
             raise KernelGone(self._gone)
@@ -240,7 +249,7 @@ class StudentKernel:
     async def _until(self, future: asyncio.Future[Any], budget: Budget) -> str:
         """Wait for a result; give "" once it is there, else why not to wait longer.
 
-        Now and then ipykernel overlooks a message until the next one comes, and would sit there until the student's time is up.
+        ipykernel 7 before 7.4 may overlook a request until the next message comes (its issue 1554), and the student's time would run out.
 
         Raises:
             KernelGone: if there will be none.
@@ -314,7 +323,7 @@ class StudentKernel:
 
     def _knock(self) -> None:
         """Send a message whose answer nobody needs."""
-        self._client.shell_channel.send(self._client.session.msg("kernel_info_request", {}))
+        self._send("shell", self._client.session.msg("kernel_info_request", {}))
 
     async def stop(self) -> None:
         """Kill the kernel and everything it started."""
@@ -354,24 +363,15 @@ class StudentKernel:
         self._heard.set()
         kind, content = message["header"]["msg_type"], message["content"]
         parent = message["parent_header"].get("msg_id")
-        ended = kind == "status" and content["execution_state"] == "idle"
-        if ended and parent in self._replies:
-            asyncio.get_running_loop().call_later(OVERLOOKED, self._replied, self._replies[parent])
         if not self._cell:
             return
         key, outputs, idle = self._cell
         if parent != key:
             return
-        if ended:
+        if kind == "status" and content["execution_state"] == "idle":
             idle.set()
         else:
             outputs.take(kind, content)
-
-    @staticmethod
-    def _replied(future: asyncio.Future[dict[str, Any]]) -> None:
-        """Wait no longer for the reply of a kernel that has been idle for a while: now and then its replies go astray from its start on."""
-        if not future.done():
-            future.set_result({})
 
     async def _watch(self) -> None:
         """Look after the limits that no single cell has."""
