@@ -366,7 +366,7 @@ def page(
     yield ""
     yield f"From classes of two sizes ({sizes}). Most work is right; of eight submissions one is half done, one blank, and one has a wrong answer,"
     yield "for which everything above its check is run once more."
-    ratios = ["stock : sliced", "full : floor"][: 1 + ("full" in ways)]
+    ratios = ["stock : sliced", *["full : floor", "full - floor, CPU s"] * ("full" in ways)]
     yield from table(["lesson", *columns, *ratios], costs(found, floors, ways))
     yield "## What a grade depends on"
     yield ""
@@ -425,7 +425,9 @@ def costs(found: Runs, floors: Floors, ways: list[str]) -> Iterator[list[str]]:
         for way in [*ways, "floor"]
     }
     for name, cost in each.items():
-        ratios = [ratio(cost, "stock", "sliced"), ratio(cost, "full", "floor")][: 1 + ("full" in ways)]
+        ratios = [ratio(cost, "stock", "sliced")]
+        if "full" in ways:
+            ratios += [ratio(cost, "full", "floor"), f"{cost['full'][1] - cost['floor'][1]:.2f}"]
         yield [name, *(pair(cost[way]) for way in ways), *ratios]
 
 
