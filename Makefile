@@ -91,7 +91,6 @@ table: .venv/instructor
 	@$(BIN)/python -m tests.bank
 
 bench: .venv/instructor
-	$(BIN)/python tests/bench_shortcut.py
 	$(BIN)/python -m tests.bench $(BENCH)
 
 fuzz: .venv/instructor

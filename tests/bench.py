@@ -35,6 +35,7 @@ from course.editions.source import is_role
 from course.grading.slice import spared
 from course.model import Course, Lesson
 from course.store import notebook_text, write_text
+from tests import bench_shortcut
 from tests.anatomy import anatomy
 from tests.sample_class import RECIPES, filled, solutions
 
@@ -350,7 +351,12 @@ def table(header: list[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
 
 
 def page(
-    found: Runs, growth: Runs, floors: Floors, parts: Stages, options: argparse.Namespace
+    found: Runs,
+    growth: Runs,
+    floors: Floors,
+    parts: Stages,
+    layer: Sequence[Sequence[str]],
+    options: argparse.Namespace,
 ) -> Iterator[str]:
     """The page, line by line."""
     ways = options.ways
@@ -405,6 +411,12 @@ def page(
         way: statistics.mean(marginal(found, n, way, "wall") for n in floors) * STUDENTS * LESSONS / 3600
         for way in options.ways
     }
+    yield "## Lesson 6's layer"
+    yield ""
+    yield "Forward and backward, against the plain formula and against the time in which memory can be copied as often (`tests/bench_shortcut.py`)."
+    yield from table(bench_shortcut.HEADER, layer)
+    yield "## A course"
+    yield ""
     yield (
         f"Projected, {STUDENTS} students and {LESSONS} lessons as these are on average, in hours: "
         + ", ".join(f"{way} {took:.1f}" for way, took in hours.items())
@@ -497,6 +509,7 @@ def main() -> None:
     def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
+    layer = [*bench_shortcut.rows()]
     found, growth, floors, parts = {}, {}, {}, {}
     for lesson, larger in [
         *((x, False) for x in lessons),
@@ -512,7 +525,7 @@ def main() -> None:
             parts[lesson.name] = [stages(lesson, "ada"), stages(lesson, "wrong")]
             if "full" in options.ways:
                 parts[lesson.name].append(stages(lesson, "ada", full=True))
-        text = "\n".join(page(found, growth, floors, parts, options)) + "\n"
+        text = "\n".join(page(found, growth, floors, parts, layer, options)) + "\n"
         write_text(target, text)
     print(text)
 

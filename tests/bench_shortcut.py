@@ -1,4 +1,4 @@
-"""How near lesson 6's shortcut layer comes to the speed of memory: `python tests/bench_shortcut.py`.
+"""How near lesson 6's shortcut layer comes to the speed of memory: `python tests/bench_shortcut.py`, and on the page of `tests.bench`.
 
 Forward and backward, equal shapes, linear activation, against two marks: the plain NumPy formula, and the floor, the time
 in which eight passes over one of the arrays can be copied (forward reads two and writes one, backward reads three and
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -67,17 +68,24 @@ def measure(make: type, shape: tuple[int, ...], dtype: str, rounds: int) -> tupl
     return own, formula, copied * PASSES / 2  # a copy reads one array and writes one
 
 
-def main() -> None:
-    """Print the table."""
+HEADER = ["shape", "dtype", "layer, ms", "formula, ms", "floor, ms", "layer : formula", "layer : floor"]
+
+
+def rows() -> Iterator[list[str]]:
+    """Measure; give the cells below `HEADER`, a shape and dtype a row."""
     make = solution()
-    table = Table(
-        "shape", "dtype", "layer / ms", "formula / ms", "floor / ms", "layer : formula", "layer : floor"
-    )
     for shape, rounds in SHAPES:
         for dtype in ("float32", "float64"):
             own, formula, floor = measure(make, shape, dtype, rounds)
             times = (f"{1e3 * seconds:.2f}" for seconds in (own, formula, floor))
-            table.add_row(str(shape), dtype, *times, f"{own / formula:.2f}", f"{own / floor:.2f}")
+            yield [str(shape), dtype, *times, f"{own / formula:.2f}", f"{own / floor:.2f}"]
+
+
+def main() -> None:
+    """Print the table."""
+    table = Table(*HEADER)
+    for row in rows():
+        table.add_row(*row)
     Console(width=100).print(table)
 
 
