@@ -4,7 +4,7 @@ Stock is `nbgrader autograde` in a plain nbgrader course that is made from the s
 depends on spared, with all cells (`--full`), and without the warm template (`--cold`). They take turns, so that a busy moment of the
 machine meets all of them. CPU seconds are the whole machine's (/proc/stat). The floor is what the cells cost by themselves, in an
 interpreter that has imported everything, with as many such interpreters at work as there are cores: grading keeps them all busy, and
-cores that share their parts are slower together. It is measured anew in each round: it, too, varies. The scores must be equal, cell by cell.
+cores that share their parts are slower together. For `--full` these are the cells of what the class hands in. It is measured anew in each round: it, too, varies. The scores must be equal, cell by cell.
 
     python -m tests.bench --lessons 1 --rounds 1 --sizes 2 4 --growth      # a part of it: no larger classes
 """
@@ -203,14 +203,14 @@ torch.set_num_threads(1)
 from IPython.core.interactiveshell import InteractiveShell
 shell = InteractiveShell.instance()
 matplotlib_inline.backend_inline.configure_inline_support(shell, matplotlib.get_backend())
-wall, cpu, kinds = time.monotonic(), time.process_time(), {"check": 0.0, "other": 0.0}
+wall, cpu, kinds, failed = time.monotonic(), time.process_time(), {"check": 0.0, "other": 0.0}, []
 for kind, source in json.loads(sys.stdin.read()):
     start = time.process_time()
     with contextlib.redirect_stdout(io.StringIO()):
         result = shell.run_cell(source)
     kinds[kind] += time.process_time() - start
-    assert result.success, source
-print(json.dumps([time.monotonic() - wall, time.process_time() - cpu, kinds["check"]]))
+    failed += [] if result.success else [source]
+print(json.dumps([time.monotonic() - wall, time.process_time() - cpu, kinds["check"], failed]))
 sys.stdout.flush()
 os._exit(0)
 """
@@ -227,33 +227,47 @@ class Floor:
 
 
 def floor(lesson: Lesson, full: bool) -> Floor:
-    """Run the solved notebook's cells in an interpreter a core, each of which has imported everything; give the mean."""
-    key = COURSE.solution(lesson).read_bytes()
-    skipped = () if full else spared(key, key)
-    cells = []
-    for at, cell in enumerate(json.loads(key)["cells"]):
+    """Run cells in interpreters that have imported everything, one a core; give the mean of the notebooks.
+
+    Args:
+        lesson: which.
+        full: all cells of what a `CLASS` hands in; else, of the solved notebook, those that a grade depends on.
+
+    Raises:
+        RuntimeError: if an interpreter dies, or a cell of the solved notebook fails.
+    """
+    cores = len(os.sched_getaffinity(0))
+    key = COURSE.solution(lesson).read_text(encoding="utf-8")
+    notebooks = [handed_in(lesson, number, CLASS) for number in range(len(CLASS))] if full else [key] * cores
+    skipped = () if full else spared(key.encode(), key.encode())
+    cells = [[*runnable(notebook, skipped)] for notebook in notebooks]
+
+    def run(one: list[tuple[str, str]]) -> list[float]:
+        words = [sys.executable, "-c", FLOOR]
+        done = subprocess.run(words, cwd=COURSE.root, text=True, input=json.dumps(one), capture_output=True)
+        if done.returncode:
+            raise RuntimeError(done.stderr[-3000:])
+        *took, failed = json.loads(done.stdout.splitlines()[-1])
+        if failed and not full:
+            raise RuntimeError(f"{lesson.name}: {failed[0]}")
+        return took
+
+    with ThreadPoolExecutor(cores) as threads:
+        each = zip(*threads.map(run, cells), strict=True)
+        return Floor(len([*runnable(key, skipped)]), *map(statistics.mean, each))
+
+
+def runnable(notebook: str, skipped: Sequence[int]) -> Iterator[tuple[str, str]]:
+    """The code cells of a notebook that run, each a "check" or "other", and its source."""
+    for at, cell in enumerate(json.loads(notebook)["cells"]):
         mark = cell["metadata"].get("nbgrader", {})
         if (
             cell["cell_type"] == "code"
             and "skip-execution" not in cell["metadata"].get("tags", [])
             and at not in skipped
         ):
-            cells.append(
-                (
-                    "check" if mark.get("grade") and not mark.get("solution") else "other",
-                    "".join(cell["source"]),
-                )
-            )
-    words = [sys.executable, "-c", FLOOR]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    running = [subprocess.Popen(words, cwd=COURSE.root, text=True, **pipes) for _ in os.sched_getaffinity(0)]
-    with ThreadPoolExecutor(len(running)) as threads:
-        ends = list(threads.map(lambda one: one.communicate(json.dumps(cells)), running))
-    for one, (_, said) in zip(running, ends, strict=True):
-        if one.returncode:
-            raise RuntimeError(said[-3000:])
-    each = zip(*(json.loads(text.splitlines()[-1]) for text, _ in ends), strict=True)
-    return Floor(len(cells), *map(statistics.mean, each))
+            kind = "check" if mark.get("grade") and not mark.get("solution") else "other"
+            yield kind, "".join(cell["source"])
 
 
 def stages(lesson: Lesson, person: str, full: bool = False) -> dict[str, float]:
@@ -376,7 +390,8 @@ def page(
     yield from table(["lesson", *columns, *ratios], costs(found, floors, ways))
     yield "## What a grade depends on"
     yield ""
-    yield "The solved notebooks' cells by themselves, in an interpreter that has imported everything, one a core at a time: the floor."
+    yield "Cells by themselves, in an interpreter that has imported everything, one a core at a time: of the solved notebook those that a grade depends on; and, the floor"
+    yield "of full, all cells of what one class hands in."
     header = ["lesson", "cells run", "of", "CPU s", "of them checks", "CPU s of all cells"]
     yield from table(header, [*(floor_row(n, [w], [p]) for n, (w, p) in floors.items()), floor_row("all", *zip(*floors.values(), strict=True))])  # fmt: skip
     yield "## Where the time goes"
