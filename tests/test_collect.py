@@ -655,7 +655,8 @@ def test_what_was_placed_by_a_wrong_class_list_and_never_graded_goes_with_that(
     with pytest.raises(
         CourseError, match=f"there is no folder .*submitted/adda/{LESSON}: nothing was put aside"
     ):
-        collect(None, release, classroom, forget=[f"submitted/adda/{LESSON}"])
+        collect(None, release, classroom, forget=["class", f"submitted/adda/{LESSON}"])
+    assert {path.parent.name for path in classroom.glob("submitted/*/*")} == {"ada", "bo"}
 
 
 def test_a_zero_that_was_confirmed_for_another_name_goes_with_its_folder(release, classroom, work, tmp_path):

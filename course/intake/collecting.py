@@ -115,6 +115,9 @@ def collect(
     for pair in leftovers:
         if came := [row.file for row in rows if row.counts and (row.student, row.lesson) == pair]:
             raise CourseError(f"submitted/{'/'.join(pair)} comes from {came[0]}, which counts: forget that")
+        placed = classroom.joinpath("submitted", *pair)
+        if not placed.is_dir() and not any(p.parts[-2:] == pair for p in classroom.glob("forgotten/*/*/*/*")):
+            raise CourseError(f"there is no folder {placed}: nothing was put aside")
     looked = [*zip(found.decisions, rows, strict=True)]
     seen = _looked_at(classroom, looked_at, looked)
     rows = [_without_doubts(row) if _files(decision, row) in seen else row for decision, row in looked]
@@ -126,8 +129,6 @@ def collect(
             placed = classroom / "submitted" / student / lesson
             if placed.is_dir():
                 put_aside(placed, vacant(classroom / "forgotten" / student) / ASIDE / student)
-            elif not any(p.parts[-2:] == placed.parts[-2:] for p in classroom.glob("forgotten/*/*/*/*")):
-                raise CourseError(f"there is no folder {placed}: nothing was put aside")
         if looked_at:
             _keep(classroom / LOOKED_AT, ("student", "lesson", "files"), seen)
         if confirm_zero or over:
