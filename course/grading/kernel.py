@@ -361,13 +361,12 @@ class StudentKernel:
 
     def _on_iopub(self, message: dict[str, Any]) -> None:
         self._heard.set()
-        kind, content = message["header"]["msg_type"], message["content"]
-        parent = message["parent_header"].get("msg_id")
         if not self._cell:
             return
         key, outputs, idle = self._cell
-        if parent != key:
+        if message["parent_header"]["msg_id"] != key:
             return
+        kind, content = message["header"]["msg_type"], message["content"]
         if kind == "status" and content["execution_state"] == "idle":
             idle.set()
         else:
