@@ -133,7 +133,10 @@ def test_what_runs_for_a_lost_point_alone_paints_nothing_and_shows_what_was_hand
     outcome = run(replace(job, spared=(1,)))
     assert not outcome.verdicts["f_check"].passed and outcome.spared == ()
     _, demo, answer, _ = nbformat.reads(outcome.notebook.decode(), as_version=4).cells
-    assert [o.text for o in demo.outputs] == ["mine", "(run for the grade, without its output; above stands what was handed in)\n"]
+    assert [o.text for o in demo.outputs] == [
+        "mine",
+        "(run for the grade, without its output; above stands what was handed in)\n",
+    ]
     assert "True\n" in [o.get("text") for o in answer.outputs]
     assert any("image/png" in o.get("data", {}) for o in answer.outputs)
     notebook.cells[1].source = key.cells[1].source = f"{PAINTS}\nraise ValueError(7)"
