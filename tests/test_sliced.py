@@ -106,7 +106,7 @@ def test_below_the_last_lost_point_nothing_runs_once_more():
     outcome = run(replace(job, spared=(1, 4)))
     assert (told(outcome), outcome.kernels, outcome.spared) == ({"f_check": "empty"}, 2, (4,))
     cells = nbformat.reads(outcome.notebook.decode(), as_version=4).cells
-    assert "not run for the grade" in cells[4].outputs[-1].text
+    assert cells[4].outputs[-1].text == "(not run for the grade)\n"
     assert run(replace(job, spared=(4,))).kernels == 1
 
 
@@ -133,7 +133,10 @@ def test_what_runs_for_a_lost_point_alone_paints_nothing_and_shows_what_was_hand
     outcome = run(replace(job, spared=(1,)))
     assert not outcome.verdicts["f_check"].passed and outcome.spared == ()
     _, demo, answer, _ = nbformat.reads(outcome.notebook.decode(), as_version=4).cells
-    assert [o.text for o in demo.outputs] == ["mine", "(shown as you handed it in)\n"]
+    assert [o.text for o in demo.outputs] == [
+        "mine",
+        "(run for the grade, without its output; above stands what was handed in)\n",
+    ]
     assert "True\n" in [o.get("text") for o in answer.outputs]
     assert any("image/png" in o.get("data", {}) for o in answer.outputs)
     notebook.cells[1].source = key.cells[1].source = f"{PAINTS}\nraise ValueError(7)"
@@ -176,7 +179,7 @@ def test_what_was_handed_in_is_shown_within_limits_and_cleaned():
     outcome = once(replace(wrongly, submission=replace(wrongly.submission, notebook=text), spared=(1,)))
     shown = nbformat.reads(outcome.notebook.decode(), as_version=4).cells[1].outputs
     assert [o.output_type for o in shown] == ["stream", "error", "stream"]
-    assert shown[0].text == "mine" and "shown as you handed it in" in shown[-1].text
+    assert shown[0].text == "mine" and "above stands what was handed in" in shown[-1].text
 
 
 def test_the_digest_knows_of_spared_cells_where_there_are_any():

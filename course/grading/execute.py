@@ -45,8 +45,9 @@ from course.model import Job, Limits, Outcome, Verdict
 from course.store import notebook_text
 
 SERVER = TrustedServer()
-UNPAINTED = "shown as you handed it in"
-NOT_RUN = f"{UNPAINTED}; not run for the grade"
+NOT_RUN = "not run for the grade"
+UNPAINTED = "run for the grade, without its output"
+HANDED_IN = "; above stands what was handed in"
 PAINT_NOTHING = "__import__('sys').modules['bridge.studentside'].unpainted()"
 CHECK = "_check"  # what the name of a check adds to that of its exercise
 PULSE = 0.1  # seconds between two looks at whether to stop
@@ -468,4 +469,5 @@ def _as_handed_in(outputs: list[NotebookNode], limits: Limits, note: str) -> lis
     for output in outputs:
         with suppress(KeyError, TypeError, AttributeError):  # a file can hold anything
             shown.take(output["output_type"], output)
-    return [*shown.cells, NotebookNode(output_type="stream", name="stdout", text=f"({note})\n")]
+    text = f"({note}{HANDED_IN if shown.cells else ''})\n"
+    return [*shown.cells, NotebookNode(output_type="stream", name="stdout", text=text)]

@@ -105,14 +105,14 @@ def collect(
         read_download(root, by_hand, release, editions, own, workers, zone, limits, told)
         for root, by_hand in _downloads(downloads)
     ]
-    leftovers = [pair for name in forget if (pair := _leftover(name, editions))]
-    named = [_named(name, kept, classroom) for name in forget if not _leftover(name, editions)]
+    leftovers = {name: pair for name in forget if (pair := _leftover(name, editions))}
+    named = [_named(name, kept, classroom) for name in forget if name not in leftovers]
     aside = [download for download in kept if any(download is fit for fit in named)]
     before = _survey(kept, people, own)
     found = _survey([d for d in kept if d not in aside], people, own) if aside else before
     zeros, over = _confirmed(classroom, confirm_zero, before.decisions, found.decisions, editions)
     rows = [_row(decision, people) for decision in found.decisions]
-    for pair in leftovers:
+    for pair in leftovers.values():
         if came := [row.file for row in rows if row.counts and (row.student, row.lesson) == pair]:
             raise CourseError(f"submitted/{'/'.join(pair)} comes from {came[0]}, which counts: forget that")
         placed = classroom.joinpath("submitted", *pair)
@@ -123,9 +123,9 @@ def collect(
     rows = [_without_doubts(row) if _files(decision, row) in seen else row for decision, row in looked]
     try:
         moves = _taken_out(aside, before.decisions, over, classroom)
-        over |= zeros & {*leftovers}
+        over |= zeros & {*leftovers.values()}
         zeros -= over
-        for student, lesson in leftovers:
+        for student, lesson in leftovers.values():
             placed = classroom / "submitted" / student / lesson
             if placed.is_dir():
                 put_aside(placed, vacant(classroom / "forgotten" / student) / ASIDE / student)
