@@ -254,7 +254,7 @@ def floor(lesson: Lesson, full: bool) -> Floor:
         if done.returncode:
             raise RuntimeError(done.stderr[-3000:])
         took = [json.loads(line) for line in done.stdout.splitlines()]
-        if not full and (failed := [cell for *_, cells in took for cell in cells]):
+        if not full and (failed := [source for *_, sources in took for source in sources]):
             raise RuntimeError(f"{lesson.name}: {failed[0]}")
         return [numbers for *numbers, _ in took]
 
