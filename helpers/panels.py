@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import html
 import inspect
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -249,7 +250,7 @@ class Live:
         self.pinned: Shot | None = None
         self.pinned_at: dict[str, Any] = {}
         self.shot = panel.compute(**self.setting())
-        self.moved = clock()
+        self.moved = -math.inf  # what it starts with stays visible, however soon the first drag comes
         self._draw()
         for knob in self.knobs.values():
             knob.observe(self._follow, names="value")

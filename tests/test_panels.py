@@ -156,11 +156,12 @@ def drawn(lines):
     return [line.get_ydata()[-1] for line in lines.values() if len(line.get_ydata())]
 
 
-def test_a_drag_leaves_the_setting_it_began_at():
+@pytest.mark.parametrize("begins", [0.1, 10])
+def test_a_drag_leaves_the_setting_it_began_at(begins):
     clock = Clock()
     live = Live(small(), clock)
     assert drawn(live.stage.last) == []
-    clock.now = 10
+    clock.now = begins
     for slope in (2, 3, 4):  # in one go
         live.knobs["slope"].value = slope
         clock.now += 0.1
