@@ -3,7 +3,7 @@
 ```
 classroom/
   downloaded/  submitted/<student>/<lesson>/  autograded/<student>/<lesson>/  feedback/...
-  gradebook.db   backups/   marks.jsonl   course.log   .lock   .marks.lock
+  gradebook.db   backups/   marks.jsonl   course.log   .lock  .marks.lock  .backups.lock
 ```
 """
 
@@ -281,14 +281,15 @@ class Store:
         folder = self.root / "backups"
         folder.mkdir(exist_ok=True)
         fresh = folder / ".gradebook.tmp"
-        fresh.unlink(missing_ok=True)
-        with closing(sqlite3.connect(self.gradebook)) as source, closing(sqlite3.connect(fresh)) as copy:
-            source.backup(copy)
-        fresh.replace(folder / f"gradebook-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}.db")
-        fullest, _ = self.fullest_backup()
-        for path in self._backups()[:-BACKUPS]:
-            if path != fullest:
-                path.unlink(missing_ok=True)
+        with filelock.FileLock(self.root / ".backups.lock"):  # a desk may open while a run begins
+            fresh.unlink(missing_ok=True)
+            with closing(sqlite3.connect(self.gradebook)) as source, closing(sqlite3.connect(fresh)) as copy:
+                source.backup(copy)
+            fresh.replace(folder / f"gradebook-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}.db")
+            fullest, _ = self.fullest_backup()
+            for path in self._backups()[:-BACKUPS]:
+                if path != fullest:
+                    path.unlink(missing_ok=True)
 
     def log(self, verbose: bool = False) -> None:
         """Let the log of this command go to `course.log`, and to the screen where it is asked for."""

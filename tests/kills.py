@@ -17,13 +17,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from course import cli
 from course.config import load_course
 from course.grading.grade import grade
-from course.grading.gradebook import recorded, scores
+from course.grading.gradebook import made_of, scores
 from course.intake import collect
 from course.model import Course
 from course.reports.feedback import feedback
@@ -80,7 +80,7 @@ def picture(course: Course) -> dict[str, object]:
         "graded": graded,
         "receipts": receipts,
         "scores": rows,
-        "recorded": sorted(recorded(course)),
+        "made of": sorted((*pair, *astuple(it)) for pair, it in made_of(course).items()),
         "leftovers": leftovers,
     }
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,13 +32,14 @@ from course.grading.changes import note_faults, read_changes, read_faults
 from course.grading.execute import is_check
 from course.grading.grade import Graded, grade
 from course.grading.gradebook import (
+    MADE_OF,
     amend,
     back_up,
     full_marks,
+    made_of,
     marks,
     opened,
     outgrown,
-    recorded,
     scores,
     withdraw,
 )
@@ -45,7 +47,7 @@ from course.grading.outputs import error_output
 from course.intake import collect
 from course.model import Course, CourseError, Job, LatePolicy, Lesson, Outcome, Verdict
 from course.reports.feedback import feedback
-from course.reports.ledger import Status, read_ledger
+from course.reports.ledger import Status, read_ledger, read_sources
 from course.store import ASIDE, RECEIPT, Store, notebook_text, stamp_text, write_text
 from course.way import way
 from tests.desk_class import LESSON, QUESTION, reading_class
@@ -251,7 +253,7 @@ def test_class_23_a_gradebook_that_is_gone_or_empty_is_filled_again(course):
     graded(course)
     gradebook = Store(course.classroom).gradebook
     gradebook.unlink()
-    assert scores(course) == [] and recorded(course) == set()
+    assert scores(course) == [] and made_of(course) == {}
     assert set(graded(course).values()) == {"graded"}
     gradebook.write_bytes(b"")
     assert set(graded(course).values()) == {"graded"} and set(points(course).values()) == {FULL}
@@ -268,6 +270,64 @@ def test_class_23_a_damaged_gradebook_is_one_sentence_and_the_backup_helps(cours
         assert code == 1 and "cannot be used" in said and "backups" in said and "Traceback" not in said
     gradebook.write_bytes(backup.read_bytes())
     assert set(graded(course).values()) == {"unchanged"}
+
+
+def test_class_23_a_backup_from_before_another_file_was_graded_is_not_believed_of_that_file(course):
+    """The receipts are newer than such a backup; marks given by hand were given to the file before."""
+    graded(course)
+    with opened(course) as gradebook:
+        for cell in gradebook.find_submission_notebook("01_toy", "01_toy", "ada").grades:
+            cell.manual_score, cell.needs_manual_grade = 1.0, False
+        gradebook.db.commit()
+    by_hand = Store(course.classroom).gradebook.read_bytes()
+    hand_in(course, course.root / "later", {"ada": {"greet": "def greet(name):\n    return name"}})
+    later = course.root / "later/ada/01_toy.ipynb"
+    os.utime(later, (2e9, 2e9))
+    collect([course.root / "later"], course.root / "notebooks", course.classroom)
+    assert graded(course, fails=["ada"])["ada"] == "graded"
+    for force in (False, True):
+        Store(course.classroom).gradebook.write_bytes(by_hand)
+        assert not read_sources(course).placed["ada", "01_toy"]  # what lies ready is not what was graded
+        results = grade(course, list(course.lessons), force=force, backend=Canned(fails=["ada"]))
+        states = {r.student: r.state for r in results}
+        assert states == {
+            "ada": "graded",
+            "bo": "graded" if force else "unchanged",
+            "cy": "graded" if force else "unchanged",
+        }
+        assert [(mark.score, mark.waiting) for mark in marks(course) if mark.student == "ada"] == [
+            (0.0, True)
+        ] * 3
+
+
+def test_receipts_of_a_version_that_wrote_nothing_into_the_gradebook_are_believed(course):
+    graded(course)
+    with opened(course) as gradebook:
+        gradebook.db.execute(MADE_OF.delete())
+        gradebook.db.commit()
+    receipt = Store(course.classroom).graded("ada", "01_toy") / RECEIPT
+    receipt.write_text(
+        json.dumps({k: v for k, v in json.loads(receipt.read_text()).items() if k != "in_gradebook"})
+    )
+    assert graded(course) == {"ada": "unchanged", "bo": "graded", "cy": "graded"}
+
+
+def test_a_gradebook_of_an_older_nbgrader_is_not_called_damaged(course):
+    graded(course)
+    with sqlite3.connect(Store(course.classroom).gradebook) as database:
+        database.execute("alter table submitted_notebook drop column late_submission_penalty")
+    database.close()
+    with pytest.raises(
+        CourseError, match=r"of an older nbgrader .*late_submission_penalty.*`nbgrader db upgrade`"
+    ):
+        graded(course)
+
+
+def test_two_commands_keep_a_copy_at_once(course):
+    graded(course)
+    store = Store(course.classroom)
+    with ThreadPoolExecutor(4) as pool:
+        assert [*pool.map(lambda _: store.back_up(), range(12))] == [None] * 12
 
 
 def test_class_23_a_gradebook_that_another_program_holds_is_not_called_damaged(course, monkeypatch, capsys):
@@ -404,7 +464,7 @@ def test_a_new_gradebook_says_who_knows_the_marks_that_it_does_not_hold(tmp_path
     gradebook.write_bytes(new)
     said = lost(course)
     assert f"{backup} holds 2, and {course.classroom / 'marks.jsonl'} knows those of 2 answers" in said
-    assert f"copy that backup over {gradebook} and run `course grade --force`" in said and "`course read`" in said  # fmt: skip
+    assert f"copy that backup over {gradebook} and run `course grade`" in said and "`course read`" in said  # fmt: skip
     results = [Graded("ada", LESSON, "graded")]
     monkeypatch.setattr("course.grading.grade.grade", lambda *_: results)
     monkeypatch.setattr("course.grading.sandboxes.choose.confinement", str)

@@ -42,7 +42,7 @@ def lost(course: Course) -> str:
     if fuller:
         known.append(f"{fuller} holds {most}")
         ways.append(
-            f"end every desk, copy that backup over {store.gradebook} and run `course grade --force` to have them back, without those given since"
+            f"end every desk, copy that backup over {store.gradebook} and run `course grade` to have them back, without those given since"
         )
     if noted:
         known.append(f"{course.classroom / FILE} knows those of {noted} answers that it lacks")

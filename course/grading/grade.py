@@ -81,7 +81,7 @@ def grade(
         keep_out_of_sight(course.classroom, course.root / "solutions")
     with store.writing():
         faults.update(read_faults(store))
-        known = gradebook.recorded(course)  # first: a damaged gradebook must not replace a good backup
+        known = gradebook.made_of(course)  # first: a damaged gradebook must not replace a good backup
         gradebook.back_up(course)
         handed_in = {lesson: found for lesson in lessons if (found := store.submissions(lesson, students))}
         found_of = {s.student for found in handed_in.values() for s in found}
@@ -101,7 +101,8 @@ def grade(
 
         def changed() -> Iterator[Job]:
             for job in chain.from_iterable(jobs):
-                if force or _of(job) not in known or not store.is_graded(job):
+                made_of = known.get(_of(job), gradebook.MadeOf())
+                if force or made_of.digest != job.digest or not store.is_graded(job):
                     why[_of(job)] = other_parts(store.parts(*_of(job)), job.parts)
                     yield job
                 else:

@@ -9,7 +9,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,7 @@ from nbgrader.preprocessors import (
     saveautogrades,
 )
 from nbgrader.utils import is_grade, is_locked, is_solution
-from sqlalchemy import create_engine, text
+from sqlalchemy import Column, MetaData, String, Table, create_engine, text
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import NullPool
 from traitlets import Dict, Unicode
@@ -74,6 +74,14 @@ from course.model import (
 )
 from course.store import RECEIPT, Store, notebook_text, stamp_text, write_text
 
+# What a grade was made of stands in the transaction of the grade: beside a gradebook that was put back, receipts are newer than the grades.
+MADE_OF = Table(
+    "made_of",
+    MetaData(),
+    Column("notebook_id", String(32), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("submission", String(16), nullable=False),
+)
 # Advisory locks of a PostgreSQL database, for graders that share it from several machines: who holds one, makes the tables or writes.
 TABLES, PEN = 0x5C1D_0001, 0x5C1D_0002
 # What PostgreSQL says, and the way out.
@@ -101,6 +109,7 @@ def receipt(outcome: Outcome, submitted: bytes | None = None) -> str:
         json.dumps(
             {
                 "digest": outcome.job.digest,
+                "in_gradebook": True,  # what it was made of: receipts of old stand for it alone
                 "parts": outcome.job.parts | changed,
                 "sandbox": str(outcome.job.sandbox),
                 "checker": outcome.job.checker,
@@ -178,6 +187,10 @@ class TrustedExecute(NbGraderPreprocessor):
         )
         submitted = collected.read_bytes() if collected.is_file() else None
         write_text(Path(resources["metadata"]["path"]) / RECEIPT, receipt(outcome, submitted))
+        with Gradebook(coursedir.db_url, coursedir.course_id) as gradebook:
+            MADE_OF.create(gradebook.engine, checkfirst=True)
+            _note(gradebook, outcome.job, submitted)
+            gradebook.db.commit()
         return nb, resources
 
 
@@ -289,6 +302,7 @@ class Recorder:
                 with _answering(self._course), _in_one(self._gradebook):
                     settled = self._settled(outcome.job)
                     self._converter(submission.lesson).take(outcome)
+                    _note(self._gradebook, outcome.job)
                     for grade in settled:
                         grade.needs_manual_grade = False
                     _hold_against(outcome, made / f"{submission.lesson}.ipynb")
@@ -301,11 +315,13 @@ class Recorder:
     def _settled(self, job: Job) -> list[Grade]:
         """What a person has given to this very submission: nbgrader would let it wait for a person again, whatever it is graded with."""
         student, lesson = job.submission.student, job.submission.lesson
-        if self._store.parts(student, lesson).get("submission") != job.parts["submission"]:
-            return []
         try:
             notebook = self._gradebook.find_submission_notebook(lesson, lesson, student)
         except MissingEntry:
+            return []
+        row = self._gradebook.db.execute(MADE_OF.select().where(MADE_OF.c.notebook_id == notebook.id)).first()
+        known = MadeOf(row.digest, row.submission) if row else _by_receipt(self._store, student, lesson)
+        if known.submission != job.parts["submission"]:
             return []
         return [g for g in notebook.grades if g.manual_score is not None and not g.needs_manual_grade]
 
@@ -356,6 +372,39 @@ class _Lent:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._gradebook, name)
+
+
+@dataclass(frozen=True)
+class MadeOf:
+    """What a grade was made of: the digest of its job, and the short one of the submission; "" where nothing says so."""
+
+    digest: str = ""
+    submission: str = ""
+
+
+def _note(gradebook: Gradebook, job: Job, submitted: bytes | None = None) -> None:
+    """Write what a grade is made of into the gradebook, in the transaction that is open.
+
+    Args:
+        gradebook: which holds the submission.
+        job: that it was graded with.
+        submitted: the notebook as it was collected, where nbgrader changed it before it was executed.
+    """
+    lesson = job.submission.lesson
+    notebook = gradebook.find_submission_notebook(lesson, lesson, job.submission.student).id
+    submission = job.parts["submission"] if submitted is None else short_digest(submitted)
+    gradebook.db.execute(MADE_OF.delete().where(MADE_OF.c.notebook_id == notebook))
+    gradebook.db.execute(
+        MADE_OF.insert().values(notebook_id=notebook, digest=job.digest, submission=submission)
+    )
+
+
+def _by_receipt(store: Store, student: str, lesson: str) -> MadeOf:
+    """What a grade was made of whose gradebook does not say so: the receipt tells it if it is of a version that wrote it nowhere else."""
+    found = store.receipt(student, lesson)
+    if found.get("in_gradebook"):
+        return MadeOf()
+    return MadeOf(found.get("digest", ""), found.get("parts", {}).get("submission", ""))
 
 
 def _hold_against(outcome: Outcome, path: Path) -> None:
@@ -640,6 +689,10 @@ def _damaged(path: Path, why: str) -> CourseError:
             f"{path} cannot be used now ({why.splitlines()[0]}): make room, let it be written, or end the program that holds it; "
             "then run the same command again. Nothing is lost"
         )
+    if "no such column" in why:
+        return CourseError(
+            f"{path} is of an older nbgrader ({why.splitlines()[0]}): run `nbgrader db upgrade` once"
+        )
     return CourseError(
         f"{path} cannot be used ({why.splitlines()[0]}): copy the newest of {path.parent / 'backups'} over it, or move it away; "
         "then `course grade` fills it from what was collected (marks given by hand are in the backup only)"
@@ -653,6 +706,7 @@ def opened(course: Course) -> Iterator[Gradebook]:
     with readable(course):
         with _locked(course, TABLES):
             gradebook = Gradebook(settings.db_url, settings.course_id)
+            MADE_OF.create(gradebook.engine, checkfirst=True)
         with gradebook:
             yield gradebook
 
@@ -675,26 +729,36 @@ def enter_names(course: Course, people: Sequence[Any], students: set[str]) -> No
                 gradebook.update_or_create_student(person.id, **names)
 
 
-def recorded(course: Course) -> set[tuple[str, str]]:
-    """Find the submissions that the gradebook holds whole.
+def made_of(course: Course) -> dict[tuple[str, str], MadeOf]:
+    """Tell what the grades in the gradebook were made of.
 
     Returns:
-        Pairs (student, lesson) all of whose automatic scores are there.
+        (student, lesson) -> it; without a digest where an automatic score is missing, so that it is graded again.
     """
     if not is_there(course):
-        return set()
+        return {}
+    store = Store(course.classroom)
     with opened(course) as gradebook:
-        pairs = gradebook.db.query(SubmittedAssignment.student_id, Assignment.name).join(
-            Assignment, SubmittedAssignment.assignment_id == Assignment.id
+        rows = (
+            gradebook.db.query(
+                SubmittedAssignment.student_id, Assignment.name, MADE_OF.c.digest, MADE_OF.c.submission
+            )
+            .join(Assignment, SubmittedAssignment.assignment_id == Assignment.id)
+            .join(SubmittedNotebook, SubmittedNotebook.assignment_id == SubmittedAssignment.id)
+            .outerjoin(MADE_OF, MADE_OF.c.notebook_id == SubmittedNotebook.id)
         )
         unscored = (
-            pairs.join(SubmittedNotebook, SubmittedNotebook.assignment_id == SubmittedAssignment.id)
-            .join(Grade, Grade.notebook_id == SubmittedNotebook.id)
+            rows.join(Grade, Grade.notebook_id == SubmittedNotebook.id)
             .join(GradeCell, GradeCell.id == Grade.cell_id)
             .filter(Grade.auto_score.is_(None), Grade.manual_score.is_(None), GradeCell.cell_type == "code")
         )
-        found, missing = ({tuple(row) for row in rows} for rows in (pairs, unscored))
-        return found - missing
+        found = {
+            (student, lesson): MadeOf(digest, submission) if digest else _by_receipt(store, student, lesson)
+            for student, lesson, digest, submission in rows
+        }
+        return found | {
+            (student, lesson): replace(found[student, lesson], digest="") for student, lesson, *_ in unscored
+        }
 
 
 def withdraw(course: Course) -> dict[tuple[str, str], Path]:

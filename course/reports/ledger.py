@@ -15,7 +15,7 @@ from pathlib import Path
 from course.csvfile import read_csv
 from course.deadlines import Deadlines, read_deadlines, shown
 from course.grading.changes import read_faults
-from course.grading.gradebook import full_marks, scores
+from course.grading.gradebook import MadeOf, full_marks, made_of, scores
 from course.intake.roster import Person, Roster, read_roster
 from course.intake.triage import ANONYMOUS, IGNORED, OLDER, UNLISTED, UNREADABLE, WAITING
 from course.model import Course, Lesson, Score, short_digest
@@ -293,7 +293,7 @@ def read_ledger(course: Course, now: datetime | None = None) -> Ledger:
 
 def read_sources(course: Course) -> Sources:
     """Read what the classroom says: class list, gradebook, triage, what lies ready, what failed."""
-    store = Store(course.classroom)
+    graded = made_of(course)
     kept, triage = course.classroom / "roster.csv", course.classroom / "triage.csv"
     people = read_roster(kept) if kept.is_file() else Roster([])
     return Sources(
@@ -301,17 +301,17 @@ def read_sources(course: Course) -> Sources:
         scores(course),
         read_csv(triage) if triage.is_file() else (),
         {
-            (folder.parent.name, folder.name): _may_be_what_was_graded(store, folder)
+            (folder.parent.name, folder.name): _may_be_what_was_graded(graded, folder)
             for folder in sorted(course.classroom.glob("submitted/*/*"))
             if folder.joinpath(f"{folder.name}.ipynb").is_file()
         },
-        read_faults(store),
+        read_faults(Store(course.classroom)),
         full_marks(course),
         read_deadlines(course),
     )
 
 
-def _may_be_what_was_graded(store: Store, folder: Path) -> bool:
-    """Whether the receipt beside the graded notebook speaks of the one that lies ready, or of none."""
-    graded = store.parts(folder.parent.name, folder.name).get("submission")
-    return not graded or graded == short_digest((folder / f"{folder.name}.ipynb").read_bytes())
+def _may_be_what_was_graded(graded: Mapping[tuple[str, str], MadeOf], folder: Path) -> bool:
+    """Whether the grade was made of the notebook that lies ready, or nothing says of which."""
+    submission = graded.get((folder.parent.name, folder.name), MadeOf()).submission
+    return not submission or submission == short_digest((folder / f"{folder.name}.ipynb").read_bytes())
