@@ -8,6 +8,7 @@ import os
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,12 +16,12 @@ import pytest
 from nbformat import NotebookNode
 
 from course.grading import execute, kernel
-from course.grading.execute import _Execution, twice
+from course.grading.execute import _Execution, run, twice
 from course.grading.job import _spared
 from course.grading.kernel import Budget, KernelGone, MachineFault, StudentKernel
 from course.grading.sandboxes import choose
 from course.grading.slice import spared
-from course.grading.watch import Process, excess
+from course.grading.watch import Process, excess, family
 from course.model import Limits, Submission
 from course.store import notebook_text
 from tests.jobs import job_of, ran
@@ -62,6 +63,21 @@ def test_the_clocks_of_a_kernel_that_waits_for_us_stand_still(tmp_path):
         time.sleep(0.05)
     assert not student._waits
     assert student.deadline - 100.0 == pytest.approx(budget.wall_start - 50.0) and student.deadline > 100.04
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("limit", [{"cell_wall": 3}, {"notebook_wall": 6}])
+@pytest.mark.parametrize("wants", [True, False])
+def test_the_clock_is_held_against_nobody_who_wanted_a_processor_and_got_none(wants, limit, monkeypatch):
+    """As on a machine with thirty others at work: what computes is seen wanting, time and again, and has computed next to nothing."""
+    monkeypatch.setattr(
+        kernel, "family", lambda leader: [replace(p, cpu=p.cpu / 30, wants=wants) for p in family(leader)]
+    )
+    slow = "import time\ntime.sleep(20)\nf = 1"
+    outcome = run(job_of(checked(slow, "f"), checked("", "f"), replace(QUICK, **limit)))
+    if wants:
+        assert "this machine is too busy" in outcome.machine_fault and "--jobs" in outcome.machine_fault
+    assert bool(outcome.verdicts) is not wants
 
 
 @pytest.mark.parametrize("gone", [True, False])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import shutil
 import signal
@@ -62,18 +63,24 @@ class MachineFault(Exception):
 
 @dataclass
 class Budget:
-    """CPU and wall seconds for a piece of work, counted from its start."""
+    """CPU and wall seconds for a piece of work, counted from its start, as are those in which the kernel wanted a processor."""
 
     cpu: float
     wall: float
     cpu_start: float
+    wanted_start: float = 0.0
     wall_start: float = field(default_factory=time.monotonic)
 
-    def spent(self, cpu_now: float) -> str:
-        """Say which limit is reached, "" if none."""
+    def spent(self, cpu_now: float, wanted_now: float) -> str:
+        """Say which limit is reached, "" if none.
+
+        Raises:
+            MachineFault: if it is the clock's, and the machine gave no processor for most of it.
+        """
         if cpu_now - self.cpu_start > self.cpu:
             return f"it took more than {self.cpu:g} seconds of computing"
         if time.monotonic() - self.wall_start > self.wall:
+            not_for_want_of_a_processor(self.wall, cpu_now - self.cpu_start, wanted_now - self.wanted_start)
             return f"it took more than {self.wall:g} seconds"
         return ""
 
@@ -93,6 +100,8 @@ class StudentKernel:
         self.lost_to_memory = False  # it was killed, not by us: by itself, or for want of memory
         self.deadline = deadline  # `time.monotonic()` at which it is killed in any case
         self._manager, self._base, self._limits = manager, base, limits
+        self._looked = self._began = time.monotonic()
+        self._wanted = 0.0  # seconds in which it wanted a processor, whether it had one or not
         self._waits = False
         self._questions = questions
         self._attending: asyncio.Future[dict[str, Any]] | None = None  # while it waits for questions
@@ -120,7 +129,7 @@ class StudentKernel:
 
     def budget(self) -> Budget:
         """Open the budget of a cell, or of all that one check asks."""
-        return Budget(self._limits.cell_cpu, self._limits.cell_wall, self.cpu)
+        return Budget(self._limits.cell_cpu, self._limits.cell_wall, self.cpu, self._wanted)
 
     async def run(self, source: str) -> tuple[list[NotebookNode], str]:
         """Execute one of the student's cells.
@@ -241,7 +250,7 @@ class StudentKernel:
         if not reason:
             return future.result()
         self._send("control", self._client.session.msg("interrupt_request", {}))
-        if await self._until(future, Budget(1e9, self._limits.interrupted, self.cpu)):
+        if await self._until(future, Budget(1e9, self._limits.interrupted, self.cpu, math.inf)):
             await self._kill(f"{reason} and could not be interrupted")
             raise KernelGone(self._gone)
         raise TooSlow(reason)
@@ -267,7 +276,7 @@ class StudentKernel:
                 moved = looked
             if self._gone and not future.done():
                 raise self._lost()
-            if not future.done() and (reason := budget.spent(self.cpu)):
+            if not future.done() and (reason := budget.spent(self.cpu, self._wanted)):
                 return reason
         return ""
 
@@ -392,6 +401,9 @@ class StudentKernel:
         try:
             processes = family(provisioner.pid)
             self.cpu = max(self.cpu, sum(p.cpu for p in processes))
+            looked, self._looked = self._looked, time.monotonic()
+            if any(p.wants for p in processes):
+                self._wanted += self._looked - looked
             reason = excess(processes, self._writable(processes), self._limits)
             ended = await provisioner.poll()
             if self._gone:  # meanwhile
@@ -407,7 +419,10 @@ class StudentKernel:
             elif reason:
                 await self._kill(reason)
             elif time.monotonic() > self.deadline and not self._waits:
+                not_for_want_of_a_processor(time.monotonic() - self._began, self.cpu, self._wanted)
                 await self._kill(late(self._limits))
+        except MachineFault as fault:
+            self._orphaned, self._gone = True, str(fault)
         except Exception as error:
             self._orphaned, self._gone = True, f"the kernel could not be looked after: {error!r}"
 
@@ -418,6 +433,23 @@ class StudentKernel:
         with contextlib.suppress(OSError):  # it has just ended, or hides; our own folder counts in any case
             inner = [folder for folder in inner if not os.path.samefile(folder, work)]
         return [sockets, work, *inner]
+
+
+def not_for_want_of_a_processor(wall: float, cpu: float, wanted: float) -> None:
+    """Hold the clock against nobody who could not compute: what sleeps, waits or hangs wants no processor.
+
+    Args:
+        wall: seconds on the clock.
+        cpu: seconds of computing in that time.
+        wanted: seconds of it in which a processor was wanted.
+
+    Raises:
+        MachineFault: if there was none for more than half of the time.
+    """
+    if wanted - cpu > wall / 2:
+        raise MachineFault(
+            f"this machine is too busy: of {wall:.0f} seconds the kernel waited {wanted - cpu:.0f} for a processor; run fewer at once (--jobs)"
+        )
 
 
 def late(limits: Limits) -> str:

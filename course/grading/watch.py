@@ -14,12 +14,13 @@ DEEP = 1000  # characters of a path
 
 @dataclass(frozen=True)
 class Process:
-    """One process: its number, CPU seconds (of its ended children, too), threads and bytes in memory."""
+    """One process: its number, CPU seconds (of its ended children, too), threads, bytes in memory, and whether it wants a processor now."""
 
     pid: int
     cpu: float
     threads: int
     resident: int
+    wants: bool = False
 
 
 def family(leader: int) -> list[Process]:
@@ -48,7 +49,13 @@ def family(leader: int) -> list[Process]:
     while children := {pid for pid, parent in parents.items() if parent in members} - members:
         members |= children
     return [
-        Process(pid, sum(map(int, fields[11:15])) / tick, int(fields[17]), int(fields[21]) * page)
+        Process(
+            pid,
+            sum(map(int, fields[11:15])) / tick,
+            int(fields[17]),
+            int(fields[21]) * page,
+            fields[0] == b"R",
+        )
         for pid, fields in sorted(found.items())
         if pid in members
     ]
