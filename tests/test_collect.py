@@ -84,6 +84,13 @@ def hand_in(folder: Path, files: dict[str, bytes]) -> Path:
     return folder
 
 
+def halved(release: Path) -> bytes:
+    """The second tiny notebook with its answer."""
+    notebook = json.loads((release / "02_halving/02_halving.ipynb").read_bytes())
+    notebook["cells"][3]["source"] = "def halve(n):\n    return n / 2"
+    return written(notebook)
+
+
 def placed(classroom: Path, student: str, lesson: str = LESSON) -> dict:
     """The canonical notebook of a student."""
     return json.loads(
@@ -514,6 +521,48 @@ def test_an_unreadable_file_is_graded_only_after_it_is_confirmed_or_replaced(
     assert all(tiny_score(placed(classroom, "jane")).values())
     fourth = collect(fixed, release, classroom, student="jo")
     assert not fourth.unreadable and all(tiny_score(placed(classroom, "jo")).values())
+
+
+@pytest.mark.parametrize(
+    "name", [f"{LESSON}.pdf", f"{LESSON}/page.html", f"Lesson 1/{LESSON}.docx", "doubling.txt"]
+)
+def test_what_cannot_be_read_is_not_passed_over_beside_a_notebook_of_another_lesson(
+    release, classroom, work, tmp_path, name
+):
+    other = "02_halving"
+    files = {
+        f"jo/{name}": b"%PDF-1.4",
+        f"jo/{other}/x.ipynb": halved(release),
+        f"ann/{LESSON}/y.ipynb": work,
+        "ann/report.pdf": b"%PDF-1.4",
+    }
+    triage = collect(hand_in(tmp_path / "class", files), release, classroom)
+    assert [(row.student, row.lesson) for row in triage.unreadable] == [("jo", LESSON)]
+    assert {(row.student, row.lesson) for row in triage.counted} == {("ann", LESSON), ("jo", other)}
+    assert [row.file for row in triage.rows if row.status == "ignored"] == ["class/ann/report.pdf"]
+    collect(None, release, classroom, confirm_zero=[f"jo:{LESSON}"])
+    assert not any(tiny_score(placed(classroom, "jo")).values())
+
+
+def test_a_page_beside_a_notebook_without_any_answer_is_looked_at(release, classroom, tiny, work, tmp_path):
+    """Who saved nothing but printed it has not handed in nothing."""
+    files = {"jo/x.ipynb": written(tiny.blank()), "jo/x.pdf": b"%PDF-1.4", "ann/y.ipynb": work}
+    (row,) = collect(hand_in(tmp_path / "class", files), release, classroom).unreadable
+    assert row.file == "class/jo/x.pdf" and "graded meanwhile: class/jo/x.ipynb" in row.reason
+
+
+def test_a_script_of_a_lesson_of_which_nothing_else_came_is_no_helper(release, classroom, work, tmp_path):
+    script, other = b"def double(n):\n    return 2 * n\n", halved(release)
+    files = {"jo/tools.py": script, "jo/x.ipynb": other, f"ann/{LESSON}.py": script, "ann/x.ipynb": other}
+    folder = hand_in(tmp_path / "class", files)
+    triage = collect(folder, release, classroom)
+    (row,) = triage.unreadable
+    assert (row.student, row.lesson) == ("jo", LESSON) and "it defines double" in row.reason
+    assert tiny_score(placed(classroom, "ann"))["double"]  # called after the lesson, it is the lesson's
+    triage = collect(
+        hand_in(tmp_path / "first", {"jo/y.ipynb": work, "ann/y.ipynb": work}), release, classroom
+    )
+    assert {row.file: row.status for row in triage.rows}["class/jo/tools.py"] == "ignored"
 
 
 def test_what_comes_after_a_file_collected_by_hand_is_not_passed_over(

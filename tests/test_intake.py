@@ -196,6 +196,24 @@ def test_class_01_work_in_a_whole_copy_counts_and_untouched_notebooks_replace_no
     assert {row.lesson for row in triage.counted if row.student == "x"} == {LESSON, "02_halving"}
 
 
+def test_class_01_a_page_beside_an_untouched_notebook_of_a_whole_copy_is_not_the_courses(
+    checkout, release, classroom, tmp_path
+):
+    halved = copy.deepcopy(read_editions(release)["02_halving"].notebook)
+    halved["cells"][3]["source"] = "def halve(n):\n    return n / 2"
+    others = {
+        "notebooks/02_halving/02_halving.ipynb": written(halved),
+        f"notebooks/{LESSON}/{LESSON}.pdf": b"%PDF-1.4",
+        "stand_ins/doubling.txt": b"packed",
+    }
+    folder = hand_in(tmp_path / "02_halving", {"x/skip.zip": whole_copy(checkout, **others), "y/z": b""})
+    triage = collect(folder, release, classroom)
+    assert [row.lesson for row in triage.counted] == ["02_halving"]
+    assert [row.file for row in triage.unreadable if row.student == "x"] == [
+        f"02_halving/x/skip.zip/skip-main/notebooks/{LESSON}/{LESSON}.pdf"
+    ]
+
+
 def test_class_01_nothing_but_our_solution_waits_for_a_person(checkout, release, classroom, tmp_path):
     solution = checkout.joinpath(f"solutions/{LESSON}/{LESSON}.ipynb")
     resaved = json.dumps(json.loads(solution.read_text()) | {"metadata": {"colab": {}}}).encode()

@@ -207,7 +207,7 @@ def attempts_of(download: Download, layout: Layout, own: Own) -> list[Attempt]:
         for file in download.files
         for claim in identify(file.path, layout, download.by_hand)
     ]
-    attempts = _helpers_beside(_in_whole_copies(attempts, download, own))
+    attempts = _helpers_beside(_in_whole_copies(attempts, download, own), download.notes.lessons)
     lessons = {a.lesson for a in attempts if a.readable and not a.spare}
     if len(lessons) != 1:
         return attempts
@@ -250,14 +250,20 @@ def _in_whole_copies(attempts: list[Attempt], download: Download, own: Own) -> l
             elif attempt.readable and not attempt.reading.answers and not attempt.reading.doubts:
                 strange = bool(about) and attempt.lesson not in about
                 attempt = replace(attempt, spare=True, aside=_COPY if strange else "")
-            elif attempt.reading.foreign or not attempt.is_work:
+            elif (attempt.reading.foreign or not attempt.is_work) and not _beside_lesson(attempt):
                 attempt = replace(attempt, aside=_COPY)
         marked.append(attempt)
     return marked
 
 
-def _helpers_beside(attempts: list[Attempt]) -> list[Attempt]:
-    """Mark scripts that lie beside a notebook of another lesson and share no more than a few names with theirs."""
+def _beside_lesson(attempt: Attempt) -> bool:
+    """Whether it lies in the folder of its lesson's notebook, where the course has nothing else."""
+    folder = PurePosixPath(attempt.path).parent
+    return folder.name == attempt.lesson != "" and folder.parent.name != "solutions"
+
+
+def _helpers_beside(attempts: list[Attempt], names: Mapping[str, Sequence[str]]) -> list[Attempt]:
+    """Mark scripts that lie beside a notebook of another lesson and share no more than a few names with theirs; not one called after it."""
     lessons: dict[tuple[str, str, Path], set[str]] = {}
     for a in attempts:
         if a.readable and not a.reading.is_script:
@@ -270,8 +276,10 @@ def _helpers_beside(attempts: list[Attempt]) -> list[Attempt]:
             return ""
         if a.lesson in beside:
             return ""  # the notebook counts, and says what it lacks
-        names = ", ".join(reading.answers)
-        return f"a script beside a notebook; it defines {names} of {a.lesson}: if that is handed in, collect it with --student ID"
+        if a.lesson in (lesson_named(hint, names) for hint in a.claim.lesson_hints[:2]):
+            return ""  # handed in as what it is
+        defined = ", ".join(reading.answers)
+        return f"a script beside a notebook; it defines {defined} of {a.lesson}: if that is handed in, collect it with --student ID"
 
     return [replace(a, aside=why(a)) if why(a) else a for a in attempts]
 
