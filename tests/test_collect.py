@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 from course.csvfile import escape, read_csv, unescape, write_csv
 from course.intake import Limits, collect
 from course.intake.archive import is_by_hand
+from course.intake.collecting import NEWER
 from course.intake.decode import read_sheet
 from course.intake.rebuild import rebuild
 from course.intake.roster import read_roster, safe_id
@@ -887,6 +888,39 @@ def test_a_zero_whose_file_and_its_better_are_forgotten_is_over(release, classro
     (folder,) = (path.name for path in classroom.glob("downloaded/by hand/*"))
     collect(None, release, classroom, forget=["class", "fixed.ipynb", folder])  # one of them named twice
     assert list(classroom.glob("submitted/*/*")) == [] and read_csv(classroom / "confirmed_zeros.csv") == []
+
+
+@pytest.mark.parametrize("later", [f"{LESSON}.ipynb", "scan.jpg"])
+def test_a_confirmed_zero_is_of_the_files_that_were_there(release, classroom, work, tmp_path, later):
+    """Whatever comes later, of this lesson or of none that can be told, is asked about; the same again is not."""
+    others = {"ann/x.ipynb": work, "ann/y.ipynb": halved(release)}
+    first = hand_in(tmp_path / "first", {f"jo/{LESSON}.ipynb": b"", **others})
+    assert not collect(first, release, classroom, confirm_zero=[f"jo:{LESSON}"]).unreadable
+    again = Path(shutil.copytree(first, tmp_path / "first (1)"))
+    assert not collect(again, release, classroom).unreadable
+    triage = collect(hand_in(tmp_path / "more", {f"jo/{later}": b"{", **others}), release, classroom)
+    (row,) = triage.unreadable
+    assert row.file == f"more/jo/{later}" and row.notes == (NEWER,) and row in triage.waiting
+    assert (
+        row.fields()["confirmed"] == "" and (classroom / "submitted/jo" / LESSON).is_dir()
+    )  # what was graded stays
+    assert not triage.warnings
+    assert not collect(None, release, classroom, confirm_zero=[f"jo:{LESSON}"]).unreadable
+    assert not collect(None, release, classroom, forget=["first", "first (1)"]).unreadable
+
+
+def test_a_zero_that_names_no_file_was_confirmed_for_none_that_is_known(release, classroom, work, tmp_path):
+    """As classrooms of older versions hold it, or a line that somebody wrote."""
+    folder = hand_in(tmp_path / "class", {f"jo/{LESSON}.ipynb": b"", "ann/x.ipynb": work})
+    write_csv(
+        classroom / "confirmed_zeros.csv",
+        ("student", "lesson"),
+        [{"student": name, "lesson": LESSON} for name in ("jo", "cy")],
+    )
+    triage = collect(folder, release, classroom)
+    assert [row.student for row in triage.unreadable] == ["jo"]
+    assert {path.parent.name for path in classroom.glob("submitted/*/*")} == {"ann", "cy"}
+    assert not collect(None, release, classroom, confirm_zero=[f"jo:{LESSON}"]).unreadable
 
 
 def test_a_confirmed_zero_does_not_stay_for_a_file_that_is_no_work(release, classroom, work, tmp_path):

@@ -193,9 +193,10 @@ def read_download(
 
 
 def _unread(found: Found, own: Own) -> File:
-    """A file before it is read; one of the course's own need not be."""
+    """A file before it is read; one of the course's own need not be. What has no bytes is told by its place and time: a download may have another name."""
     data = found.data
-    digest = hashlib.sha256(data or str(found.path).encode("utf-8", "surrogateescape")).hexdigest()
+    place = "/".join(found.path.parts[1:]) + (f"\0{found.time}" if data is None else "")
+    digest = hashlib.sha256(data or place.encode("utf-8", "surrogateescape")).hexdigest()
     ours = OURS if data and _content(data) in own.digests else ""
     return File(found.path, found.time, digest, Reading(problem=found.problem, ours=ours))
 
