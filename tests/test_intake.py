@@ -774,6 +774,38 @@ def test_class_14_a_read_only_folder_is_copied_and_a_broken_copy_swept(tmp_path)
         os.chmod(path, 0o755)
 
 
+@pytest.mark.parametrize("how", [{}, {"student": "jo"}, {"student": "jo", "lesson": LESSON}])
+def test_class_14_what_a_killed_collect_had_begun_to_copy_is_not_read(
+    release, classroom, tiny, tmp_path, monkeypatch, how
+):
+    work = written(tiny.solved())
+    collect(hand_in(tmp_path / "first", {"ann/x.ipynb": work, "bo/y.ipynb": work}), release, classroom)
+    second = hand_in(tmp_path / "second", {"jo/x.ipynb": work, "cy/y.ipynb": work})
+    source = second / "jo/x.ipynb" if how else second
+
+    def killed(source, target):
+        Path(target).write_bytes(Path(source).read_bytes()[:-400])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(shutil, "copyfile", killed)
+        broken.setattr(shutil, "rmtree", lambda *args, **more: None)
+        with pytest.raises(KeyboardInterrupt):
+            collect(source, release, classroom, **how)
+    downloads = classroom / "downloaded"
+    assert list(downloads.rglob(".copying*"))
+    for place in (
+        ".copying1",
+        "first/.copying2",
+        "by hand/x-1/jo/.copying3",
+        f"by hand/x-2/jo/{LESSON}/.copying4",
+    ):
+        hand_in(downloads, {f"{place}/x.ipynb": work[:-400]})  # as older versions left them, too
+    triage = collect(None, release, classroom)
+    assert {row.student for row in triage.rows} == {"ann", "bo"} and not list(downloads.rglob(".copying*"))
+    assert "jo" in {row.student for row in collect(source, release, classroom, **how).counted}
+
+
 @pytest.mark.skipif(not hasattr(os, "seteuid"), reason="permissions of POSIX")
 def test_class_14_what_cannot_be_read_is_named_and_nothing_taken_in_part(tmp_path):
     folder = hand_in(tmp_path / "c", {"x/a.ipynb": b"one"})

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from course.csvfile import read_csv, read_table, write_csv
-from course.intake.archive import BY_HAND, Limits, keep, put_aside, vacant
+from course.intake.archive import BY_HAND, COPYING, Limits, keep, put_aside, sweep, vacant
 from course.intake.attempts import Attempt, Download, Own, attempts_of, read_download
 from course.intake.edition import Edition, read_editions
 from course.intake.rebuild import rebuild
@@ -99,6 +99,7 @@ def collect(
             raise CourseError(f"there is no file in {path}")
     if lesson and not student:
         raise CourseError("--lesson goes with --student: a lesson is told by what is in a file")
+    sweep(downloads)
     for path in sources:
         keep(path, downloads, safe_id(student) if student else "", lesson)
     people = _class_list(roster, classroom)
@@ -202,7 +203,7 @@ def _downloads(downloads: Path) -> Iterator[tuple[Path, bool]]:
     for folder in sorted(downloads.iterdir()):
         if folder.name == BY_HAND:
             yield from ((kept, True) for kept in sorted(folder.iterdir()))
-        elif folder.is_dir():
+        elif folder.is_dir() and not folder.name.startswith(COPYING):
             yield from ((kept, False) for kept in sorted(folder.iterdir()) if not kept.name.startswith("."))
 
 
