@@ -227,6 +227,24 @@ def test_class_01_nothing_but_our_solution_waits_for_a_person(checkout, release,
     assert [row.student for row in named.counted] == ["test"]
 
 
+def test_class_01_our_solution_of_one_lesson_beside_work_of_another_waits_for_a_person(
+    checkout, release, classroom, tiny, tmp_path
+):
+    solution = checkout.joinpath(f"solutions/{LESSON}/{LESSON}.ipynb").read_bytes()
+    halved = copy.deepcopy(read_editions(release)["02_halving"].notebook)
+    halved["cells"][3]["source"] = "def halve(n):\n    return n / 2"
+    helper = checkout.joinpath("helpers/lists.py").read_bytes()
+    files = {f"x/{LESSON}.ipynb": solution, "x/b.ipynb": written(halved), "x/lists.py": helper}
+    files |= {
+        "y/c.ipynb": written(tiny.solved()),
+        f"y/{LESSON}.ipynb": solution,
+        "y/helpers/lists.py": helper,
+    }
+    triage = collect(hand_in(tmp_path / "c", files), release, classroom)
+    assert [(row.student, row.lesson) for row in triage.unreadable] == [("x", LESSON)]
+    assert {(row.student, row.lesson) for row in triage.counted} == {("x", "02_halving"), ("y", LESSON)}
+
+
 @pytest.mark.slow
 def test_class_01_this_course_handed_in_whole(course, tmp_path):
     name = "01_iterated_convolution"

@@ -82,7 +82,11 @@ def settle(
             made = [_claimed(decision, named, unlisted, groups) for decision in made]
         decisions += made
     for (student, download), files in own.items():
-        decisions.append(_nobodys(student, files, (student, download, "") in worked))
+        lost = [
+            a for a in files if a.lesson and a.path.endswith(".ipynb") and (student, a.lesson) not in groups
+        ]
+        beside = (student, download, "") in worked and not lost
+        decisions.append(_nobodys(student, lost or files, beside))
     return decisions
 
 
