@@ -250,9 +250,9 @@ def test_class_01_this_course_handed_in_whole(course, tmp_path):
     name = "01_iterated_convolution"
     files = {
         f"s/skip/{path.relative_to(course.root).as_posix()}": path.read_bytes()
-        for folder in ("notebooks", "solutions", "helpers", "tests")
-        for path in sorted((course.root / folder).rglob("*"))
-        if path.suffix in (".py", ".ipynb", ".json") and path.stat().st_size < 8_000_000
+        for folder in ("notebooks", "solutions", "helpers", "tests", "stand_ins", ".devcontainer", "")
+        for path in sorted((course.root / folder).rglob("*") if folder else course.root.glob("*.*"))
+        if path.suffix in (".py", ".ipynb", ".json", ".txt", ".md") and path.stat().st_size < 8_000_000
     }
     files[f"t/{name}.ipynb"] = written(paper_of(course, course.lesson("1")).solved())
     triage = collect(

@@ -18,7 +18,7 @@ from course.intake.whose import Layout, identify, is_side_file, read_side_files
 from course.intake.workers import Workers
 
 _NOTEBOOK = (".ipynb", ".ipynb.txt", ".ipynb.json", ".py", ".json", ".crdownload", ".part", ".download")
-_CHECKOUT = ("solutions", "helpers", "course", "instructor", "tests", "docs")
+_CHECKOUT = "solutions helpers course instructor tests docs lanes stand_ins .devcontainer".split()
 _COPY = "part of a copy of the whole course"
 _LARGEST = 8_000_000  # bytes of a file of the course that is recognised
 
@@ -62,7 +62,7 @@ class Attempt:
         reading: what came of it.
         problem: why it cannot be graded; empty if it can.
         is_work: its name is that of a notebook, a script or an archive.
-        spare: it lies in a copy of the whole course, and holds no answer.
+        spare: it is part of a copy of the whole course, and no answer of the student's.
         aside: why nothing is handed in by it, if it can be told from what lies beside it.
         since: when it was there at the latest, where the platform tells no time.
     """
@@ -126,7 +126,9 @@ class Own:
     def of(cls, checkout: Path) -> Own:
         """Look at a checkout; the released notebooks are not among it."""
         digests, paths = set(), set()
-        beside = sorted(checkout.glob("*.py"))  # lab.py
+        beside = sorted(
+            path for path in checkout.glob("*.*") if path.suffix in (".py", ".md")
+        )  # lab.py, README.md
         inside = [path for folder in _CHECKOUT for path in sorted(checkout.joinpath(folder).rglob("*"))]
         for path in [*beside, *inside]:
             if path.is_file() and not path.is_symlink() and path.stat().st_size < _LARGEST:
@@ -252,7 +254,7 @@ def _in_whole_copies(attempts: list[Attempt], download: Download, own: Own) -> l
                 strange = bool(about) and attempt.lesson not in about
                 attempt = replace(attempt, spare=True, aside=_COPY if strange else "")
             elif (attempt.reading.foreign or not attempt.is_work) and not _beside_lesson(attempt):
-                attempt = replace(attempt, aside=_COPY)
+                attempt = replace(attempt, spare=True, aside=_COPY)
         marked.append(attempt)
     return marked
 

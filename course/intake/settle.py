@@ -277,7 +277,8 @@ def _told(
 ) -> tuple[str, str]:
     """Status and reason of an attempt that does not count; a script is no helper where there is nothing else of its lesson."""
     if aside := attempt.claim.aside or attempt.aside:
-        is_all = alone and attempt.reading.answers and not attempt.claim.aside and student
+        stray = attempt.claim.aside or attempt.spare or not student
+        is_all = alone and attempt.reading.answers and not stray
         return UNREADABLE if is_all else IGNORED, _join(attempt.problem, aside)
     if is_changed(attempt) and not (counts and counts.claim.by_hand):
         return WAITING, (
