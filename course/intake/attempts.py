@@ -18,7 +18,7 @@ from course.intake.whose import Layout, identify, is_side_file, read_side_files
 from course.intake.workers import Workers
 
 _NOTEBOOK = (".ipynb", ".ipynb.txt", ".ipynb.json", ".py", ".json", ".crdownload", ".part", ".download")
-_CHECKOUT = "solutions helpers course instructor tests docs lanes stand_ins .devcontainer".split()
+_CHECKOUT = ("solutions", "helpers", "course", "instructor", "tests", "docs", "lanes", "stand_ins", ".devcontainer")  # fmt: skip
 _COPY = "part of a copy of the whole course"
 _LARGEST = 8_000_000  # bytes of a file of the course that is recognised
 
