@@ -73,7 +73,9 @@ def picture(course: Course) -> dict[str, object]:
     }
     rows = [(s.student, s.lesson, s.score, s.max_score, s.waiting) for s in scores(course)]
     leftovers = [
-        str(p) for p in room.rglob("*") if p.name.endswith((".tmp", ".fresh", ".old")) or p.name == ".copying"
+        str(p)
+        for p in room.rglob("*")
+        if p.name.endswith((".tmp", ".fresh", ".old")) or p.name.startswith(".copying")
     ]
     return {
         "files": files,

@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 from course.csvfile import escape, read_csv, unescape, write_csv
 from course.intake import Limits, collect
 from course.intake.archive import is_by_hand
+from course.intake.collecting import NEWER
 from course.intake.decode import read_sheet
 from course.intake.rebuild import rebuild
 from course.intake.roster import read_roster, safe_id
@@ -82,6 +83,13 @@ def hand_in(folder: Path, files: dict[str, bytes]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     return folder
+
+
+def halved(release: Path) -> bytes:
+    """The second tiny notebook with its answer."""
+    notebook = json.loads((release / "02_halving/02_halving.ipynb").read_bytes())
+    notebook["cells"][3]["source"] = "def halve(n):\n    return n / 2"
+    return written(notebook)
 
 
 def placed(classroom: Path, student: str, lesson: str = LESSON) -> dict:
@@ -516,6 +524,48 @@ def test_an_unreadable_file_is_graded_only_after_it_is_confirmed_or_replaced(
     assert not fourth.unreadable and all(tiny_score(placed(classroom, "jo")).values())
 
 
+@pytest.mark.parametrize(
+    "name", [f"{LESSON}.pdf", f"{LESSON}/page.html", f"Lesson 1/{LESSON}.docx", "doubling.txt"]
+)
+def test_what_cannot_be_read_is_not_passed_over_beside_a_notebook_of_another_lesson(
+    release, classroom, work, tmp_path, name
+):
+    other = "02_halving"
+    files = {
+        f"jo/{name}": b"%PDF-1.4",
+        f"jo/{other}/x.ipynb": halved(release),
+        f"ann/{LESSON}/y.ipynb": work,
+        "ann/report.pdf": b"%PDF-1.4",
+    }
+    triage = collect(hand_in(tmp_path / "class", files), release, classroom)
+    assert [(row.student, row.lesson) for row in triage.unreadable] == [("jo", LESSON)]
+    assert {(row.student, row.lesson) for row in triage.counted} == {("ann", LESSON), ("jo", other)}
+    assert [row.file for row in triage.rows if row.status == "ignored"] == ["class/ann/report.pdf"]
+    collect(None, release, classroom, confirm_zero=[f"jo:{LESSON}"])
+    assert not any(tiny_score(placed(classroom, "jo")).values())
+
+
+def test_a_page_beside_a_notebook_without_any_answer_is_looked_at(release, classroom, tiny, work, tmp_path):
+    """Who saved nothing but printed it has not handed in nothing."""
+    files = {"jo/x.ipynb": written(tiny.blank()), "jo/x.pdf": b"%PDF-1.4", "ann/y.ipynb": work}
+    (row,) = collect(hand_in(tmp_path / "class", files), release, classroom).unreadable
+    assert row.file == "class/jo/x.pdf" and "graded meanwhile: class/jo/x.ipynb" in row.reason
+
+
+def test_a_script_of_a_lesson_of_which_nothing_else_came_is_no_helper(release, classroom, work, tmp_path):
+    script, other = b"def double(n):\n    return 2 * n\n", halved(release)
+    files = {"jo/tools.py": script, "jo/x.ipynb": other, f"ann/{LESSON}.py": script, "ann/x.ipynb": other}
+    folder = hand_in(tmp_path / "class", files)
+    triage = collect(folder, release, classroom)
+    (row,) = triage.unreadable
+    assert (row.student, row.lesson) == ("jo", LESSON) and "it defines double" in row.reason
+    assert tiny_score(placed(classroom, "ann"))["double"]  # called after the lesson, it is the lesson's
+    triage = collect(
+        hand_in(tmp_path / "first", {"jo/y.ipynb": work, "ann/y.ipynb": work}), release, classroom
+    )
+    assert {row.file: row.status for row in triage.rows}["class/jo/tools.py"] == "ignored"
+
+
 def test_what_comes_after_a_file_collected_by_hand_is_not_passed_over(
     tiny, release, classroom, work, tmp_path
 ):
@@ -838,6 +888,39 @@ def test_a_zero_whose_file_and_its_better_are_forgotten_is_over(release, classro
     (folder,) = (path.name for path in classroom.glob("downloaded/by hand/*"))
     collect(None, release, classroom, forget=["class", "fixed.ipynb", folder])  # one of them named twice
     assert list(classroom.glob("submitted/*/*")) == [] and read_csv(classroom / "confirmed_zeros.csv") == []
+
+
+@pytest.mark.parametrize("later", [f"{LESSON}.ipynb", "scan.jpg"])
+def test_a_confirmed_zero_is_of_the_files_that_were_there(release, classroom, work, tmp_path, later):
+    """Whatever comes later, of this lesson or of none that can be told, is asked about; the same again is not."""
+    others = {"ann/x.ipynb": work, "ann/y.ipynb": halved(release)}
+    first = hand_in(tmp_path / "first", {f"jo/{LESSON}.ipynb": b"", **others})
+    assert not collect(first, release, classroom, confirm_zero=[f"jo:{LESSON}"]).unreadable
+    again = Path(shutil.copytree(first, tmp_path / "first (1)"))
+    assert not collect(again, release, classroom).unreadable
+    triage = collect(hand_in(tmp_path / "more", {f"jo/{later}": b"{", **others}), release, classroom)
+    (row,) = triage.unreadable
+    assert row.file == f"more/jo/{later}" and row.notes == (NEWER,) and row in triage.waiting
+    assert (
+        row.fields()["confirmed"] == "" and (classroom / "submitted/jo" / LESSON).is_dir()
+    )  # what was graded stays
+    assert not triage.warnings
+    assert not collect(None, release, classroom, confirm_zero=[f"jo:{LESSON}"]).unreadable
+    assert not collect(None, release, classroom, forget=["first", "first (1)"]).unreadable
+
+
+def test_a_zero_that_names_no_file_was_confirmed_for_none_that_is_known(release, classroom, work, tmp_path):
+    """As classrooms of older versions hold it, or a line that somebody wrote."""
+    folder = hand_in(tmp_path / "class", {f"jo/{LESSON}.ipynb": b"", "ann/x.ipynb": work})
+    write_csv(
+        classroom / "confirmed_zeros.csv",
+        ("student", "lesson"),
+        [{"student": name, "lesson": LESSON} for name in ("jo", "cy")],
+    )
+    triage = collect(folder, release, classroom)
+    assert [row.student for row in triage.unreadable] == ["jo"]
+    assert {path.parent.name for path in classroom.glob("submitted/*/*")} == {"ann", "cy"}
+    assert not collect(None, release, classroom, confirm_zero=[f"jo:{LESSON}"]).unreadable
 
 
 def test_a_confirmed_zero_does_not_stay_for_a_file_that_is_no_work(release, classroom, work, tmp_path):

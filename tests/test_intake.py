@@ -196,6 +196,24 @@ def test_class_01_work_in_a_whole_copy_counts_and_untouched_notebooks_replace_no
     assert {row.lesson for row in triage.counted if row.student == "x"} == {LESSON, "02_halving"}
 
 
+def test_class_01_a_page_beside_an_untouched_notebook_of_a_whole_copy_is_not_the_courses(
+    checkout, release, classroom, tmp_path
+):
+    halved = copy.deepcopy(read_editions(release)["02_halving"].notebook)
+    halved["cells"][3]["source"] = "def halve(n):\n    return n / 2"
+    others = {
+        "notebooks/02_halving/02_halving.ipynb": written(halved),
+        f"notebooks/{LESSON}/{LESSON}.pdf": b"%PDF-1.4",
+        "stand_ins/doubling.txt": b"packed",
+    }
+    folder = hand_in(tmp_path / "02_halving", {"x/skip.zip": whole_copy(checkout, **others), "y/z": b""})
+    triage = collect(folder, release, classroom)
+    assert [row.lesson for row in triage.counted] == ["02_halving"]
+    assert [row.file for row in triage.unreadable if row.student == "x"] == [
+        f"02_halving/x/skip.zip/skip-main/notebooks/{LESSON}/{LESSON}.pdf"
+    ]
+
+
 def test_class_01_nothing_but_our_solution_waits_for_a_person(checkout, release, classroom, tmp_path):
     solution = checkout.joinpath(f"solutions/{LESSON}/{LESSON}.ipynb")
     resaved = json.dumps(json.loads(solution.read_text()) | {"metadata": {"colab": {}}}).encode()
@@ -209,14 +227,32 @@ def test_class_01_nothing_but_our_solution_waits_for_a_person(checkout, release,
     assert [row.student for row in named.counted] == ["test"]
 
 
+def test_class_01_our_solution_of_one_lesson_beside_work_of_another_waits_for_a_person(
+    checkout, release, classroom, tiny, tmp_path
+):
+    solution = checkout.joinpath(f"solutions/{LESSON}/{LESSON}.ipynb").read_bytes()
+    halved = copy.deepcopy(read_editions(release)["02_halving"].notebook)
+    halved["cells"][3]["source"] = "def halve(n):\n    return n / 2"
+    helper = checkout.joinpath("helpers/lists.py").read_bytes()
+    files = {f"x/{LESSON}.ipynb": solution, "x/b.ipynb": written(halved), "x/lists.py": helper}
+    files |= {
+        "y/c.ipynb": written(tiny.solved()),
+        f"y/{LESSON}.ipynb": solution,
+        "y/helpers/lists.py": helper,
+    }
+    triage = collect(hand_in(tmp_path / "c", files), release, classroom)
+    assert [(row.student, row.lesson) for row in triage.unreadable] == [("x", LESSON)]
+    assert {(row.student, row.lesson) for row in triage.counted} == {("x", "02_halving"), ("y", LESSON)}
+
+
 @pytest.mark.slow
 def test_class_01_this_course_handed_in_whole(course, tmp_path):
     name = "01_iterated_convolution"
     files = {
         f"s/skip/{path.relative_to(course.root).as_posix()}": path.read_bytes()
-        for folder in ("notebooks", "solutions", "helpers", "tests")
-        for path in sorted((course.root / folder).rglob("*"))
-        if path.suffix in (".py", ".ipynb", ".json") and path.stat().st_size < 8_000_000
+        for folder in ("notebooks", "solutions", "helpers", "tests", "stand_ins", ".devcontainer", "")
+        for path in sorted((course.root / folder).rglob("*") if folder else course.root.glob("*.*"))
+        if path.suffix in (".py", ".ipynb", ".json", ".txt", ".md") and path.stat().st_size < 8_000_000
     }
     files[f"t/{name}.ipynb"] = written(paper_of(course, course.lesson("1")).solved())
     triage = collect(
@@ -754,6 +790,38 @@ def test_class_14_a_read_only_folder_is_copied_and_a_broken_copy_swept(tmp_path)
         assert not left.exists() and not list(downloads.rglob(".copying*"))
     for path in (folder, folder / "x", folder / "y"):
         os.chmod(path, 0o755)
+
+
+@pytest.mark.parametrize("how", [{}, {"student": "jo"}, {"student": "jo", "lesson": LESSON}])
+def test_class_14_what_a_killed_collect_had_begun_to_copy_is_not_read(
+    release, classroom, tiny, tmp_path, monkeypatch, how
+):
+    work = written(tiny.solved())
+    collect(hand_in(tmp_path / "first", {"ann/x.ipynb": work, "bo/y.ipynb": work}), release, classroom)
+    second = hand_in(tmp_path / "second", {"jo/x.ipynb": work, "cy/y.ipynb": work})
+    source = second / "jo/x.ipynb" if how else second
+
+    def killed(source, target):
+        Path(target).write_bytes(Path(source).read_bytes()[:-400])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as broken:
+        broken.setattr(shutil, "copyfile", killed)
+        broken.setattr(shutil, "rmtree", lambda *args, **more: None)
+        with pytest.raises(KeyboardInterrupt):
+            collect(source, release, classroom, **how)
+    downloads = classroom / "downloaded"
+    assert list(downloads.rglob(".copying*"))
+    for place in (
+        ".copying1",
+        "first/.copying2",
+        "by hand/x-1/jo/.copying3",
+        f"by hand/x-2/jo/{LESSON}/.copying4",
+    ):
+        hand_in(downloads, {f"{place}/x.ipynb": work[:-400]})  # as older versions left them, too
+    triage = collect(None, release, classroom)
+    assert {row.student for row in triage.rows} == {"ann", "bo"} and not list(downloads.rglob(".copying*"))
+    assert "jo" in {row.student for row in collect(source, release, classroom, **how).counted}
 
 
 @pytest.mark.skipif(not hasattr(os, "seteuid"), reason="permissions of POSIX")

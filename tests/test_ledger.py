@@ -48,10 +48,26 @@ def shown(made: Ledger, width: int = 100) -> str:
         ({"triage": [row("ada", "unreadable", reason="cut off")]}, Status.UNREADABLE, None),
         (
             {
-                "triage": [row("ada", "unreadable", reason="cut off; zero confirmed, a blank notebook is graded")],
+                "triage": [row("ada", "unreadable", reason="cut off", confirmed="zero")],
                 "scores": [Score("ada", FIRST.name, 0.0, 10.0, False)],
             },
             Status.GRADED,
+            0.0,
+        ),
+        (  # what a student calls a file confirms nothing
+            {
+                "triage": [row("ada", "taken"), row("ada", "unreadable", reason="cut off; graded meanwhile: zero confirmed: x.ipynb")],
+                "scores": [Score("ada", FIRST.name, 0.0, 10.0, False)],
+            },
+            Status.READING,
+            0.0,
+        ),
+        (  # a later file of which nobody can tell the lesson
+            {
+                "triage": [row("ada", "unreadable", confirmed="zero"), row("ada", "unreadable", lesson="", reason="a picture")],
+                "scores": [Score("ada", FIRST.name, 0.0, 10.0, False)],
+            },
+            Status.READING,
             0.0,
         ),
         ({"triage": [row("ada", "waiting", reason="a tie")]}, Status.READING, None),

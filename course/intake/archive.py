@@ -18,7 +18,6 @@ import shutil
 import stat
 import tarfile
 import tempfile
-import time as clock
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -33,8 +32,7 @@ BY_HAND = "by hand"
 _JUNK = {".ds_store", "thumbs.db", "desktop.ini", "__macosx", ".git", "__pycache__", ".venv", "node_modules"}
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _TAR_AT, _TAR = 257, b"ustar"
-_COPYING = ".copying"
-_ABANDONED = 3600  # seconds after which an unfinished copy is nobody's any more
+COPYING = ".copying"  # begins the name of a folder of `downloaded/` in which a copy is being made
 _CROWD = "its zip holds more files than the limit"
 _REFUSED = "refused, it is a symbolic link or no regular file"
 
@@ -133,12 +131,13 @@ def keep(source: Path, downloads: Path, student: str = "", lesson: str = "") -> 
         if student:
             os.utime(downloads / BY_HAND / name)  # named once more, it is the last that was named
         return target
-    _sweep(downloads)
+    sweep(downloads)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=_COPYING, dir=target.parent))
+        downloads.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=COPYING, dir=downloads))
         try:
             _copy(source, fresh / source.name)
+            target.parent.mkdir(parents=True, exist_ok=True)
             (fresh / source.name).replace(target)
         finally:
             shutil.rmtree(fresh, ignore_errors=True)
@@ -188,15 +187,15 @@ def _copy(source: Path, target: Path) -> None:
     os.utime(target, ns=(info.st_atime_ns, info.st_mtime_ns))
 
 
-def _sweep(downloads: Path) -> None:
-    """Remove the beginnings of copies that a killed run left, read-only ones included."""
-    for left in [
-        *downloads.glob(f"*/{_COPYING}*"),
-        *downloads.glob(f"*/*/*/{_COPYING}*"),
-        *downloads.glob(f"*/*/*/*/{_COPYING}*"),
-    ]:
-        with contextlib.suppress(OSError):
-            if left.name == _COPYING or clock.time() - left.stat().st_mtime > _ABANDONED:
+def sweep(downloads: Path) -> None:
+    """Remove the beginnings of copies that killed runs left, read-only ones included; whoever calls it holds the classroom's pen.
+
+    Args:
+        downloads: where downloads are kept; older versions copied further down, beside what was collected.
+    """
+    for above in ("", "*/", f"{BY_HAND}/*/*/", f"{BY_HAND}/*/*/*/"):
+        for left in [path for path in downloads.glob(f"{above}{COPYING}*") if not path.is_symlink()]:
+            with contextlib.suppress(OSError):
                 for folder, _, _ in os.walk(left):
                     os.chmod(folder, 0o700)
                 shutil.rmtree(left)

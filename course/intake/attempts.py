@@ -18,7 +18,7 @@ from course.intake.whose import Layout, identify, is_side_file, read_side_files
 from course.intake.workers import Workers
 
 _NOTEBOOK = (".ipynb", ".ipynb.txt", ".ipynb.json", ".py", ".json", ".crdownload", ".part", ".download")
-_CHECKOUT = ("solutions", "helpers", "course", "instructor", "tests", "docs")
+_CHECKOUT = ("solutions", "helpers", "course", "instructor", "tests", "docs", "lanes", "stand_ins", ".devcontainer")  # fmt: skip
 _COPY = "part of a copy of the whole course"
 _LARGEST = 8_000_000  # bytes of a file of the course that is recognised
 
@@ -62,7 +62,7 @@ class Attempt:
         reading: what came of it.
         problem: why it cannot be graded; empty if it can.
         is_work: its name is that of a notebook, a script or an archive.
-        spare: it lies in a copy of the whole course, and holds no answer.
+        spare: it is part of a copy of the whole course, and no answer of the student's.
         aside: why nothing is handed in by it, if it can be told from what lies beside it.
         since: when it was there at the latest, where the platform tells no time.
     """
@@ -126,7 +126,9 @@ class Own:
     def of(cls, checkout: Path) -> Own:
         """Look at a checkout; the released notebooks are not among it."""
         digests, paths = set(), set()
-        beside = sorted(checkout.glob("*.py"))  # lab.py
+        beside = sorted(
+            path for path in checkout.glob("*.*") if path.suffix in (".py", ".md")
+        )  # lab.py, README.md
         inside = [path for folder in _CHECKOUT for path in sorted(checkout.joinpath(folder).rglob("*"))]
         for path in [*beside, *inside]:
             if path.is_file() and not path.is_symlink() and path.stat().st_size < _LARGEST:
@@ -193,9 +195,10 @@ def read_download(
 
 
 def _unread(found: Found, own: Own) -> File:
-    """A file before it is read; one of the course's own need not be."""
+    """A file before it is read; one of the course's own need not be. What has no bytes is told by its place and time: a download may have another name."""
     data = found.data
-    digest = hashlib.sha256(data or str(found.path).encode("utf-8", "surrogateescape")).hexdigest()
+    place = "/".join(found.path.parts[1:]) + (f"\0{found.time}" if data is None else "")
+    digest = hashlib.sha256(data or place.encode("utf-8", "surrogateescape")).hexdigest()
     ours = OURS if data and _content(data) in own.digests else ""
     return File(found.path, found.time, digest, Reading(problem=found.problem, ours=ours))
 
@@ -207,7 +210,7 @@ def attempts_of(download: Download, layout: Layout, own: Own) -> list[Attempt]:
         for file in download.files
         for claim in identify(file.path, layout, download.by_hand)
     ]
-    attempts = _helpers_beside(_in_whole_copies(attempts, download, own))
+    attempts = _helpers_beside(_in_whole_copies(attempts, download, own), download.notes.lessons)
     lessons = {a.lesson for a in attempts if a.readable and not a.spare}
     if len(lessons) != 1:
         return attempts
@@ -250,14 +253,20 @@ def _in_whole_copies(attempts: list[Attempt], download: Download, own: Own) -> l
             elif attempt.readable and not attempt.reading.answers and not attempt.reading.doubts:
                 strange = bool(about) and attempt.lesson not in about
                 attempt = replace(attempt, spare=True, aside=_COPY if strange else "")
-            elif attempt.reading.foreign or not attempt.is_work:
-                attempt = replace(attempt, aside=_COPY)
+            elif (attempt.reading.foreign or not attempt.is_work) and not _beside_lesson(attempt):
+                attempt = replace(attempt, spare=True, aside=_COPY)
         marked.append(attempt)
     return marked
 
 
-def _helpers_beside(attempts: list[Attempt]) -> list[Attempt]:
-    """Mark scripts that lie beside a notebook of another lesson and share no more than a few names with theirs."""
+def _beside_lesson(attempt: Attempt) -> bool:
+    """Whether it lies in the folder of its lesson's notebook, where the course has nothing else."""
+    folder = PurePosixPath(attempt.path).parent
+    return folder.name == attempt.lesson != "" and folder.parent.name != "solutions"
+
+
+def _helpers_beside(attempts: list[Attempt], names: Mapping[str, Sequence[str]]) -> list[Attempt]:
+    """Mark scripts that lie beside a notebook of another lesson and share no more than a few names with theirs; not one called after it."""
     lessons: dict[tuple[str, str, Path], set[str]] = {}
     for a in attempts:
         if a.readable and not a.reading.is_script:
@@ -270,8 +279,10 @@ def _helpers_beside(attempts: list[Attempt]) -> list[Attempt]:
             return ""
         if a.lesson in beside:
             return ""  # the notebook counts, and says what it lacks
-        names = ", ".join(reading.answers)
-        return f"a script beside a notebook; it defines {names} of {a.lesson}: if that is handed in, collect it with --student ID"
+        if a.lesson in (lesson_named(hint, names) for hint in a.claim.lesson_hints[:2]):
+            return ""  # handed in as what it is
+        defined = ", ".join(reading.answers)
+        return f"a script beside a notebook; it defines {defined} of {a.lesson}: if that is handed in, collect it with --student ID"
 
     return [replace(a, aside=why(a)) if why(a) else a for a in attempts]
 

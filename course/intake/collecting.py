@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from course.csvfile import read_csv, read_table, write_csv
-from course.intake.archive import BY_HAND, Limits, keep, put_aside, vacant
+from course.intake.archive import BY_HAND, COPYING, Limits, keep, put_aside, sweep, vacant
 from course.intake.attempts import Attempt, Download, Own, attempts_of, read_download
 from course.intake.edition import Edition, read_editions
 from course.intake.rebuild import rebuild
@@ -35,8 +35,10 @@ from course.store import ASIDE, Store, notebook_text, stamp_text, write_text
 TABLES = (".csv", ".tsv", ".xls", ".xlsx")
 ZEROS = "confirmed_zeros.csv"
 LOOKED_AT = "looked_at.csv"
+NEWER = "a zero was confirmed, but not for this file: confirm it again if it stands"
 # In a folder of `forgotten/`: what was collected; what was collected by hand is in BY_HAND.
 DOWNLOAD = "download"
+Zeros = Mapping[tuple[str, str], frozenset[str]]  # student, lesson -> digests of what could not be read
 
 
 def collect(
@@ -67,7 +69,7 @@ def collect(
         roster: CSV class list, kept as `classroom/roster.csv`; None takes the one kept there.
         student: everything in `source` was handed in by this student, and replaces what came before.
         lesson: with `student`, the lesson it is for.
-        confirm_zero: "student:lesson" whose unreadable file is to be graded as a blank notebook.
+        confirm_zero: "student:lesson" whose unreadable files are to be graded as a blank notebook. With another one it is asked again.
         looked_at: "student:lesson" whose doubts a person has looked at: what counts is to count. With other files it is said again.
         forget: downloads that were collected by mistake, by name, or folders of `submitted/` that nothing collected gives any more; they
             are put aside in `classroom/forgotten/`.
@@ -97,6 +99,7 @@ def collect(
             raise CourseError(f"there is no file in {path}")
     if lesson and not student:
         raise CourseError("--lesson goes with --student: a lesson is told by what is in a file")
+    sweep(downloads)
     for path in sources:
         keep(path, downloads, safe_id(student) if student else "", lesson)
     people = _class_list(roster, classroom)
@@ -123,8 +126,8 @@ def collect(
     rows = [_without_doubts(row) if _files(decision, row) in seen else row for decision, row in looked]
     try:
         moves = _taken_out(aside, before.decisions, over, classroom)
-        over |= zeros & {*leftovers.values()}
-        zeros -= over
+        over |= zeros.keys() & {*leftovers.values()}
+        zeros = {pair: files for pair, files in zeros.items() if pair not in over}
         for student, lesson in leftovers.values():
             placed = classroom / "submitted" / student / lesson
             if placed.is_dir():
@@ -132,7 +135,11 @@ def collect(
         if looked_at:
             _keep(classroom / LOOKED_AT, ("student", "lesson", "files"), seen)
         if confirm_zero or over:
-            _keep(classroom / ZEROS, ("student", "lesson"), zeros)
+            _keep(
+                classroom / ZEROS,
+                ("student", "lesson", "files"),
+                ((*pair, " ".join(sorted(files))) for pair, files in zeros.items()),
+            )
         for folder, place in moves:  # last: who is interrupted before forgets it once more
             folder.replace(place)
         for decision in found.decisions:
@@ -196,7 +203,7 @@ def _downloads(downloads: Path) -> Iterator[tuple[Path, bool]]:
     for folder in sorted(downloads.iterdir()):
         if folder.name == BY_HAND:
             yield from ((kept, True) for kept in sorted(folder.iterdir()))
-        elif folder.is_dir():
+        elif folder.is_dir() and not folder.name.startswith(COPYING):
             yield from ((kept, False) for kept in sorted(folder.iterdir()) if not kept.name.startswith("."))
 
 
@@ -341,37 +348,47 @@ def _confirmed(
     before: Sequence[Decision],
     decisions: Sequence[Decision],
     editions: Mapping[str, Edition],
-) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
-    """Zeros that an instructor has confirmed, now or before; and those whose file is forgotten.
+) -> tuple[Zeros, set[tuple[str, str]]]:
+    """Zeros that an instructor has confirmed, now or before, with the digests of what could not be read then; and those whose file is forgotten.
+
+    A line that names no file, as older ones do, does not say what the instructor had seen: whatever waits is asked about again.
 
     Raises:
         CourseError: if there is nothing unreadable to confirm, or no such lesson.
     """
     kept = classroom / ZEROS
-    zeros = (
-        {(row.get("student", ""), row.get("lesson", "")) for row in read_csv(kept)}
-        if kept.is_file()
-        else set()
-    )
-    waiting, waited = (
-        {
-            (d.student, d.attempt.lesson)
-            for d in found
-            if d.student and not d.attempt.readable and d.status != IGNORED
-        }
-        for found in (decisions, before)
-    )
-    over = {(s, n) for s, n in zeros if {(s, n), (s, "")} & waited and not {(s, n), (s, "")} & waiting}
+    zeros = {
+        (row.get("student", ""), row.get("lesson", "")): frozenset(row.get("files", "").split())
+        for row in (read_csv(kept) if kept.is_file() else ())
+    }
+    waiting, waited = _waiting(decisions), _waiting(before)
+    over = {(s, n) for s, n in zeros if _files_of(s, n, waited) and not _files_of(s, n, waiting)}
     settled = {(d.student, d.attempt.lesson) for d in decisions if d.attempt.readable}
     for pair in asked:
         student, _, lesson = pair.rpartition(":")
-        if lesson not in editions or not {(student, lesson), (student, "")} & waiting:
-            known = ", ".join(sorted(f"{s}:{n or 'LESSON'}" for s, n in waiting - settled))
+        files = _files_of(student, lesson, waiting)
+        if lesson not in editions or not files:
+            known = ", ".join(sorted(f"{s}:{n or 'LESSON'}" for s, n in waiting.keys() - settled))
             raise CourseError(
                 f"there is no unreadable file {pair!r} whose zero could be confirmed; there are: {known or 'none'}"
             )
-        zeros.add((student, lesson))
-    return zeros - over, over
+        zeros[student, lesson] = files
+    return {pair: files for pair, files in zeros.items() if pair not in over}, over
+
+
+def _waiting(decisions: Iterable[Decision]) -> Zeros:
+    """The digests of what cannot be read, by student and lesson; "" where no lesson can be told."""
+    found: dict[tuple[str, str], frozenset[str]] = {}
+    for d in decisions:
+        if d.student and not d.attempt.readable and d.status != IGNORED:
+            pair = d.student, d.attempt.lesson
+            found[pair] = found.get(pair, frozenset()) | {d.attempt.digest[:16]}
+    return found
+
+
+def _files_of(student: str, lesson: str, waiting: Zeros) -> frozenset[str]:
+    """Those that may be of one lesson."""
+    return waiting.get((student, lesson), frozenset()) | waiting.get((student, ""), frozenset())
 
 
 def _keep(path: Path, columns: Sequence[str], rows: Iterable[tuple[str, ...]]) -> None:
@@ -411,35 +428,42 @@ def _without_doubts(row: Row) -> Row:
 
 
 def _place_zeros(
-    zeros: Iterable[tuple[str, str]],
-    rows: list[Row],
+    zeros: Zeros,
+    rows: Sequence[Row],
     decisions: Sequence[Decision],
     editions: Mapping[str, Edition],
     classroom: Path,
 ) -> list[Row]:
-    """Place what is left of a file, or a blank notebook, for each confirmed zero that no readable attempt made needless."""
-    graded = {(row.student, row.lesson) for row in rows if row.counts}
-    standing = {(s, n) for s, n in set(zeros) - graded if n in editions}
+    """Place what is left of a file, or a blank notebook, for each confirmed zero that no readable attempt made needless.
+
+    Where something came after it was confirmed, what was placed stays as it is, and the new file waits for a person.
+    """
+    graded, waiting = {(row.student, row.lesson) for row in rows if row.counts}, _waiting(decisions)
+    standing = {pair: files for pair, files in zeros.items() if pair not in graded and pair[1] in editions}
     left = {
         (d.student, d.attempt.lesson): d.attempt.reading.text
         for d in decisions
         if d.attempt.problem and d.attempt.reading.notebook
     }
-    for student, lesson in standing:
+    for (student, lesson), files in standing.items():
+        if not _files_of(student, lesson, waiting) <= files:
+            continue
         text = left.get((student, lesson)) or notebook_text(
             rebuild(editions[lesson], Sheet([]), zero=True).notebook
         )
         folder = classroom / "submitted" / student / lesson
         write_text(folder / f"{lesson}.ipynb", text)
         (folder / "timestamp.txt").unlink(missing_ok=True)
-    students = {student for student, _ in standing}
-    return [
-        replace(row, confirmed=True)
-        if row.status == UNREADABLE
-        and ((row.student, row.lesson) in standing or (not row.lesson and row.student in students))
-        else row
-        for row in rows
-    ]
+
+    def confirmed(row: Row, decision: Decision) -> Row:
+        of = [files for (s, n), files in standing.items() if s == row.student and row.lesson in (n, "")]
+        if row.status != UNREADABLE or not of:
+            return row
+        if decision.attempt.digest[:16] in frozenset().union(*of):
+            return replace(row, confirmed=True)
+        return replace(row, notes=(*row.notes, NEWER))
+
+    return [confirmed(row, decision) for row, decision in zip(rows, decisions, strict=True)]
 
 
 def _in_order(rows: list[Row]) -> list[Row]:

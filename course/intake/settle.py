@@ -57,14 +57,16 @@ def settle(
     """
     own: dict[tuple[str, object], list[Attempt]] = {}
     groups: dict[tuple[str, str], list[Attempt]] = {}
-    worked: set[tuple[str, object]] = set()
+    worked: set[tuple[str, object, str]] = set()  # of a lesson only with answers in it; "" is any
     for attempt, student in zip(attempts, students, strict=True):
         if attempt.is_ours and not is_changed(attempt):
             own.setdefault((student, attempt.download), []).append(attempt)
         else:
             groups.setdefault((student, attempt.lesson), []).append(attempt)
             if attempt.readable:
-                worked.add((student, attempt.download))
+                worked.add((student, attempt.download, ""))
+                if attempt.reading.answers or attempt.reading.doubts:
+                    worked.add((student, attempt.download, attempt.lesson))
     unlisted = {student for student, _ in groups if student and listed and student not in listed}
     strays = {pair for pair in groups if not all(pair) or pair[0] in unlisted}
     times = _times([a for pair in strays for a in groups[pair]])
@@ -80,7 +82,11 @@ def settle(
             made = [_claimed(decision, named, unlisted, groups) for decision in made]
         decisions += made
     for (student, download), files in own.items():
-        decisions.append(_nobodys(student, files, (student, download) in worked))
+        lost = [
+            a for a in files if a.lesson and a.path.endswith(".ipynb") and (student, a.lesson) not in groups
+        ]
+        beside = (student, download, "") in worked and not lost
+        decisions.append(_nobodys(student, lost or files, beside))
     return decisions
 
 
@@ -176,8 +182,9 @@ def _numbers(attempt: Attempt) -> tuple[int, ...]:
     return tuple(int(number[:15]) for number in _NUMBERS.findall(attempt.path))
 
 
-def _settle(student: str, group: list[Attempt], worked: set[tuple[str, object]]) -> list[Decision]:
+def _settle(student: str, group: list[Attempt], worked: set[tuple[str, object, str]]) -> list[Decision]:
     """Decide for one student and lesson; the group is in order."""
+    alone = all(a.aside or a.claim.aside for a in group)
     able = [a for a in group if a.readable and student]
     able = _without_scripts_beside(able)
     counts, tied = _latest(able)
@@ -187,7 +194,10 @@ def _settle(student: str, group: list[Attempt], worked: set[tuple[str, object]])
         Decision(a, student, TAKEN, "", doubts, files)
         if a is counts
         else Decision(
-            a, student, *_told(a, student, counts, tied, (student, a.download) in worked), files=files
+            a,
+            student,
+            *_told(a, student, counts, tied, (student, a.download, a.lesson) in worked, alone),
+            files=files,
         )
         for a in group
     ]
@@ -263,11 +273,13 @@ def _doubts(counts: Attempt, group: list[Attempt]) -> tuple[str, ...]:
 
 
 def _told(
-    attempt: Attempt, student: str, counts: Attempt | None, tied: list[Attempt], has_work: bool
+    attempt: Attempt, student: str, counts: Attempt | None, tied: list[Attempt], has_work: bool, alone: bool
 ) -> tuple[str, str]:
-    """Status and reason of an attempt that does not count."""
+    """Status and reason of an attempt that does not count; a script is no helper where there is nothing else of its lesson."""
     if aside := attempt.claim.aside or attempt.aside:
-        return IGNORED, _join(attempt.problem, aside)
+        stray = attempt.claim.aside or attempt.spare or not student
+        is_all = alone and attempt.reading.answers and not stray
+        return UNREADABLE if is_all else IGNORED, _join(attempt.problem, aside)
     if is_changed(attempt) and not (counts and counts.claim.by_hand):
         return WAITING, (
             "the instructor's edition of the lesson with other answers in it; if they are the student's own work, collect it with --student ID"

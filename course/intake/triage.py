@@ -43,6 +43,7 @@ COLUMNS = [
     "look",
     "time",
     "late",
+    "confirmed",
 ]
 
 
@@ -118,6 +119,7 @@ class Row:
             "; ".join(map(str, self.findings)),
             stamp,
             "late" if self.late else "",
+            "zero" if self.confirmed else "",
         ]
         return {column: printable(text) for column, text in zip(COLUMNS, texts, strict=True)}
 

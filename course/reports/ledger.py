@@ -17,7 +17,7 @@ from course.deadlines import Deadlines, read_deadlines, shown
 from course.grading.changes import read_faults
 from course.grading.gradebook import MadeOf, full_marks, made_of, scores
 from course.intake.roster import Person, Roster, read_roster
-from course.intake.triage import ANONYMOUS, IGNORED, OLDER, UNLISTED, UNREADABLE, WAITING
+from course.intake.triage import ANONYMOUS, IGNORED, OLDER, REPAIRED, TAKEN, UNLISTED, UNREADABLE, WAITING
 from course.model import Course, Lesson, Score, short_digest
 from course.store import Store
 
@@ -219,7 +219,12 @@ def _entry(
     entry = replace(entry, late=_late(pair, score, rows, sources.deadlines))
     if pair in sources.faults:
         return replace(entry, status=Status.FAULT, reason=sources.faults[pair])
-    open_rows = [row for row in rows if row.get("status") in (UNREADABLE, WAITING) and not _confirmed(row)]
+    strays = [row for row in told.get((student, ""), ()) if row.get("status") in (UNREADABLE, WAITING)]
+    came = any(row.get("status") in (TAKEN, REPAIRED) for row in rows)
+    asked = rows if came or not score else [*rows, *strays]  # a confirmed zero is of what was there
+    open_rows = [
+        row for row in asked if row.get("status") in (UNREADABLE, WAITING) and not row.get("confirmed")
+    ]
     if pair in sources.placed and not (score and sources.placed[pair]):
         why = "another file counts now than the one that was graded" if score else ""
         return replace(entry, status=Status.COLLECTED, reason=why)
@@ -232,9 +237,11 @@ def _entry(
     if score:
         reason = "; ".join(filter(None, [entry.doubt, "answers to read" if score.waiting else ""]))
         return replace(entry, status=Status.READING if score.waiting else Status.GRADED, reason=reason)
-    if stray := [row for row in told.get((student, ""), ()) if row.get("status") in (UNREADABLE, WAITING)]:
+    if strays:
         return replace(
-            entry, status=Status.UNREADABLE, reason=f"{stray[-1].get('reason', '')} (no lesson could be told)"
+            entry,
+            status=Status.UNREADABLE,
+            reason=f"{strays[-1].get('reason', '')} (no lesson could be told)",
         )
     if rows:  # a file came, and was taken
         return replace(
@@ -244,11 +251,6 @@ def _entry(
         )
     due = sources.deadlines.of(*pair)
     return replace(entry, reason=f"due {shown(due)}", in_time=True) if due and due > now else entry
-
-
-def _confirmed(row: Mapping[str, str]) -> bool:
-    """Whether an instructor confirmed a zero for an unreadable file."""
-    return "zero confirmed" in row.get("reason", "")
 
 
 def _late(pair: Pair, score: Score | None, rows: Sequence[Mapping[str, str]], deadlines: Deadlines) -> str:
