@@ -65,6 +65,7 @@ _SPELLED_OUT = str.maketrans(
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.I)
 _EXPECTED = "id,first_name,last_name,email"
 _WINDOW = 6  # words of a name that may be one person's
+_LEFT_OUT = {*range(10, 37), *range(200, 241)}  # Unicode's classes of marks that many leave out: accents, points of Hebrew and Arabic
 
 
 @dataclass(frozen=True)
@@ -117,10 +118,12 @@ class Roster:
     def __init__(self, people: Sequence[Person]):
         self.people = list(people)
         self._by_key: dict[str, set[str]] = {}
+        self._by_bare_key: dict[str, set[str]] = {}
         self._names = {person.id: person.name for person in people}
         for person in people:
             for key in _keys(person):
                 self._by_key.setdefault(key, set()).add(person.id)
+                self._by_bare_key.setdefault(_bare(key), set()).add(person.id)
 
     def name(self, student: str) -> str:
         """The full name that belongs to an id; empty if it is not on the roster."""
@@ -137,7 +140,7 @@ class Roster:
         """
         fits: set[str] = set()
         for hint in hints:
-            found = self._by_key.get(_key(hint), set()) if hint else set()
+            found = self._people(_key(hint))
             fits = (fits & found) or fits or found
             if len(fits) == 1:
                 return next(iter(fits)), 1
@@ -152,19 +155,23 @@ class Roster:
         Returns:
             The ids of those whose full name, id or e-mail stands there whole; the longest counts where they overlap.
         """
-        if exact := self._by_key.get(_key(text)):
-            return frozenset(exact)
-        words = [_key(word) for word in re.findall(r"[^\W_]+", unicodedata.normalize("NFC", text[:LONGEST]))]
+        if whole := self._people(_key(text)):
+            return frozenset(whole)
+        words = _words(text[:LONGEST])
         found: set[str] = set()
         taken: set[int] = set()
         for length in range(_WINDOW, 0, -1):
             for start in range(len(words) - length + 1):
                 span = range(start, start + length)
                 key = "".join(words[start : start + length])
-                if taken.isdisjoint(span) and _is_telling(key) and (people := self._by_key.get(key)):
+                if taken.isdisjoint(span) and _is_telling(key) and (people := self._people(key)):
                     found |= people
                     taken.update(span)
         return frozenset(found)
+
+    def _people(self, key: str) -> set[str]:
+        """Whose key it is; if nobody's, whose it is without accents: `José` finds `Jose`, and never `Hạ` where there is a `Hà`."""
+        return self._by_key.get(key) or self._by_bare_key.get(_bare(key), set())
 
 
 def _is_telling(key: str) -> bool:
@@ -287,9 +294,20 @@ def _keys(person: Person) -> set[str]:
 
 
 def _key(text: str) -> str:
-    """A name without case, accents, blanks and punctuation: `Doe, José` -> `doejose`."""
-    plain = unicodedata.normalize("NFKD", text.casefold())
-    return re.sub(r"[\W_]", "", "".join(c for c in plain if not unicodedata.combining(c)))
+    """A name without case, blanks and punctuation: `Doe, José` -> `doejosé`."""
+    return "".join(_words(text))
+
+
+def _words(text: str) -> list[str]:
+    """The words of a name without case; a mark belongs to its letter, in many scripts it is the vowel."""
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFC", text).casefold())
+    kept = "".join(c if unicodedata.category(c)[0] in "LNM" else " " for c in plain)
+    return [word for word in kept.split() if any(map(str.isalnum, word))]
+
+
+def _bare(key: str) -> str:
+    """A key without the marks that many leave out: `doejosé` -> `doejose`."""
+    return "".join(c for c in key if unicodedata.combining(c) not in _LEFT_OUT)
 
 
 def student_ids(
