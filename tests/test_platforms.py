@@ -242,6 +242,12 @@ def test_class_08_who_stands_in_a_name(name, people):
     assert roster.named(name) == people
 
 
+def test_class_08_a_remark_in_brackets_is_no_login_of_sakai():
+    """Sakai writes no blank before its bracket; else all who are late would be one student."""
+    _, ids, _ = claims_of(["Doe, Jane (late)/x.ipynb", "Abel, Bo (late)/x.ipynb"])
+    assert ids == ["Doe_Jane_late", "Abel_Bo_late"]
+
+
 def test_a_new_platform_is_one_file(monkeypatch, look, work, tmp_path):
     """A module with a PLATFORM, dropped among the others, is all that a platform takes."""
     (tmp_path / "toy.py").write_text(
