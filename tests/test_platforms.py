@@ -242,6 +242,44 @@ def test_class_08_who_stands_in_a_name(name, people):
     assert roster.named(name) == people
 
 
+CALLED = [("anna", "Anna", "Doe"), ("jdoe", "Jane", "Doe", "jane@x.org"), ("s123456", "Bo", "Abel")]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Anna Roe", "Ann A. Roe", "anna-roe (late)", "jane roe", "Roe_s123456", "Anna R", "Roe, Bob jdoe"],
+)
+def test_class_08_a_stranger_in_whose_name_an_id_stands_is_not_taken_for_its_owner(name):
+    """Not by one word of a name that has others: that would be somebody else's mark."""
+    names = [f"class/{name}/x.ipynb", "class/jdoe/x.ipynb", f"class/Anna Doe/{name}.ipynb"]
+    _, ids, warnings = claims_of(names, CALLED)
+    assert ids[1:] == ["jdoe", "anna"] and ids[0] not in ("", "anna", "jdoe", "s123456")
+    (said,) = warnings
+    assert said.startswith(f"{name}: not taken for ") and said.endswith("; collect it with --student ID")
+    for form in ("{} 01_doubling.ipynb", "{} - 01_doubling.ipynb", "{}.zip/01_doubling.ipynb"):
+        _, ids, _ = claims_of([form.format(name)], CALLED)
+        assert ids[0] not in ("anna", "jdoe", "s123456"), form
+
+
+@pytest.mark.parametrize(
+    ("name", "student"),
+    [
+        ("lesson01_jdoe", "jdoe"),
+        ("jdoe-notebook-final", "jdoe"),
+        ("jane jdoe try 2", "jdoe"),
+        ("J. Doe (jane) late", "jdoe"),
+        ("0001#jane@x.org#Montag", "jdoe"),
+        ("s123456_lesson1", "s123456"),
+        ("s123456 - doubling v2 (1)", "s123456"),
+        ("Gruppe B 3 - Doe, Anna (nachgereicht)", "anna"),
+    ],
+)
+def test_class_08_an_id_beside_remarks_and_its_owners_own_words_is_its_owners(name, student):
+    for form in ("{}.ipynb", "{}/x.ipynb", "{}.zip/01_doubling.ipynb"):
+        _, ids, warnings = claims_of([form.format(name)], CALLED)
+        assert ids == [student] and not [w for w in warnings if "not taken" in w], form
+
+
 def test_class_08_a_remark_in_brackets_is_no_login_of_sakai():
     """Sakai writes no blank before its bracket; else all who are late would be one student."""
     _, ids, _ = claims_of(["Doe, Jane (late)/x.ipynb", "Abel, Bo (late)/x.ipynb"])

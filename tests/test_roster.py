@@ -208,7 +208,7 @@ def test_class_09_a_name_without_its_accents_is_found_and_may_be_that_of_two():
     assert roster.find(["Ha Tran"]) == ("", 2) and roster.named("Ha Tran 1") == {"1", "2"}
     for name in ("Jose Nunez", "José Nunez", "Nunez, Jose\u0301"):
         assert roster.find([name]) == ("3", 1), name
-    assert Roster([Person("4", "Alena", "Øye"), Person("5", "احمد", "A")]).find(["أحمد A"]) == ("5", 1)
+    assert Roster([Person("4", "احمد", "A")]).find(["أحمد A"]) == ("4", 1)
 
 
 # Class 26: formulas

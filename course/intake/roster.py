@@ -11,7 +11,7 @@ from pathlib import Path
 
 from course.csvfile import read_table
 from course.intake.claim import Claim
-from course.intake.names import LONGEST, slug
+from course.intake.names import LONGEST, is_remark, slug
 from course.model import CourseError
 
 _IDS = (  # columns that tell one student from all others, the ones that a school gives first
@@ -65,7 +65,7 @@ _SPELLED_OUT = str.maketrans(
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.I)
 _EXPECTED = "id,first_name,last_name,email"
 _WINDOW = 6  # words of a name that may be one person's
-_LEFT_OUT = {*range(10, 37), *range(200, 241)}  # Unicode's classes of marks that many leave out: accents, points of Hebrew and Arabic
+_LEFT_OUT = {*range(10, 37), *range(200, 241)}  # classes of marks: points of Hebrew and Arabic, accents
 
 
 @dataclass(frozen=True)
@@ -119,15 +119,15 @@ class Roster:
         self.people = list(people)
         self._by_key: dict[str, set[str]] = {}
         self._by_bare_key: dict[str, set[str]] = {}
-        self._names = {person.id: person.name for person in people}
+        self._persons = {person.id: person for person in people}
         for person in people:
-            for key in _keys(person):
+            for key in _keys(_called(person)):
                 self._by_key.setdefault(key, set()).add(person.id)
                 self._by_bare_key.setdefault(_bare(key), set()).add(person.id)
 
     def name(self, student: str) -> str:
         """The full name that belongs to an id; empty if it is not on the roster."""
-        return self._names.get(student, "")
+        return self._persons[student].name if student in self._persons else ""
 
     def find(self, hints: Iterable[str]) -> tuple[str, int]:
         """Look a sender up.
@@ -155,19 +155,48 @@ class Roster:
         Returns:
             The ids of those whose full name, id or e-mail stands there whole; the longest counts where they overlap.
         """
+        return frozenset().union(*self._standing(text)[0].values())
+
+    def beside(self, text: str, student: str, lesson: str = "") -> list[str]:
+        """Find what speaks against a student of whom no more than the id stands in a name: `roe` in `Anna Roe` for the id `anna`.
+
+        Args:
+            text: the name of a file or folder.
+            student: who stands in it.
+            lesson: whose words are nobody's name.
+
+        Returns:
+            The words that may be a name and are none of the student's; none where the full name or the e-mail stands there.
+        """
+        found, rest = self._standing(text)
+        person = self._persons[student]
+        whole = [person.email, *(_names(person) if person.first_name and person.last_name else [])]
+        if {*map(_bare, found)} & {*map(_bare, _keys(whole))}:
+            return []
+        known = [spelled for called in (*_called(person), lesson) for spelled in _spelled(called)]
+        own = {_bare(word) for called in known for word in _words(called)}
+        return [
+            unicodedata.normalize("NFC", word)
+            for word in rest
+            if not is_remark(word)
+            and not any(o == _bare(word) or (len(word) == 1 and o.startswith(word)) for o in own)
+        ]
+
+    def _standing(self, text: str) -> tuple[dict[str, set[str]], list[str]]:
+        """What of a name is whose, the longest first; and the other words."""
         if whole := self._people(_key(text)):
-            return frozenset(whole)
+            return {_key(text): whole}, []
         words = _words(text[:LONGEST])
-        found: set[str] = set()
+        found: dict[str, set[str]] = {}
         taken: set[int] = set()
         for length in range(_WINDOW, 0, -1):
             for start in range(len(words) - length + 1):
                 span = range(start, start + length)
                 key = "".join(words[start : start + length])
                 if taken.isdisjoint(span) and _is_telling(key) and (people := self._people(key)):
-                    found |= people
+                    found[key] = people
                     taken.update(span)
-        return frozenset(found)
+        return found, [word for at, word in enumerate(words) if at not in taken]
 
     def _people(self, key: str) -> set[str]:
         """Whose key it is; if nobody's, whose it is without accents: `José` finds `Jose`, and never `Hạ` where there is a `Hà`."""
@@ -272,25 +301,25 @@ def person_of(row: Mapping[str, str]) -> Person | None:
     return Person(safe_id(identity), first, last, email, tuple(ids)) if identity else None
 
 
-def _keys(person: Person) -> set[str]:
-    """What a platform may call a person, in the form that is compared."""
+def _called(person: Person) -> list[str]:
+    """What a platform may call a person."""
+    return [person.id, person.email.partition("@")[0], *person.aliases, person.email, *_names(person)]
+
+
+def _names(person: Person) -> list[str]:
+    """A person's name in either order, with all first names and with one."""
     first, last = person.first_name, person.last_name
-    names = (
-        [
-            f"{first} {last}",
-            f"{last} {first}",
-            f"{first.split(' ')[0]} {last}",
-            f"{last} {first.split(' ')[0]}",
-        ]
-        if first or last
-        else []
-    )
-    keys = {
-        _key(spelled)
-        for text in [person.id, person.email, person.email.partition("@")[0], *person.aliases, *names]
-        for spelled in (text, text.translate(_SPELLED_OUT))
-    }
-    return keys - {""}
+    one = first.partition(" ")[0]
+    return [f"{first} {last}", f"{last} {first}", f"{one} {last}", f"{last} {one}"]
+
+
+def _keys(texts: Iterable[str]) -> set[str]:
+    """Texts in the form that is compared, with umlauts and spelled out."""
+    return {_key(spelled) for text in texts for spelled in _spelled(text)} - {""}
+
+
+def _spelled(text: str) -> tuple[str, str]:
+    return text, unicodedata.normalize("NFC", text).translate(_SPELLED_OUT)
 
 
 def _key(text: str) -> str:
@@ -323,13 +352,14 @@ def student_ids(
     Returns:
         For each claim an id, empty where nobody can be told; and warnings.
     """
-    found = [_look_up(claim, roster) for claim in claims]
+    lessons = [lesson for _, lesson in contexts]
+    found = [_look_up(claim, roster, lesson) for claim, lesson in zip(claims, lessons, strict=True)]
     twins = _twins(claims, contexts, found)
     ids: list[str] = []
     owners: list[tuple[str, str]] = []
     warnings = [claim.doubt for claim in claims if claim.doubt]
-    for claim, (student, count), twin in zip(claims, found, twins, strict=True):
-        warnings += _doubts(claim, student, count, twin, roster)
+    for claim, (student, count), twin, lesson in zip(claims, found, twins, lessons, strict=True):
+        warnings += _doubts(claim, student, count, twin, roster, lesson)
         known = claim.key and (claim.sure or not roster.people) and not (claim.by_hand and count > 1)
         number = claim.number if (twin or count > 1) and not claim.label.endswith(claim.number) else ""
         own = safe_id(f"{claim.label}_{number}" if number else claim.label) if known else ""
@@ -343,15 +373,23 @@ def student_ids(
     return _apart(ids, owners), list(dict.fromkeys(warnings))
 
 
-def _look_up(claim: Claim, roster: Roster) -> tuple[str, int]:
+def _look_up(claim: Claim, roster: Roster, lesson: str) -> tuple[str, int]:
     """Find a claim's sender on the roster: by the whole of a name, else as the only one who stands in it."""
     if claim.anonymous:
         return "", 0
     student, count = roster.find(claim.hints)
     if not count:
-        people: frozenset[str] = next(filter(None, map(roster.named, claim.within)), frozenset())
-        student, count = (next(iter(people)) if len(people) == 1 else ""), len(people)
+        people, against = _within(claim, roster, lesson)
+        if not against:
+            student, count = (people[0] if len(people) == 1 else ""), len(people)
     return student, count
+
+
+def _within(claim: Claim, roster: Roster, lesson: str) -> tuple[list[str], list[str]]:
+    """Who of the roster stands in a claim's names, and the words that speak against the only one."""
+    text = next(filter(roster.named, claim.within), "")
+    people = sorted(roster.named(text))
+    return people, roster.beside(text, people[0], lesson) if len(people) == 1 else []
 
 
 def _twins(
@@ -375,7 +413,7 @@ def _twins(
     ]
 
 
-def _doubts(claim: Claim, student: str, count: int, twin: bool, roster: Roster) -> list[str]:
+def _doubts(claim: Claim, student: str, count: int, twin: bool, roster: Roster, lesson: str) -> list[str]:
     """What should be said of how one claim found its student."""
     if claim.aside or (claim.by_hand and count < 2) or claim.anonymous:
         return []
@@ -385,6 +423,13 @@ def _doubts(claim: Claim, student: str, count: int, twin: bool, roster: Roster) 
         ]
     if count > 1:
         return [f"{claim.label}: {count} people of the roster may be meant; collect it with --student ID"]
+    people, against = _within(claim, roster, lesson) if not student else ([], [])
+    if against:
+        words = ", ".join(map(repr, against))
+        return [
+            f"{claim.label or claim.file}: not taken for {roster.name(people[0])}'s ({people[0]}), whose id stands in it, because of {words}; "
+            "collect it with --student ID"
+        ]
     return []
 
 
