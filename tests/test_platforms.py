@@ -4,7 +4,7 @@ import ast
 import datetime
 import random
 import time
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -15,7 +15,7 @@ from course.intake import claim, collect, platforms
 from course.intake.archive import Found
 from course.intake.claim import Notes, moment
 from course.intake.platforms.gradescope import _people
-from course.intake.roster import Person, Roster, student_ids
+from course.intake.roster import Person, Roster, read_roster, student_ids
 from course.intake.triage import ANONYMOUS, UNLISTED
 from course.intake.whose import acquainted, identify, is_side_file, read_side_files, wrappers
 from course.model import CourseError
@@ -278,6 +278,32 @@ def test_class_08_an_id_beside_remarks_and_its_owners_own_words_is_its_owners(na
     for form in ("{}.ipynb", "{}/x.ipynb", "{}.zip/01_doubling.ipynb"):
         _, ids, warnings = claims_of([form.format(name)], CALLED)
         assert ids == [student] and not [w for w in warnings if "not taken" in w], form
+
+
+CANVAS = (
+    'Student,ID,SIS User ID,SIS Login ID,Section\n"Doe, Jane",4711,90210,jd,1\n"Abel, Bo",4712,4713,ba,1\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "student"),
+    [
+        ("roeanna_90210_1001_x.ipynb", "roeanna_90210"),  # by chance Jane's id at the school
+        ("roeanna_4711_1001_x.ipynb", "90210"),  # Canvas's number of Jane, says Canvas's own gradebook
+        ("doejanemarie_90210_1001_x.ipynb", "90210"),  # not Canvas's number, but her name
+        ("doejane_4713_1001_x.ipynb", "90210"),  # a whole name, whoever has the number
+        ("L/Abgaben/Roe_Anna_aroe_90210/x.ipynb", "Roe_Anna"),
+    ],
+)
+def test_class_08_a_platforms_number_is_not_the_schools(tmp_path, name, student):
+    (tmp_path / "class.csv").write_text(CANVAS)
+    people = [astuple(person) for person in read_roster(tmp_path / "class.csv").people]
+    _, ids, warnings = claims_of([name, name.replace("_x.ipynb", "_y.ipynb")], people)
+    assert set(ids) == {student} and not warnings
+
+
+def test_class_08_a_class_list_of_ids_alone_may_hold_canvas_numbers():
+    assert claims_of(["roeanna_90210_1001_x.ipynb"], [("90210",)])[1] == ["90210"]
 
 
 def test_class_08_a_remark_in_brackets_is_no_login_of_sakai():

@@ -70,13 +70,14 @@ _LEFT_OUT = {*range(10, 37), *range(200, 241)}  # classes of marks: points of He
 
 @dataclass(frozen=True)
 class Person:
-    """One student: the id under which work is kept and graded, names, e-mail and further ids where known."""
+    """One student: the id under which work is kept and graded, names, e-mail, further ids and Canvas's number where known."""
 
     id: str
     first_name: str = ""
     last_name: str = ""
     email: str = ""
     aliases: tuple[str, ...] = ()
+    number: str = ""
 
     @property
     def name(self) -> str:
@@ -156,6 +157,24 @@ class Roster:
             The ids of those whose full name, id or e-mail stands there whole; the longest counts where they overlap.
         """
         return frozenset().union(*self._standing(text)[0].values())
+
+    def may_have(self, number: str, name: str) -> bool:
+        """Whether a platform's number tells who somebody is, and is not another's id at the school by chance.
+
+        Args:
+            number: the platform's, of its own making.
+            name: what the platform calls them.
+
+        Returns:
+            Whether the class list has it as the platform's, or whoever has it here may go by the name: no other is known, or a word of it is in there.
+        """
+        people = [self._persons[student] for student in self._people(_key(number))]
+        return any(
+            number == person.number
+            or person.name == person.id
+            or any(_is_telling(word) and _bare(word) in _bare(_key(name)) for word in _words(person.name))
+            for person in people
+        )
 
     def beside(self, text: str, student: str, lesson: str = "") -> list[str]:
         """Find what speaks against a student of whom no more than the id stands in a name: `roe` in `Anna Roe` for the id `anna`.
@@ -274,12 +293,18 @@ def _fields(columns: Iterable[str]) -> dict[str, str]:
 
 def _is_students(row: Mapping[str, str]) -> bool:
     """Whether a line is a student's: not one of those that Canvas's gradebook mixes in, nor its test student."""
-    told = {_plain(column): value for column, value in row.items()}
-    if not {"student", "section"} <= set(told):
+    told = _canvas(row)
+    if not told:
         return True
     name = told["student"].strip()
     test = name in ("Student, Test", "Test Student") and not told.get("sis_user_id")
     return bool(name) and not test and not name.startswith("Points Possible")
+
+
+def _canvas(row: Mapping[str, str]) -> dict[str, str]:
+    """A line of the gradebook that Canvas exports; empty if it is of another list."""
+    told = {_plain(column): value for column, value in row.items()}
+    return told if {"student", "section"} <= told.keys() else {}
 
 
 def person_of(row: Mapping[str, str]) -> Person | None:
@@ -298,7 +323,8 @@ def person_of(row: Mapping[str, str]) -> Person | None:
     first, last = known.get("first_name", first.strip()), known.get("last_name", last.strip())
     email = known.get("email", "") or next((i for i in ids if "@" in i), "")
     identity = next(iter(ids), "") or email.partition("@")[0] or f"{first} {last}".strip()
-    return Person(safe_id(identity), first, last, email, tuple(ids)) if identity else None
+    number = _canvas(row).get("id", "")
+    return Person(safe_id(identity), first, last, email, tuple(ids), number) if identity else None
 
 
 def _called(person: Person) -> list[str]:
@@ -377,12 +403,17 @@ def _look_up(claim: Claim, roster: Roster, lesson: str) -> tuple[str, int]:
     """Find a claim's sender on the roster: by the whole of a name, else as the only one who stands in it."""
     if claim.anonymous:
         return "", 0
-    student, count = roster.find(claim.hints)
+    student, count = roster.find(_hints(claim, roster))
     if not count:
         people, against = _within(claim, roster, lesson)
         if not against:
             student, count = (people[0] if len(people) == 1 else ""), len(people)
     return student, count
+
+
+def _hints(claim: Claim, roster: Roster) -> list[str]:
+    """What a claim tells of its sender; a platform's number only where it is theirs on the roster, too."""
+    return [h for h in claim.hints if h != claim.number or roster.may_have(h, claim.hints[0])]
 
 
 def _within(claim: Claim, roster: Roster, lesson: str) -> tuple[list[str], list[str]]:
