@@ -306,6 +306,25 @@ def test_class_08_a_class_list_of_ids_alone_may_hold_canvas_numbers():
     assert claims_of(["roeanna_90210_1001_x.ipynb"], [("90210",)])[1] == ["90210"]
 
 
+def test_class_08_an_id_and_a_name_of_two_people_are_said():
+    people = [("jdoe", "Jane", "Doe"), ("aroe", "Anna", "Roe")]
+    names = ["Roe, Anna(jdoe)/x.ipynb", "G-Anna Roe_1_assignsubmission_file_/x.ipynb"]
+    assert claims_of(names[1:], people)[1:] == (["aroe"], ["taken for groups' names: 'G'"])
+    _, ids, (said,) = claims_of(names[:1], people)
+    assert ids == ["jdoe"]
+    assert "taken for Jane Doe's (jdoe) by 'jdoe', but 'Anna Roe' is Anna Roe's (aroe)" in said
+
+
+def test_class_08_what_may_be_two_peoples_is_not_kept_under_the_id_of_one():
+    """Where it says so, a person collects it by hand: with an id, which is one student's."""
+    people = [("anna", "Anna", "Doe"), ("ar", "Ann", "Roe", "anna@x.org"), ("bo", "Bo", "Abel")]
+    _, ids, (said,) = claims_of(["class/Anna/x.ipynb", "class/bo/x.ipynb"], people)
+    assert ids == ["", "bo"] and said.startswith("Anna: 2 people of the roster may be meant")
+    by_hand = identify(PurePosixPath("x-1", "Anna", "x.ipynb"), wrappers([], Notes(), frozenset), True)
+    roster = Roster([Person(*p) for p in people])
+    assert student_ids(by_hand, [("x", LESSON)], roster) == (["anna"], [])
+
+
 def test_class_08_a_remark_in_brackets_is_no_login_of_sakai():
     """Sakai writes no blank before its bracket; else all who are late would be one student."""
     _, ids, _ = claims_of(["Doe, Jane (late)/x.ipynb", "Abel, Bo (late)/x.ipynb"])

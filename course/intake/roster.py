@@ -121,6 +121,7 @@ class Roster:
         self._by_key: dict[str, set[str]] = {}
         self._by_bare_key: dict[str, set[str]] = {}
         self._persons = {person.id: person for person in people}
+        self._ids = {person.id.casefold(): person.id for person in people}
         for person in people:
             for key in _keys(_called(person)):
                 self._by_key.setdefault(key, set()).add(person.id)
@@ -129,6 +130,10 @@ class Roster:
     def name(self, student: str) -> str:
         """The full name that belongs to an id; empty if it is not on the roster."""
         return self._persons[student].name if student in self._persons else ""
+
+    def listed(self, called: str) -> str:
+        """An id as the roster spells it, whatever the case; empty if it is nobody's on it."""
+        return self._ids.get(called.casefold(), "")
 
     def find(self, hints: Iterable[str]) -> tuple[str, int]:
         """Look a sender up.
@@ -389,6 +394,8 @@ def student_ids(
         known = claim.key and (claim.sure or not roster.people) and not (claim.by_hand and count > 1)
         number = claim.number if (twin or count > 1) and not claim.label.endswith(claim.number) else ""
         own = safe_id(f"{claim.label}_{number}" if number else claim.label) if known else ""
+        if count > 1 and roster.listed(own):
+            own = ""  # the id of one of them, and the others may be meant
         certain = bool(student) and not twin
         ids.append(student if certain else own)
         owners.append(("", "") if certain or claim.by_hand else (claim.key, number))
@@ -403,6 +410,8 @@ def _look_up(claim: Claim, roster: Roster, lesson: str) -> tuple[str, int]:
     """Find a claim's sender on the roster: by the whole of a name, else as the only one who stands in it."""
     if claim.anonymous:
         return "", 0
+    if claim.by_hand and (student := roster.listed(claim.label)):
+        return student, 1  # `--student ID`, even where it is what another's e-mail begins with
     student, count = roster.find(_hints(claim, roster))
     if not count:
         people, against = _within(claim, roster, lesson)
@@ -454,6 +463,13 @@ def _doubts(claim: Claim, student: str, count: int, twin: bool, roster: Roster, 
         ]
     if count > 1:
         return [f"{claim.label}: {count} people of the roster may be meant; collect it with --student ID"]
+    for hint in _hints(claim, roster) if student else ():
+        other, _ = roster.find([hint])
+        if other not in ("", student) and not claim.hints[0].endswith(hint):
+            return [
+                f"{claim.label}: taken for {roster.name(student)}'s ({student}) by {claim.hints[0]!r}, but {hint!r} is {roster.name(other)}'s ({other}); "
+                "if it is theirs, collect it with --student ID"
+            ]
     people, against = _within(claim, roster, lesson) if not student else ([], [])
     if against:
         words = ", ".join(map(repr, against))
