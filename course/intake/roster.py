@@ -394,7 +394,7 @@ def student_ids(
         known = claim.key and (claim.sure or not roster.people) and not (claim.by_hand and count > 1)
         number = claim.number if (twin or count > 1) and not claim.label.endswith(claim.number) else ""
         own = safe_id(f"{claim.label}_{number}" if number else claim.label) if known else ""
-        if count > 1 and roster.listed(own):
+        if (twin or count > 1) and roster.listed(own):
             own = ""  # the id of one of them, and the others may be meant
         certain = bool(student) and not twin
         ids.append(student if certain else own)
@@ -510,14 +510,17 @@ def _groups(claims: Sequence[Claim], found: Sequence[tuple[str, int]], roster: R
 
 
 def _apart(ids: list[str], owners: list[tuple[str, str]]) -> list[str]:
-    """Add a mark to ids that differ in nothing but case yet belong to different senders, all but the first."""
+    """Add a mark to ids that differ in nothing but case yet belong to different senders, all but the first; a name given by hand is the first's."""
     certain = ("", "")
     groups: dict[str, set[tuple[str, str]]] = {}
+    spelled: dict[str, str] = {}
     for name, owner in zip(ids, owners, strict=True):
+        if owner == certain:
+            spelled.setdefault(name.casefold(), name)
         groups.setdefault(name.casefold(), set()).update({owner} - {certain})
     firsts = {name: min(found, default=certain) for name, found in groups.items()}
     return [
-        name
+        spelled.get(name.casefold(), name)
         if not name or owner in (certain, firsts[name.casefold()])
         else f"{name}-{_digest('|'.join(owner))}"
         for name, owner in zip(ids, owners, strict=True)
