@@ -315,6 +315,19 @@ def test_class_08_an_id_and_a_name_of_two_people_are_said():
     assert "taken for Jane Doe's (jdoe) by 'jdoe', but 'Anna Roe' is Anna Roe's (aroe)" in said
 
 
+def test_class_08_a_first_name_that_is_one_students_id_and_anothers_name_is_said():
+    people = [("a1", "Anna", "Doe", "anna@x.org"), ("a2", "Ánna", "Roe"), ("bo", "Bo", "Abel")]
+    names = ["class/Anna/x.ipynb", "class/bo/x.ipynb", "class/Anna Doe/y.ipynb"]
+    _, ids, warnings = claims_of(names, people)
+    assert ids == ["a1", "bo", "a1"]
+    assert warnings[0].startswith(
+        "Anna: taken for Anna Doe's (a1), whose id it is, but so are called Ánna Roe (a2)"
+    )
+    alone = [*people, ("x1", "Cher", "")]
+    assert not claims_of(["Anna Doe.zip/01_doubling.ipynb"], alone)[2]
+    assert not claims_of(["submitted/anna/01_doubling/x.ipynb"], people)[2]  # nbgrader knows ids alone
+
+
 def test_class_08_what_may_be_two_peoples_is_not_kept_under_the_id_of_one():
     """Where it says so, a person collects it by hand: with an id, which is one student's."""
     people = [("anna", "Anna", "Doe"), ("ar", "Ann", "Roe", "anna@x.org"), ("bo", "Bo", "Abel")]

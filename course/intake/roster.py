@@ -121,8 +121,11 @@ class Roster:
         self._by_key: dict[str, set[str]] = {}
         self._by_bare_key: dict[str, set[str]] = {}
         self._persons = {person.id: person for person in people}
+        self._by_part: dict[str, list[str]] = {}  # a first or a last name alone
         self._ids = {person.id.casefold(): person.id for person in people}
         for person in people:
+            for part in {_bare(_key(part)) for part in (person.first_name, person.last_name)} - {""}:
+                self._by_part.setdefault(part, []).append(person.id)
             for key in _keys(_called(person)):
                 self._by_key.setdefault(key, set()).add(person.id)
                 self._by_bare_key.setdefault(_bare(key), set()).add(person.id)
@@ -134,6 +137,10 @@ class Roster:
     def listed(self, called: str) -> str:
         """An id as the roster spells it, whatever the case; empty if it is nobody's on it."""
         return self._ids.get(called.casefold(), "")
+
+    def namesakes(self, text: str, student: str) -> list[str]:
+        """Find the others whose first or last name is all that a name says: `Anna`, where that is a student's id."""
+        return [other for other in self._by_part.get(_bare(_key(text)), []) if other != student]
 
     def find(self, hints: Iterable[str]) -> tuple[str, int]:
         """Look a sender up.
@@ -470,6 +477,12 @@ def _doubts(claim: Claim, student: str, count: int, twin: bool, roster: Roster, 
                 f"{claim.label}: taken for {roster.name(student)}'s ({student}) by {claim.hints[0]!r}, but {hint!r} is {roster.name(other)}'s ({other}); "
                 "if it is theirs, collect it with --student ID"
             ]
+    if student and claim.within and (others := roster.namesakes(claim.label, student)):
+        names = ", ".join(f"{roster.name(other)} ({other})" for other in others[:3])
+        return [
+            f"{claim.label}: taken for {roster.name(student)}'s ({student}), whose id it is, but so are called {names}; "
+            "if it is theirs, collect it with --student ID"
+        ]
     people, against = _within(claim, roster, lesson) if not student else ([], [])
     if against:
         words = ", ".join(map(repr, against))
