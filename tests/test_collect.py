@@ -1155,6 +1155,23 @@ def test_names_that_differ_in_nothing_but_case_are_kept_apart(release, classroom
     assert len({row.student.casefold() for row in triage.counted}) == 4
 
 
+@pytest.mark.parametrize("first", ["folder", "hand", "both by hand"])
+def test_a_student_named_by_hand_in_another_case_is_who_is_there_already(
+    release, classroom, work, tmp_path, first
+):
+    week = hand_in(tmp_path / "week", {"ada/x.ipynb": work, "bo/x.ipynb": work})
+    later = hand_in(tmp_path, {"later.ipynb": work + b" "}) / "later.ipynb"
+    steps = [(week, ""), (later, "Ada")]
+    if first == "both by hand":
+        steps[0] = (week / "ada", "ada")
+    for source, student in reversed(steps) if first == "hand" else steps:
+        triage = collect(source, release, classroom, student=student)
+    there = "Ada" if first == "hand" else "ada"
+    assert {row.student for row in triage.rows} - {"bo"} == {there} and not triage.warnings
+    assert sorted(path.name.casefold() for path in (classroom / "submitted").iterdir()) in (["ada"], ["ada", "bo"])  # fmt: skip
+    assert next(row.file for row in triage.counted if row.student == there).endswith("later.ipynb")
+
+
 def test_composed_and_decomposed_names_are_one_student(release, classroom, work, tmp_path):
     files = {"Zo\u00eb/x.ipynb": work, "Zoe\u0308/y.ipynb": work, "b/x.ipynb": work}
     triage = collect(platforms.write_zip(tmp_path / "c.zip", files), release, classroom)

@@ -4,7 +4,7 @@ import ast
 import datetime
 import random
 import time
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -15,7 +15,7 @@ from course.intake import claim, collect, platforms
 from course.intake.archive import Found
 from course.intake.claim import Notes, moment
 from course.intake.platforms.gradescope import _people
-from course.intake.roster import Person, Roster, student_ids
+from course.intake.roster import Person, Roster, read_roster, student_ids
 from course.intake.triage import ANONYMOUS, UNLISTED
 from course.intake.whose import acquainted, identify, is_side_file, read_side_files, wrappers
 from course.model import CourseError
@@ -240,6 +240,115 @@ def test_class_08_who_stands_in_a_name(name, people):
         ]
     )
     assert roster.named(name) == people
+
+
+CALLED = [
+    ("anna", "Anna", "Doe"),
+    ("jdoe", "Jane", "Doe", "jane@x.org"),
+    ("s123456", "Bo", "Abel"),
+    ("mr7", "Max", "Roe"),
+]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Anna Roe", "Ann A. Roe", "anna-roe (late)", "jane roe", "Roe_s123456", "Anna R", "Roe, Bob jdoe"],
+)
+def test_class_08_a_stranger_in_whose_name_an_id_stands_is_not_taken_for_its_owner(name):
+    """Not by one word of a name that has others: that would be somebody else's mark."""
+    names = [f"class/{name}/x.ipynb", "class/jdoe/x.ipynb", f"class/Anna Doe/{name}.ipynb"]
+    _, ids, warnings = claims_of(names, CALLED)
+    assert ids[1:] == ["jdoe", "anna"] and ids[0] not in ("", "anna", "jdoe", "s123456")
+    (said,) = warnings
+    assert said.startswith(f"{name}: not taken for ") and said.endswith("; collect it with --student ID")
+    for form in ("{} 01_doubling.ipynb", "{} - 01_doubling.ipynb", "{}.zip/01_doubling.ipynb"):
+        _, ids, _ = claims_of([form.format(name)], CALLED)
+        assert ids[0] not in ("anna", "jdoe", "s123456"), form
+
+
+@pytest.mark.parametrize(
+    ("name", "student"),
+    [
+        ("lesson01_jdoe", "jdoe"),
+        ("jdoe-notebook-final", "jdoe"),
+        ("jane jdoe try 2", "jdoe"),
+        ("J. Doe (jane) late", "jdoe"),
+        ("0001#jane@x.org#Montag", "jdoe"),
+        ("s123456_lesson1", "s123456"),
+        ("jdoe_tuesday", "jdoe"),  # nobody's name, and no name in the class beside it
+        ("s123456 Praktikum", "s123456"),
+        ("s123456 - doubling v2 (1)", "s123456"),
+        ("Gruppe B 3 - Doe, Anna (nachgereicht)", "anna"),
+    ],
+)
+def test_class_08_an_id_beside_remarks_and_its_owners_own_words_is_its_owners(name, student):
+    for form in ("{}.ipynb", "{}/x.ipynb", "{}.zip/01_doubling.ipynb"):
+        _, ids, warnings = claims_of([form.format(name)], CALLED)
+        assert ids == [student] and not [w for w in warnings if "not taken" in w], form
+
+
+CANVAS = (
+    'Student,ID,SIS User ID,SIS Login ID,Section\n"Doe, Jane",4711,90210,jd,1\n"Abel, Bo",4712,4713,ba,1\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "student"),
+    [
+        ("roeanna_90210_1001_x.ipynb", "roeanna_90210"),  # by chance Jane's id at the school
+        ("roeanna_4711_1001_x.ipynb", "90210"),  # Canvas's number of Jane, says Canvas's own gradebook
+        ("doejanemarie_90210_1001_x.ipynb", "90210"),  # not Canvas's number, but her name
+        ("doejane_4713_1001_x.ipynb", "90210"),  # a whole name, whoever has the number
+        ("L/Abgaben/Roe_Anna_aroe_90210/x.ipynb", "Roe_Anna"),
+    ],
+)
+def test_class_08_a_platforms_number_is_not_the_schools(tmp_path, name, student):
+    (tmp_path / "class.csv").write_text(CANVAS)
+    people = [astuple(person) for person in read_roster(tmp_path / "class.csv").people]
+    _, ids, warnings = claims_of([name, name.replace("_x.ipynb", "_y.ipynb")], people)
+    assert set(ids) == {student} and not warnings
+
+
+def test_class_08_a_class_list_of_ids_alone_may_hold_canvas_numbers():
+    assert claims_of(["roeanna_90210_1001_x.ipynb"], [("90210",)])[1] == ["90210"]
+
+
+def test_class_08_an_id_and_a_name_of_two_people_are_said():
+    people = [("jdoe", "Jane", "Doe"), ("aroe", "Anna", "Roe")]
+    names = ["Roe, Anna(jdoe)/x.ipynb", "G-Anna Roe_1_assignsubmission_file_/x.ipynb"]
+    assert claims_of(names[1:], people)[1:] == (["aroe"], ["taken for groups' names: 'G'"])
+    _, ids, (said,) = claims_of(names[:1], people)
+    assert ids == ["jdoe"]
+    assert "taken for Jane Doe's (jdoe) by 'jdoe', but 'Anna Roe' is Anna Roe's (aroe)" in said
+
+
+def test_class_08_a_first_name_that_is_one_students_id_and_anothers_name_is_said():
+    people = [("a1", "Anna", "Doe", "anna@x.org"), ("a2", "Ánna", "Roe"), ("bo", "Bo", "Abel")]
+    names = ["class/Anna/x.ipynb", "class/bo/x.ipynb", "class/Anna Doe/y.ipynb"]
+    _, ids, warnings = claims_of(names, people)
+    assert ids == ["a1", "bo", "a1"]
+    assert warnings[0].startswith(
+        "Anna: taken for Anna Doe's (a1), whose id it is, but so are called Ánna Roe (a2)"
+    )
+    alone = [*people, ("x1", "Cher", "")]
+    assert not claims_of(["Anna Doe.zip/01_doubling.ipynb"], alone)[2]
+    assert not claims_of(["submitted/anna/01_doubling/x.ipynb"], people)[2]  # nbgrader knows ids alone
+
+
+def test_class_08_what_may_be_two_peoples_is_not_kept_under_the_id_of_one():
+    """Where it says so, a person collects it by hand: with an id, which is one student's."""
+    people = [("anna", "Anna", "Doe"), ("ar", "Ann", "Roe", "anna@x.org"), ("bo", "Bo", "Abel")]
+    _, ids, (said,) = claims_of(["class/Anna/x.ipynb", "class/bo/x.ipynb"], people)
+    assert ids == ["", "bo"] and said.startswith("Anna: 2 people of the roster may be meant")
+    by_hand = identify(PurePosixPath("x-1", "Anna", "x.ipynb"), wrappers([], Notes(), frozenset), True)
+    roster = Roster([Person(*p) for p in people])
+    assert student_ids(by_hand, [("x", LESSON)], roster) == (["anna"], [])
+
+
+def test_class_08_a_remark_in_brackets_is_no_login_of_sakai():
+    """Sakai writes no blank before its bracket; else all who are late would be one student."""
+    _, ids, _ = claims_of(["Doe, Jane (late)/x.ipynb", "Abel, Bo (late)/x.ipynb"])
+    assert ids == ["Doe_Jane_late", "Abel_Bo_late"]
 
 
 def test_a_new_platform_is_one_file(monkeypatch, look, work, tmp_path):

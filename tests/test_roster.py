@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from openpyxl import Workbook
 
 from course.csvfile import escape, read_csv, read_table, unescape, write_csv
-from course.intake.roster import Roster, read_roster, safe_id
+from course.intake.roster import Person, Roster, read_roster, safe_id
 from course.model import CourseError
 
 ANNA = ("Anna", "Müller")
@@ -189,6 +189,26 @@ def test_any_file_is_read_or_refused_with_a_sentence(tmp_path_factory, data):
         assert read_roster(path).people
     except CourseError as error:
         assert "r.csv" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("Hà", "Hạ"), ("रमा", "राम"), ("รัก", "รุก"), ("חָנָה", "חֲנָה"), ("José", "Jose"), ("さだ", "さた")],
+)
+def test_class_09_names_that_differ_in_a_mark_are_two_people(one, other):
+    roster = Roster([Person("1", one, "Trần"), Person("2", other, "Trần")])
+    for student, name in (("1", one), ("2", other)):
+        assert roster.find([f"{name} Trần"]) == (student, 1)
+        assert roster.named(f"Gruppe 3 - Trần, {name} (late)") == {student}
+
+
+def test_class_09_a_name_without_its_accents_is_found_and_may_be_that_of_two():
+    people = [Person("1", "Hà", "Trần"), Person("2", "Hạ", "Trần"), Person("3", "José", "Núñez")]
+    roster = Roster(people)
+    assert roster.find(["Ha Tran"]) == ("", 2) and roster.named("Ha Tran 1") == {"1", "2"}
+    for name in ("Jose Nunez", "José Nunez", "Nunez, Jose\u0301"):
+        assert roster.find([name]) == ("3", 1), name
+    assert Roster([Person("4", "احمد", "A")]).find(["أحمد A"]) == ("4", 1)
 
 
 # Class 26: formulas

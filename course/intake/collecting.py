@@ -101,7 +101,7 @@ def collect(
         raise CourseError("--lesson goes with --student: a lesson is told by what is in a file")
     sweep(downloads)
     for path in sources:
-        keep(path, downloads, safe_id(student) if student else "", lesson)
+        keep(path, downloads, _spelled(safe_id(student), classroom) if student else "", lesson)
     people = _class_list(roster, classroom)
     workers, own = workers or shared_workers(), Own.of(release.parent)
     kept = [
@@ -194,6 +194,13 @@ def _class_list(roster: Path | None, classroom: Path) -> Roster:
         table = read_table(roster)
         write_csv(kept, table.columns, (row for _, row in table.rows))
     return people
+
+
+def _spelled(student: str, classroom: Path) -> str:
+    """An id as it is spelled here already: on a disk that knows no case, two spellings are one folder."""
+    there = [path.name for path in sorted((classroom / "submitted").glob("*"))]
+    alike = [name for name in there if name.casefold() == student.casefold()]
+    return student if student in alike or not alike else alike[0]
 
 
 def _downloads(downloads: Path) -> Iterator[tuple[Path, bool]]:

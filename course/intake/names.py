@@ -27,6 +27,9 @@ _CONTAINER = re.compile(
     r"class|course|kurs|group|gruppe|submissions|submitted|submit|downloads?|handed|in|students?|all|files?|home|late|abgaben?|"
     r"hausaufgaben?|uebung(en)?|übung(en)?|collected|export|work|graded|grading|clones?|repos?|repositories|20\d\d"
 )
+_REMARK = re.compile(
+    r"try|attempt|versuch|week|woche|part|teil|section|task|problems?|sets?|nachgereicht|corrected|fixed|jupyter"
+)
 
 
 def slug(text: str) -> str:
@@ -82,6 +85,13 @@ def left_over(name: str, lessons: Mapping[str, Sequence[str]]) -> str:
 def is_container(name: str, lessons: Mapping[str, Sequence[str]]) -> bool:
     """Whether every word of a folder's name is one for what is handed in, so that it is nobody's name."""
     return all(_CONTAINER.fullmatch(word) for word in slug(left_over(name, lessons)).split("_") if word)
+
+
+def is_remark(word: str) -> bool:
+    """Whether a word beside somebody's id can be nobody's name: `late`, `final`, `v2`, `12`."""
+    return any(map(str.isdigit, word)) or any(
+        pattern.fullmatch(unicodedata.normalize("NFC", word)) for pattern in (_NOISE, _CONTAINER, _REMARK)
+    )
 
 
 def counter(name: str) -> int:

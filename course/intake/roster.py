@@ -11,7 +11,7 @@ from pathlib import Path
 
 from course.csvfile import read_table
 from course.intake.claim import Claim
-from course.intake.names import LONGEST, slug
+from course.intake.names import LONGEST, is_remark, slug
 from course.model import CourseError
 
 _IDS = (  # columns that tell one student from all others, the ones that a school gives first
@@ -65,17 +65,19 @@ _SPELLED_OUT = str.maketrans(
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.I)
 _EXPECTED = "id,first_name,last_name,email"
 _WINDOW = 6  # words of a name that may be one person's
+_LEFT_OUT = {*range(10, 37), *range(200, 241)}  # classes of marks: points of Hebrew and Arabic, accents
 
 
 @dataclass(frozen=True)
 class Person:
-    """One student: the id under which work is kept and graded, names, e-mail and further ids where known."""
+    """One student: the id under which work is kept and graded, names, e-mail, further ids and Canvas's number where known."""
 
     id: str
     first_name: str = ""
     last_name: str = ""
     email: str = ""
     aliases: tuple[str, ...] = ()
+    number: str = ""
 
     @property
     def name(self) -> str:
@@ -117,14 +119,28 @@ class Roster:
     def __init__(self, people: Sequence[Person]):
         self.people = list(people)
         self._by_key: dict[str, set[str]] = {}
-        self._names = {person.id: person.name for person in people}
+        self._by_bare_key: dict[str, set[str]] = {}
+        self._persons = {person.id: person for person in people}
+        self._by_part: dict[str, list[str]] = {}  # a first or a last name alone
+        self._ids = {person.id.casefold(): person.id for person in people}
         for person in people:
-            for key in _keys(person):
+            for part in {_bare(_key(part)) for part in (person.first_name, person.last_name)} - {""}:
+                self._by_part.setdefault(part, []).append(person.id)
+            for key in _keys(_called(person)):
                 self._by_key.setdefault(key, set()).add(person.id)
+                self._by_bare_key.setdefault(_bare(key), set()).add(person.id)
 
     def name(self, student: str) -> str:
         """The full name that belongs to an id; empty if it is not on the roster."""
-        return self._names.get(student, "")
+        return self._persons[student].name if student in self._persons else ""
+
+    def listed(self, called: str) -> str:
+        """An id as the roster spells it, whatever the case; empty if it is nobody's on it."""
+        return self._ids.get(called.casefold(), "")
+
+    def namesakes(self, text: str, student: str) -> list[str]:
+        """Find the others whose first or last name is all that a name says: `Anna`, where that is a student's id."""
+        return [other for other in self._by_part.get(_bare(_key(text)), []) if other != student]
 
     def find(self, hints: Iterable[str]) -> tuple[str, int]:
         """Look a sender up.
@@ -137,7 +153,7 @@ class Roster:
         """
         fits: set[str] = set()
         for hint in hints:
-            found = self._by_key.get(_key(hint), set()) if hint else set()
+            found = self._people(_key(hint))
             fits = (fits & found) or fits or found
             if len(fits) == 1:
                 return next(iter(fits)), 1
@@ -152,19 +168,77 @@ class Roster:
         Returns:
             The ids of those whose full name, id or e-mail stands there whole; the longest counts where they overlap.
         """
-        if exact := self._by_key.get(_key(text)):
-            return frozenset(exact)
-        words = [_key(word) for word in re.findall(r"[^\W_]+", unicodedata.normalize("NFC", text[:LONGEST]))]
-        found: set[str] = set()
+        return frozenset().union(*self._standing(text)[0].values())
+
+    def may_have(self, number: str, name: str) -> bool:
+        """Whether a platform's number tells who somebody is, and is not another's id at the school by chance.
+
+        Args:
+            number: the platform's, of its own making.
+            name: what the platform calls them.
+
+        Returns:
+            Whether the class list has it as the platform's, or whoever has it here may go by the name: no other is known, or a word of it is in there.
+        """
+        people = [self._persons[student] for student in self._people(_key(number))]
+        return any(
+            number == person.number
+            or person.name == person.id
+            or any(_is_telling(word) and _bare(word) in _bare(_key(name)) for word in _words(person.name))
+            for person in people
+        )
+
+    def beside(self, text: str, student: str, lesson: str = "") -> list[str]:
+        """Find what speaks against a student of whom no more than the id stands in a name: `roe` in `Anna Roe` for the id `anna`.
+
+        Args:
+            text: the name of a file or folder.
+            student: who stands in it.
+            lesson: whose words are nobody's name.
+
+        Returns:
+            The words that may be a name and are none of the student's; none where the full name or the e-mail stands there. Beside an id that is
+            nobody's name (`jdoe`, `s123456`), those that are another's name in the class: a remark may be any word.
+        """
+        found, rest = self._standing(text)
+        person = self._persons[student]
+        whole = [person.email, *(_names(person) if person.first_name and person.last_name else [])]
+        if {*map(_bare, found)} & {*map(_bare, _keys(whole))}:
+            return []
+        known = [spelled for called in (*_called(person), lesson) for spelled in _spelled(called)]
+        own = {_bare(word) for called in known for word in _words(called)}
+        is_name = any(map(self._is_name, found))
+        return [
+            unicodedata.normalize("NFC", word)
+            for word in rest
+            if (is_name or _bare(word) in self._by_part)
+            and not is_remark(word)
+            and not any(o == _bare(word) or (len(word) == 1 and o.startswith(word)) for o in own)
+        ]
+
+    def _standing(self, text: str) -> tuple[dict[str, set[str]], list[str]]:
+        """What of a name is whose, the longest first; and the other words."""
+        if whole := self._people(_key(text)):
+            return {_key(text): whole}, []
+        words = _words(text[:LONGEST])
+        found: dict[str, set[str]] = {}
         taken: set[int] = set()
         for length in range(_WINDOW, 0, -1):
             for start in range(len(words) - length + 1):
                 span = range(start, start + length)
                 key = "".join(words[start : start + length])
-                if taken.isdisjoint(span) and _is_telling(key) and (people := self._by_key.get(key)):
-                    found |= people
+                if taken.isdisjoint(span) and _is_telling(key) and (people := self._people(key)):
+                    found[key] = people
                     taken.update(span)
-        return frozenset(found)
+        return found, [word for at, word in enumerate(words) if at not in taken]
+
+    def _is_name(self, key: str) -> bool:
+        """Whether it may be anybody's name, too: `anna`, or `max` of a Maximilian; not `jdoe` or `s123456`."""
+        return any(_bare(key) in part for part in self._by_part) or not self._by_part
+
+    def _people(self, key: str) -> set[str]:
+        """Whose key it is; if nobody's, whose it is without accents: `José` finds `Jose`, and never `Hạ` where there is a `Hà`."""
+        return self._by_key.get(key) or self._by_bare_key.get(_bare(key), set())
 
 
 def _is_telling(key: str) -> bool:
@@ -238,12 +312,18 @@ def _fields(columns: Iterable[str]) -> dict[str, str]:
 
 def _is_students(row: Mapping[str, str]) -> bool:
     """Whether a line is a student's: not one of those that Canvas's gradebook mixes in, nor its test student."""
-    told = {_plain(column): value for column, value in row.items()}
-    if not {"student", "section"} <= set(told):
+    told = _canvas(row)
+    if not told:
         return True
     name = told["student"].strip()
     test = name in ("Student, Test", "Test Student") and not told.get("sis_user_id")
     return bool(name) and not test and not name.startswith("Points Possible")
+
+
+def _canvas(row: Mapping[str, str]) -> dict[str, str]:
+    """A line of the gradebook that Canvas exports; empty if it is of another list."""
+    told = {_plain(column): value for column, value in row.items()}
+    return told if {"student", "section"} <= told.keys() else {}
 
 
 def person_of(row: Mapping[str, str]) -> Person | None:
@@ -262,34 +342,46 @@ def person_of(row: Mapping[str, str]) -> Person | None:
     first, last = known.get("first_name", first.strip()), known.get("last_name", last.strip())
     email = known.get("email", "") or next((i for i in ids if "@" in i), "")
     identity = next(iter(ids), "") or email.partition("@")[0] or f"{first} {last}".strip()
-    return Person(safe_id(identity), first, last, email, tuple(ids)) if identity else None
+    number = _canvas(row).get("id", "")
+    return Person(safe_id(identity), first, last, email, tuple(ids), number) if identity else None
 
 
-def _keys(person: Person) -> set[str]:
-    """What a platform may call a person, in the form that is compared."""
+def _called(person: Person) -> list[str]:
+    """What a platform may call a person."""
+    return [person.id, person.email.partition("@")[0], *person.aliases, person.email, *_names(person)]
+
+
+def _names(person: Person) -> list[str]:
+    """A person's name in either order, with all first names and with one."""
     first, last = person.first_name, person.last_name
-    names = (
-        [
-            f"{first} {last}",
-            f"{last} {first}",
-            f"{first.split(' ')[0]} {last}",
-            f"{last} {first.split(' ')[0]}",
-        ]
-        if first or last
-        else []
-    )
-    keys = {
-        _key(spelled)
-        for text in [person.id, person.email, person.email.partition("@")[0], *person.aliases, *names]
-        for spelled in (text, text.translate(_SPELLED_OUT))
-    }
-    return keys - {""}
+    one = first.partition(" ")[0]
+    return [f"{first} {last}", f"{last} {first}", f"{one} {last}", f"{last} {one}"]
+
+
+def _keys(texts: Iterable[str]) -> set[str]:
+    """Texts in the form that is compared, with umlauts and spelled out."""
+    return {_key(spelled) for text in texts for spelled in _spelled(text)} - {""}
+
+
+def _spelled(text: str) -> tuple[str, str]:
+    return text, unicodedata.normalize("NFC", text).translate(_SPELLED_OUT)
 
 
 def _key(text: str) -> str:
-    """A name without case, accents, blanks and punctuation: `Doe, José` -> `doejose`."""
-    plain = unicodedata.normalize("NFKD", text.casefold())
-    return re.sub(r"[\W_]", "", "".join(c for c in plain if not unicodedata.combining(c)))
+    """A name without case, blanks and punctuation: `Doe, José` -> `doejosé`."""
+    return "".join(_words(text))
+
+
+def _words(text: str) -> list[str]:
+    """The words of a name without case; a mark belongs to its letter, in many scripts it is the vowel."""
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFC", text).casefold())
+    kept = "".join(c if unicodedata.category(c)[0] in "LNM" else " " for c in plain)
+    return [word for word in kept.split() if any(map(str.isalnum, word))]
+
+
+def _bare(key: str) -> str:
+    """A key without the marks that many leave out: `doejosé` -> `doejose`."""
+    return "".join(c for c in key if unicodedata.combining(c) not in _LEFT_OUT)
 
 
 def student_ids(
@@ -305,16 +397,19 @@ def student_ids(
     Returns:
         For each claim an id, empty where nobody can be told; and warnings.
     """
-    found = [_look_up(claim, roster) for claim in claims]
+    lessons = [lesson for _, lesson in contexts]
+    found = [_look_up(claim, roster, lesson) for claim, lesson in zip(claims, lessons, strict=True)]
     twins = _twins(claims, contexts, found)
     ids: list[str] = []
     owners: list[tuple[str, str]] = []
     warnings = [claim.doubt for claim in claims if claim.doubt]
-    for claim, (student, count), twin in zip(claims, found, twins, strict=True):
-        warnings += _doubts(claim, student, count, twin, roster)
+    for claim, (student, count), twin, lesson in zip(claims, found, twins, lessons, strict=True):
+        warnings += _doubts(claim, student, count, twin, roster, lesson)
         known = claim.key and (claim.sure or not roster.people) and not (claim.by_hand and count > 1)
         number = claim.number if (twin or count > 1) and not claim.label.endswith(claim.number) else ""
         own = safe_id(f"{claim.label}_{number}" if number else claim.label) if known else ""
+        if (twin or count > 1) and roster.listed(own):
+            own = ""  # the id of one of them, and the others may be meant
         certain = bool(student) and not twin
         ids.append(student if certain else own)
         owners.append(("", "") if certain or claim.by_hand else (claim.key, number))
@@ -325,15 +420,30 @@ def student_ids(
     return _apart(ids, owners), list(dict.fromkeys(warnings))
 
 
-def _look_up(claim: Claim, roster: Roster) -> tuple[str, int]:
+def _look_up(claim: Claim, roster: Roster, lesson: str) -> tuple[str, int]:
     """Find a claim's sender on the roster: by the whole of a name, else as the only one who stands in it."""
     if claim.anonymous:
         return "", 0
-    student, count = roster.find(claim.hints)
+    if claim.by_hand and (student := roster.listed(claim.label)):
+        return student, 1  # `--student ID`, even where it is what another's e-mail begins with
+    student, count = roster.find(_hints(claim, roster))
     if not count:
-        people: frozenset[str] = next(filter(None, map(roster.named, claim.within)), frozenset())
-        student, count = (next(iter(people)) if len(people) == 1 else ""), len(people)
+        people, against = _within(claim, roster, lesson)
+        if not against:
+            student, count = (people[0] if len(people) == 1 else ""), len(people)
     return student, count
+
+
+def _hints(claim: Claim, roster: Roster) -> list[str]:
+    """What a claim tells of its sender; a platform's number only where it is theirs on the roster, too."""
+    return [h for h in claim.hints if h != claim.number or roster.may_have(h, claim.hints[0])]
+
+
+def _within(claim: Claim, roster: Roster, lesson: str) -> tuple[list[str], list[str]]:
+    """Who of the roster stands in a claim's names, and the words that speak against the only one."""
+    text = next(filter(roster.named, claim.within), "")
+    people = sorted(roster.named(text))
+    return people, roster.beside(text, people[0], lesson) if len(people) == 1 else []
 
 
 def _twins(
@@ -357,7 +467,7 @@ def _twins(
     ]
 
 
-def _doubts(claim: Claim, student: str, count: int, twin: bool, roster: Roster) -> list[str]:
+def _doubts(claim: Claim, student: str, count: int, twin: bool, roster: Roster, lesson: str) -> list[str]:
     """What should be said of how one claim found its student."""
     if claim.aside or (claim.by_hand and count < 2) or claim.anonymous:
         return []
@@ -367,6 +477,26 @@ def _doubts(claim: Claim, student: str, count: int, twin: bool, roster: Roster) 
         ]
     if count > 1:
         return [f"{claim.label}: {count} people of the roster may be meant; collect it with --student ID"]
+    for hint in _hints(claim, roster) if student else ():
+        other, _ = roster.find([hint])
+        if other not in ("", student) and not claim.hints[0].endswith(hint):
+            return [
+                f"{claim.label}: taken for {roster.name(student)}'s ({student}) by {claim.hints[0]!r}, but {hint!r} is {roster.name(other)}'s ({other}); "
+                "if it is theirs, collect it with --student ID"
+            ]
+    if student and claim.within and (others := roster.namesakes(claim.label, student)):
+        names = ", ".join(f"{roster.name(other)} ({other})" for other in others[:3])
+        return [
+            f"{claim.label}: taken for {roster.name(student)}'s ({student}), whose id it is, but so are called {names}; "
+            "if it is theirs, collect it with --student ID"
+        ]
+    people, against = _within(claim, roster, lesson) if not student else ([], [])
+    if against:
+        words = ", ".join(map(repr, against))
+        return [
+            f"{claim.label or claim.file}: not taken for {roster.name(people[0])}'s ({people[0]}), whose id stands in it, because of {words}; "
+            "collect it with --student ID"
+        ]
     return []
 
 
@@ -400,14 +530,17 @@ def _groups(claims: Sequence[Claim], found: Sequence[tuple[str, int]], roster: R
 
 
 def _apart(ids: list[str], owners: list[tuple[str, str]]) -> list[str]:
-    """Add a mark to ids that differ in nothing but case yet belong to different senders, all but the first."""
+    """Add a mark to ids that differ in nothing but case yet belong to different senders, all but the first; a name given by hand is the first's."""
     certain = ("", "")
     groups: dict[str, set[tuple[str, str]]] = {}
+    spelled: dict[str, str] = {}
     for name, owner in zip(ids, owners, strict=True):
+        if owner == certain:
+            spelled.setdefault(name.casefold(), name)
         groups.setdefault(name.casefold(), set()).update({owner} - {certain})
     firsts = {name: min(found, default=certain) for name, found in groups.items()}
     return [
-        name
+        spelled.get(name.casefold(), name)
         if not name or owner in (certain, firsts[name.casefold()])
         else f"{name}-{_digest('|'.join(owner))}"
         for name, owner in zip(ids, owners, strict=True)

@@ -272,6 +272,6 @@ def _plain(place: Place, notes: Notes) -> Claim:
         name = left_over(name, notes.lessons)
     if not slug(name) or part.startswith("."):  # what a program keeps for itself is nobody's
         name = ""
-    within = (name,) if name else tuple(reversed(place.above.parts))
+    within = (name,) if name else tuple(left_over(p, notes.lessons) for p in reversed(place.above.parts))
     kind = "file name" if is_file else "folder"
     return Claim(kind, name, name, part if is_file else "", (name,), within, sure=not is_file)

@@ -26,7 +26,7 @@ class Ilias(Platform):
             found["user"],
             name,
             hints=(found["user"], name),
-            within=(place.part,),
+            within=(f"{name} {found['user']}",),  # a login may hold an underscore
             number=found["number"],
             serial=(int(uploaded[1]),) if uploaded else (),
         )

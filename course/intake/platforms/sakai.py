@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from course.intake.claim import Claim, Notes, Place, Platform, moment
 
-_NAME = re.compile(r"(?P<last>[^,()]+), ?(?P<first>[^()]+)\((?P<user>[^()]+)\)")
+_NAME = re.compile(r"(?P<last>[^,()]+), ?(?P<first>[^()]*[^()\s])\((?P<user>[^()]+)\)")
 
 
 class Sakai(Platform):
