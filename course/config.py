@@ -12,12 +12,13 @@ import tomllib
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from course.model import Course, CourseError, LatePolicy, Lesson, Limits
+from course.zone import due_at, zone_called
 
 if TYPE_CHECKING:
     from nbgrader.converters.base import BaseConverter
@@ -62,7 +63,8 @@ def load_course(
     table = tomllib.loads(project.read_text(encoding="utf-8")).get("tool", {}).get("course")
     if table is None:
         raise CourseError(f"{project} has no [tool.course] table")
-    lessons = tuple(_lesson(entry, project) for entry in table["lessons"])
+    zone = zone_called(table.get("zone"), f"{project}, [tool.course]")
+    lessons = tuple(_lesson(entry, project, zone) for entry in table["lessons"])
     if classroom is None:
         named = environment.get(CLASSROOM)
         if named is not None and not named.strip():
@@ -80,6 +82,7 @@ def load_course(
         sandbox or environment.get(SANDBOX, ""),
         database=database(environment.get(DB) or table.get("database", "")),
         late=_late(table.get("late", {}), project),
+        zone=zone,
         given=table.get("given", {}),
     )
 
@@ -118,16 +121,19 @@ def gradebook_name(course: Course) -> str:
     return f"postgresql://{user.partition(':')[0]}{at}{host}{parts.path}"
 
 
-def _lesson(entry: dict[str, Any], project: Path) -> Lesson:
-    """A lesson of the table; a deadline that names no time zone is meant in this machine's."""
-    due = entry.get("deadline")
-    if due is None:
+def _lesson(entry: dict[str, Any], project: Path, zone: tzinfo | None) -> Lesson:
+    """A lesson of the table; a deadline that names no time zone is meant in the course's."""
+    told = entry.get("deadline")
+    if told is None:
         return Lesson(**entry)
-    if not isinstance(due, datetime):
+    try:
+        if not isinstance(told, datetime):
+            raise ValueError("a day alone, or text")
+        return Lesson(**(entry | {"deadline": due_at(told, zone)}))
+    except ValueError as error:
         raise CourseError(
-            f"{project}: the deadline {due} of {entry['name']} should be a date with a time, such as 2026-12-01T23:59:00"
-        )
-    return Lesson(**(entry | {"deadline": due.astimezone()}))
+            f"{project}: the deadline {told} of {entry['name']} should be a date with a time, such as 2026-12-01T23:59:00"
+        ) from error
 
 
 def _late(table: dict[str, Any], project: Path) -> LatePolicy:

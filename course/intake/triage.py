@@ -6,7 +6,7 @@ import html
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Group
@@ -16,6 +16,7 @@ from rich.text import Text
 from course.csvfile import write_csv
 from course.intake.roster import Person
 from course.intake.suspicion import Finding
+from course.zone import is_assumed
 
 TAKEN, REPAIRED, UNREADABLE, OLDER, IGNORED = "taken", "repaired", "unreadable", "older", "ignored"
 WAITING = "waiting"
@@ -63,7 +64,7 @@ class Row:
         notes: what was left out or is missing.
         reason: why it is unreadable, older or ignored.
         findings: what a human may want to look at; it changes no mark.
-        time: when it was handed in, in UTC; None if unknown.
+        time: when it was handed in; None if unknown.
         late: the platform marked it as late.
         unanswered: exercises and questions without an answer.
         doubts: what a person should look at although it is graded: answers that may be elsewhere.
@@ -99,7 +100,7 @@ class Row:
 
     def fields(self) -> dict[str, str]:
         """The row as text, control characters made visible."""
-        stamp = f"{self.time:%Y-%m-%d %H:%M} UTC" if self.time else ""
+        stamp = f"{self.time.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if self.time else ""
         reason = self.reason + (
             "; zero confirmed: what can be read of it is graded, the rest is blank" if self.confirmed else ""
         )
@@ -156,6 +157,11 @@ class Triage:
     def counted(self) -> list[Row]:
         """What goes to grading."""
         return [row for row in self.rows if row.counts]
+
+    @property
+    def assumes(self) -> bool:
+        """Whether some time named no zone."""
+        return any(row.time and is_assumed(row.time) for row in self.rows)
 
     @property
     def unreadable(self) -> list[Row]:
