@@ -3,6 +3,7 @@
 import ast
 import contextlib
 import copy
+import csv
 import datetime
 import io
 import json
@@ -1256,6 +1257,13 @@ def test_escaped_fields_come_back(text):
     assert escape(text)[:1] not in tuple("=+-@\t\r")
 
 
+def test_a_field_is_read_however_long_it_is(tmp_path):
+    rows = [{"a": "x" * 200_000, "b": "1"}]
+    write_csv(tmp_path / "t.csv", ["a", "b"], rows)
+    before = csv.field_size_limit()
+    assert read_csv(tmp_path / "t.csv") == rows and csv.field_size_limit() == before
+
+
 def test_csv_keeps_commas_numbers_and_quotes(tmp_path):
     rows = [{"name": 'Doe, Jane "JD"', "score": -1.5, "note": "-1+2\nnext line"}, {"name": "@x", "score": 3}]
     write_csv(tmp_path / "x.csv", ["name", "score", "note"], rows)
@@ -1350,6 +1358,17 @@ def test_findings_change_no_status(tiny, release, classroom, tmp_path):
     (row,) = collect(hand_in(tmp_path / "c", {"s/x.ipynb": written(notebook)}), release, classroom).rows
     assert row.status == "taken" and [f.reach for f in row.findings] == ["operating system", "shell"]
     assert str(row.findings[0]) == "extra-1, line 2: operating system (import os)"
+
+
+def test_of_thousands_of_findings_the_first_are_told(tiny, release, classroom, tmp_path):
+    notebook = tiny.solved()
+    source = "\n".join(f"open('{n}')" for n in range(5000))
+    notebook["cells"].append({"cell_type": "code", "metadata": {}, "source": source, "outputs": []})
+    collect(hand_in(tmp_path / "class", {"ada/x.ipynb": written(notebook)}), release, classroom).write(
+        classroom
+    )
+    (row,) = read_csv(classroom / "triage.csv")
+    assert row["look"].count("files (open())") == 20 and row["look"].endswith("; and 4980 more")
 
 
 def test_no_module_of_collecting_runs_what_was_handed_in():

@@ -22,6 +22,7 @@ TAKEN, REPAIRED, UNREADABLE, OLDER, IGNORED = "taken", "repaired", "unreadable",
 WAITING = "waiting"
 ANONYMOUS = "an anonymous sender"  # in a note, where there is a class list
 UNLISTED = "not on the class list"  # in a doubt: the sender, who may be somebody who is
+LOOKS = 20  # findings of a file that are told; the others are counted
 MANY = 30  # files after which the screen shows only what needs a person
 MEANING = {
     TAKEN: "goes to grading as it is",
@@ -113,10 +114,11 @@ class Row:
             "; ".join(self.repairs),
             "; ".join(self.notes),
         ]
+        more = len(self.findings) - LOOKS
         texts += [
             reason,
             "; ".join(self.doubts),
-            "; ".join(map(str, self.findings)),
+            "; ".join([*map(str, self.findings[:LOOKS]), *([f"and {more} more"] if more > 0 else [])]),
             stamp,
             "late" if self.late else "",
         ]
