@@ -182,6 +182,19 @@ def test_who_was_changed_by_grading_again_is_noted_with_the_reason(course):
     assert sum(c.before - c.after for c in found) == FULL
 
 
+def test_a_list_of_changes_that_a_spreadsheet_saved_is_read_or_refused_before_anything_is_recorded(course):
+    path = course.classroom / "changes.csv"
+    path.write_text("when;student;lesson;cell;before;after;why\n2026-11-01 10:00 UTC;di;01_toy;x;1,5;2;y\n")
+    graded(course)
+    (change,) = read_changes(Store(course.classroom))
+    assert (change.before, change.after) == (1.5, 2.0)
+    for strange in ("two", ""):
+        path.write_text(f"when,student,lesson,cell,before,after\n,di,01_toy,x,1.5,{strange}\n")
+        with pytest.raises(CourseError, match=rf"changes.csv, line 2: '{strange}' is no number of points"):
+            grade(course, list(course.lessons), force=True, backend=(canned := Canned()))
+        assert not canned.jobs
+
+
 def test_a_late_submission_is_recorded_with_its_penalty(course):
     lesson, due = course.lessons[0], datetime(2026, 11, 20, 12, tzinfo=UTC)
     late = replace(course, lessons=(replace(lesson, deadline=due),), late=LatePolicy(per_day=10))
