@@ -332,6 +332,14 @@ def test_what_the_machine_refuses_is_one_sentence_with_the_way_out(
     assert end.value.code == 1 and mention in said and "gradebook.db" in said and "Traceback" not in said
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk here that is always full")
+def test_on_a_full_disk_the_log_says_nothing_and_the_command_its_sentence(course, monkeypatch, capsys):
+    (course.classroom / "course.log").unlink(missing_ok=True)
+    (course.classroom / "course.log").symlink_to("/dev/full")
+    code, said = command(course, monkeypatch, capsys, "grade", "7")
+    assert code == 1 and said.startswith("there is no lesson '7'") and said.count("\n") == 1
+
+
 def test_brackets_in_a_path_are_no_markup(course, monkeypatch, capsys):
     def refuse(**_):
         raise CourseError("nothing in /tmp/[/old]/x[red] of [instructor]")
