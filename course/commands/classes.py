@@ -372,7 +372,7 @@ def feedback_command(
         for platform in packed or ():
             for lesson in which:
                 if any(path.stem == lesson.name for path in pages):
-                    target, left = feedback_files.pack(course, lesson, platform)
+                    target, left = feedback_files.pack(course, lesson, platform, pages)
                     say(f"{target}: upload it to {platform}")
                     if left:
                         say(
