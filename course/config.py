@@ -256,12 +256,18 @@ def run_quietly(converter: BaseConverter, what: str) -> None:
         what: names the work in the error.
 
     Raises:
-        CourseError: with nbgrader's own log.
+        CourseError: with nbgrader's own log; or, where the gradebook did not answer, with its word alone.
     """
+    from sqlalchemy.exc import OperationalError
+
     log = io.StringIO()
     converter.log = logging.Logger(type(converter).__name__, logging.ERROR)
     converter.log.addHandler(logging.StreamHandler(log))
     try:
         converter.start()
     except (Exception, SystemExit) as error:
+        if isinstance(error.__context__, OperationalError):  # nbgrader would advise to upgrade a full disk
+            raise CourseError(
+                f"the gradebook does not answer at {what} ({error.__context__.orig}): mend that, then run the same command again"
+            ) from error
         raise CourseError(f"nbgrader failed at {what}: {log.getvalue().strip() or error}") from error

@@ -19,6 +19,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from course import cli, store
 from course.csvfile import read_csv, write_csv
@@ -330,6 +331,20 @@ def test_what_the_machine_refuses_is_one_sentence_with_the_way_out(
         cli.main()
     said = capsys.readouterr().err
     assert end.value.code == 1 and mention in said and "gradebook.db" in said and "Traceback" not in said
+
+
+def test_where_the_gradebook_has_no_room_its_word_is_said_and_not_nbgraders_log(course, monkeypatch, capsys):
+    def full(*_):
+        raise OperationalError(
+            "CREATE TABLE student", {}, sqlite3.OperationalError("database or disk is full")
+        )
+
+    monkeypatch.setattr("nbgrader.converters.GenerateAssignment.init_assignment", full)
+    code, said = command(course, monkeypatch, capsys, "grade", "--unsafe")
+    assert code == 1 and said.count("\n") == 1
+    assert (
+        said.startswith("the gradebook does not answer") and "(database or disk is full): mend that" in said
+    )
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk here that is always full")
