@@ -20,6 +20,9 @@ from course.zone import NEVER, due_at
 
 DEADLINES = "deadlines.csv"
 COLUMNS = ("student", "lesson", "deadline")
+CLOCK = re.compile(
+    r"(?<=[T\s])(\d{1,2})[.,:](\d\d)(?!\d)"
+)  # Python would read 23.59 as 23 hours and 0.59 seconds
 DAY_FIRST = re.compile(r"^(\d{1,2})\.(\d{1,2})\.(\d{4})")
 
 
@@ -186,6 +189,7 @@ def _student(called: str, people: Roster, where: str) -> str:
 def _time(text: str, where: str, zone: tzinfo | None) -> datetime:
     """A time as people write it, or Excel for them where days come first; a day alone lasts until its end, and no zone is the course's."""
     iso = DAY_FIRST.sub(lambda told: f"{told[3]}-{told[2]:0>2}-{told[1]:0>2}", text.strip())
+    iso = CLOCK.sub(lambda told: f"{told[1]:0>2}:{told[2]}", iso, count=1)
     try:
         found = datetime.fromisoformat(iso)
         if len(iso) <= len("2026-12-01"):

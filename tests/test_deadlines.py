@@ -188,10 +188,14 @@ def test_a_day_alone_lasts_until_its_end_in_excel_too(tmp_path):
 
 def test_days_come_first_where_dots_stand_as_excel_writes_them_in_half_of_europe(tmp_path):
     course = project(tmp_path)
-    table(course, ("", "1", "1.12.2026"), ("bo", "1", "05.12.2026 12:30"))
+    table(course, ("", "1", "1.12.2026"), ("bo", "1", "05.12.2026 12:30"), ("ada", "1", "5.12.2026 9.30"))
     found = read_deadlines(course)
-    told = [found.of(student, "01_toy").replace(tzinfo=None) for student in ("cy", "bo")]
-    assert told == [datetime(2026, 12, 1, 23, 59, 59), datetime(2026, 12, 5, 12, 30)]
+    told = [found.of(student, "01_toy").replace(tzinfo=None) for student in ("cy", "bo", "ada")]
+    assert told == [
+        datetime(2026, 12, 1, 23, 59, 59),
+        datetime(2026, 12, 5, 12, 30),
+        datetime(2026, 12, 5, 9, 30),
+    ]
 
 
 def test_a_new_table_is_added_and_what_ends_sooner_is_said(tmp_path):

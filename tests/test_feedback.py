@@ -344,6 +344,13 @@ def test_who_has_no_grade_gets_a_page_that_says_so(tmp_path, monkeypatch):
     assert "nothing of yours" in nothing and "not a zero" in nothing
 
 
+def test_a_triage_table_that_lost_a_column_is_one_sentence(tmp_path):
+    course = graded_folders(tmp_path, "ada")
+    (course.classroom / "triage.csv").write_text("Student;lesson;file;name;reason\nada;01;;;\n")
+    with pytest.raises(CourseError, match="has no column 'status' any more: `course collect` writes"):
+        list(feedback.feedback(course, list(course.lessons[:1])))
+
+
 # As Moodle 4.1 and later, older ones, and without folders; and as Canvas names files.
 @pytest.mark.parametrize(
     ("file", "named"),
