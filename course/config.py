@@ -6,6 +6,7 @@ import dataclasses
 import io
 import json
 import logging
+import math
 import os
 import sys
 import tomllib
@@ -60,9 +61,16 @@ def load_course(
         raise CourseError(
             f"{root} holds no pyproject.toml: run `course` from a checkout, installed by `pip install -e . -e course`"
         )
-    table = tomllib.loads(project.read_text(encoding="utf-8")).get("tool", {}).get("course")
+    try:
+        table = tomllib.loads(project.read_text(encoding="utf-8")).get("tool", {}).get("course")
+    except ValueError as error:
+        raise CourseError(
+            f'{project} cannot be read ({error}): text stands in quotes, zone = "Europe/Berlin"; a number has a point, 7.5; a time is 2026-12-01T23:59:00'
+        ) from error
     if table is None:
         raise CourseError(f"{project} has no [tool.course] table")
+    if missing := [word for word in ("repository", "ref", "lessons") if word not in table]:
+        raise CourseError(f"{project}: [tool.course] lacks {missing[0]}")
     zone = zone_called(table.get("zone"), f"{project}, [tool.course]")
     lessons = tuple(_lesson(entry, project, zone) for entry in table["lessons"])
     if classroom is None:
@@ -124,6 +132,11 @@ def gradebook_name(course: Course) -> str:
 def _lesson(entry: dict[str, Any], project: Path, zone: tzinfo | None) -> Lesson:
     """A lesson of the table; a deadline that names no time zone is meant in the course's."""
     told = entry.get("deadline")
+    strange = {*entry, "deadline"} ^ {f.name for f in dataclasses.fields(Lesson)}
+    if strange:
+        raise CourseError(
+            f"{project}: a lesson has a name, a title, cpu_seconds and, if it is due, a deadline; {min(strange)} is missing or unknown in {entry}"
+        )
     if told is None:
         return Lesson(**entry)
     try:
@@ -136,11 +149,20 @@ def _lesson(entry: dict[str, Any], project: Path, zone: tzinfo | None) -> Lesson
         ) from error
 
 
-def _late(table: dict[str, Any], project: Path) -> LatePolicy:
+def _late(table: Any, project: Path) -> LatePolicy:
     """The table [tool.course.late]: numbers that make sense, no other words."""
     known = [f.name for f in dataclasses.fields(LatePolicy)]
+    if not isinstance(table, dict):
+        raise CourseError(
+            f"{project}: late = {table!r} should be a table [tool.course.late] of {', '.join(known)}"
+        )
     for name, value in table.items():
-        if name not in known or isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+        if (
+            name not in known
+            or isinstance(value, bool)
+            or not isinstance(value, (int, float))
+            or not 0 <= value < math.inf
+        ):
             raise CourseError(
                 f"{project}: {name} = {value!r} in [tool.course.late] should be one of {', '.join(known)}, a number from 0 on"
             )

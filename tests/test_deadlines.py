@@ -69,6 +69,11 @@ def test_a_course_says_when_its_lessons_are_due_and_what_lateness_costs(tmp_path
         ("", "[tool.course.late]\nper_week = 10\n", "per_week = 10"),
         ("", "[tool.course.late]\nper_day = -1\n", "per_day = -1"),
         ("", '[tool.course.late]\nmost = "all"\n', "most = 'all'"),
+        ("", "[tool.course.late]\nper_day = nan\n", "per_day = nan"),
+        ("", "[tool.course.late]\nper_day = 7,5\n", r"cannot be read .*line 9.* a number has a point, 7\.5"),
+        ("", "zone = Europe/Berlin\n", r"cannot be read .*line 8.* text stands in quotes"),
+        ("", "late = 10\n", r"late = 10 should be a table \[tool.course.late\]"),
+        (", deadlin = 2026-12-01T23:59:00", "", "deadlin is missing or unknown"),
     ],
 )
 def test_what_makes_no_sense_is_named(tmp_path, lesson, table, said):

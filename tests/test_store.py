@@ -11,10 +11,12 @@ import sqlite3
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import nbformat
 import pytest
@@ -626,6 +628,20 @@ def test_the_whole_way_of_a_class_is_one_call(course):
     assert {r.state for r in went.results} == {"graded"} and points(course)["bo"] == 0
     assert sorted(page.parts[-3] for page in went.pages) == ["ada", "bo", "cy"]
     assert "no" in went.pages[1].read_text()
+
+
+def test_the_whole_way_and_amending_read_times_in_the_zone_of_the_course(
+    course, tmp_path, monkeypatch, capsys
+):
+    berlin = replace(course, zone=ZoneInfo("Europe/Berlin"), classroom=tmp_path / "berlin")
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
+        notebook = (tmp_path / "handed" / "ada" / "01_toy.ipynb").read_text()
+        archive.writestr("Toy_ada_attempt_2026-12-01-23-30-00_01_toy.ipynb", notebook)
+    way(berlin, [tmp_path / "z.zip"], backend=Canned())
+    when = Store(berlin.classroom).placed("ada", "01_toy") / "timestamp.txt"
+    assert when.read_text().startswith("2026-12-01 22:30:00")
+    assert command(replace(berlin, zone=ZoneInfo("Asia/Tokyo")), monkeypatch, capsys, "amend", "1") == (0, "")
+    assert when.read_text().startswith("2026-12-01 14:30:00")
 
 
 @pytest.mark.kernel
