@@ -20,9 +20,8 @@ from course.zone import NEVER, due_at
 
 DEADLINES = "deadlines.csv"
 COLUMNS = ("student", "lesson", "deadline")
-CLOCK = re.compile(
-    r"(?<=[T\s])(\d{1,2})[.,:](\d\d)(?!\d)"
-)  # Python would read 23.59 as 23 hours and 0.59 seconds
+# Python would read 23.59 as 23 hours and 0.59 seconds.
+CLOCK = re.compile(r"(?<=[T\s])(\d{1,2})[.,:](\d\d)(?!\d)")
 DAY_FIRST = re.compile(r"^(\d{1,2})\.(\d{1,2})\.(\d{4})")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timezone, tzinfo
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from zoneinfo import ZoneInfo
 
 from course.model import CourseError
@@ -49,7 +49,7 @@ def zoned(time: datetime, zone: tzinfo | None) -> datetime:
     if time.year not in YEARS:
         raise ValueError(f"the year {time.year}")
     told = (time.replace(tzinfo=zone) if zone and not time.tzinfo else time).astimezone(zone)
-    return told.replace(tzinfo=timezone(told.utcoffset() or NEVER - NEVER, told.tzname() or ""))
+    return told.replace(tzinfo=timezone(told.utcoffset() or timedelta(), told.tzname() or ""))
 
 
 def due_at(time: datetime, zone: tzinfo | None) -> datetime:
