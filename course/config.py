@@ -6,18 +6,20 @@ import dataclasses
 import io
 import json
 import logging
+import math
 import os
 import sys
 import tomllib
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from course.model import Course, CourseError, LatePolicy, Lesson, Limits
+from course.zone import due_at, zone_called
 
 if TYPE_CHECKING:
     from nbgrader.converters.base import BaseConverter
@@ -59,10 +61,18 @@ def load_course(
         raise CourseError(
             f"{root} holds no pyproject.toml: run `course` from a checkout, installed by `pip install -e . -e course`"
         )
-    table = tomllib.loads(project.read_text(encoding="utf-8")).get("tool", {}).get("course")
+    try:
+        table = tomllib.loads(project.read_text(encoding="utf-8")).get("tool", {}).get("course")
+    except ValueError as error:
+        raise CourseError(
+            f'{project} cannot be read ({error}): text stands in quotes, zone = "Europe/Berlin"; a number has a point, 7.5; a time is 2026-12-01T23:59:00'
+        ) from error
     if table is None:
         raise CourseError(f"{project} has no [tool.course] table")
-    lessons = tuple(_lesson(entry, project) for entry in table["lessons"])
+    if missing := [word for word in ("repository", "ref", "lessons") if word not in table]:
+        raise CourseError(f"{project}: [tool.course] lacks {missing[0]}")
+    zone = zone_called(table.get("zone"), f"{project}, [tool.course]")
+    lessons = tuple(_lesson(entry, project, zone) for entry in table["lessons"])
     if classroom is None:
         named = environment.get(CLASSROOM)
         if named is not None and not named.strip():
@@ -80,6 +90,7 @@ def load_course(
         sandbox or environment.get(SANDBOX, ""),
         database=database(environment.get(DB) or table.get("database", "")),
         late=_late(table.get("late", {}), project),
+        zone=zone,
         given=table.get("given", {}),
     )
 
@@ -118,23 +129,40 @@ def gradebook_name(course: Course) -> str:
     return f"postgresql://{user.partition(':')[0]}{at}{host}{parts.path}"
 
 
-def _lesson(entry: dict[str, Any], project: Path) -> Lesson:
-    """A lesson of the table; a deadline that names no time zone is meant in this machine's."""
-    due = entry.get("deadline")
-    if due is None:
-        return Lesson(**entry)
-    if not isinstance(due, datetime):
+def _lesson(entry: dict[str, Any], project: Path, zone: tzinfo | None) -> Lesson:
+    """A lesson of the table; a deadline that names no time zone is meant in the course's."""
+    told = entry.get("deadline")
+    strange = {*entry, "deadline"} ^ {f.name for f in dataclasses.fields(Lesson)}
+    if strange:
         raise CourseError(
-            f"{project}: the deadline {due} of {entry['name']} should be a date with a time, such as 2026-12-01T23:59:00"
+            f"{project}: a lesson has a name, a title, cpu_seconds and, if it is due, a deadline; {min(strange)} is missing or unknown in {entry}"
         )
-    return Lesson(**(entry | {"deadline": due.astimezone()}))
+    if told is None:
+        return Lesson(**entry)
+    try:
+        if not isinstance(told, datetime):
+            raise ValueError("a day alone, or text")
+        return Lesson(**(entry | {"deadline": due_at(told, zone)}))
+    except ValueError as error:
+        raise CourseError(
+            f"{project}: the deadline {told} of {entry['name']} should be a date with a time, such as 2026-12-01T23:59:00"
+        ) from error
 
 
-def _late(table: dict[str, Any], project: Path) -> LatePolicy:
+def _late(table: Any, project: Path) -> LatePolicy:
     """The table [tool.course.late]: numbers that make sense, no other words."""
     known = [f.name for f in dataclasses.fields(LatePolicy)]
+    if not isinstance(table, dict):
+        raise CourseError(
+            f"{project}: late = {table!r} should be a table [tool.course.late] of {', '.join(known)}"
+        )
     for name, value in table.items():
-        if name not in known or isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
+        if (
+            name not in known
+            or isinstance(value, bool)
+            or not isinstance(value, (int, float))
+            or not 0 <= value < math.inf
+        ):
             raise CourseError(
                 f"{project}: {name} = {value!r} in [tool.course.late] should be one of {', '.join(known)}, a number from 0 on"
             )
@@ -250,12 +278,18 @@ def run_quietly(converter: BaseConverter, what: str) -> None:
         what: names the work in the error.
 
     Raises:
-        CourseError: with nbgrader's own log.
+        CourseError: with nbgrader's own log; or, where the gradebook did not answer, with its word alone.
     """
+    from sqlalchemy.exc import OperationalError
+
     log = io.StringIO()
     converter.log = logging.Logger(type(converter).__name__, logging.ERROR)
     converter.log.addHandler(logging.StreamHandler(log))
     try:
         converter.start()
     except (Exception, SystemExit) as error:
+        if isinstance(error.__context__, OperationalError):  # nbgrader would advise to upgrade a full disk
+            raise CourseError(
+                f"the gradebook does not answer at {what} ({error.__context__.orig}): mend that, then run the same command again"
+            ) from error
         raise CourseError(f"nbgrader failed at {what}: {log.getvalue().strip() or error}") from error

@@ -137,12 +137,15 @@ def _lines(path: Path, data: bytes) -> list[tuple[int, list[str]]]:
         text, skipped = "".join(rest), 1
     delimiter = told[1] if told else max(",;\t", key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    limit = csv.field_size_limit(max(len(text), csv.field_size_limit()))  # a field may be as long as it is
     try:
         return [(reader.line_num + skipped, line) for line in reader]
     except csv.Error as error:
         raise CourseError(
             f"{path}, line {reader.line_num + skipped}: no table in CSV ({error}): {_AS_CSV}"
         ) from error
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _workbook(path: Path) -> list[tuple[int, list[str]]]:

@@ -9,16 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, tzinfo
 from itertools import chain
 from pathlib import Path
 
 from course.csvfile import read_table, write_csv
 from course.intake.roster import Roster, read_roster, safe_id
 from course.model import Course, CourseError, Lesson
+from course.zone import NEVER, due_at
 
 DEADLINES = "deadlines.csv"
 COLUMNS = ("student", "lesson", "deadline")
+# Python would read 23.59 as 23 hours and 0.59 seconds.
+CLOCK = re.compile(r"(?<=[T\s])(\d{1,2})[.,:](\d\d)(?!\d)")
 DAY_FIRST = re.compile(r"^(\d{1,2})\.(\d{1,2})\.(\d{4})")
 
 
@@ -155,7 +158,10 @@ def _lines(course: Course, path: Path) -> list[_Line]:
             raise CourseError(f"{where}: {error}") from error
         student = row.get("student", "")
         line = _Line(
-            _student(student, people, where) if student else "", lesson, _time(row["deadline"], where), row
+            _student(student, people, where) if student else "",
+            lesson,
+            _time(row["deadline"], where, course.zone),
+            row,
         )
         if line.pair in found:
             raise CourseError(
@@ -179,18 +185,19 @@ def _student(called: str, people: Roster, where: str) -> str:
     return student or safe_id(called)
 
 
-def _time(text: str, where: str) -> datetime:
-    """A time as people write it, or Excel for them where days come first; a day alone lasts until its end, and no zone is this machine's."""
+def _time(text: str, where: str, zone: tzinfo | None) -> datetime:
+    """A time as people write it, or Excel for them where days come first; a day alone lasts until its end, and no zone is the course's."""
     iso = DAY_FIRST.sub(lambda told: f"{told[3]}-{told[2]:0>2}-{told[1]:0>2}", text.strip())
+    iso = CLOCK.sub(lambda told: f"{told[1]:0>2}:{told[2]}", iso, count=1)
     try:
         found = datetime.fromisoformat(iso)
+        if len(iso) <= len("2026-12-01"):
+            found = datetime.combine(found.date(), time(23, 59, 59))
+        return due_at(found, zone)
     except ValueError as error:
         raise CourseError(
             f"{where}: {text!r} is no time that can be told: write it as 2026-12-01 23:59, or 2026-12-01 23:59+01:00"
         ) from error
-    if len(iso) <= len("2026-12-01"):
-        found = datetime.combine(found.date(), time(23, 59, 59))
-    return found.astimezone()
 
 
 def utc(due: datetime | None) -> datetime | None:
@@ -199,5 +206,5 @@ def utc(due: datetime | None) -> datetime | None:
 
 
 def shown(due: datetime | None) -> str:
-    """A time in this machine's zone; empty for none."""
-    return f"{due.astimezone():%Y-%m-%d %H:%M %Z}" if due else ""
+    """A deadline in its zone; empty for none."""
+    return "never" if due == NEVER else f"{due:%Y-%m-%d %H:%M %Z}" if due else ""

@@ -6,7 +6,7 @@ import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, tzinfo
 from functools import cached_property
 from pathlib import Path
 
@@ -122,6 +122,7 @@ class Course:
         full: whether cells run, too, that no grade depends on.
         database: URL of the PostgreSQL database that is the gradebook, which may hold a password; empty for the classroom's own SQLite.
         late: what coming late costs.
+        zone: of times that name none; None is this machine's.
         given: lines of solutions that learners see elsewhere -> why that gives nothing away.
     """
 
@@ -136,6 +137,7 @@ class Course:
     full: bool = False
     database: str = field(default="", repr=False)
     late: LatePolicy = LatePolicy()
+    zone: tzinfo | None = None
     given: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def lesson(self, name: str) -> Lesson:

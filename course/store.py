@@ -16,6 +16,7 @@ import logging.handlers
 import os
 import shutil
 import sqlite3
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -296,15 +297,25 @@ class Store:
         LOG.setLevel(logging.DEBUG)
         for handler in [h for h in LOG.handlers if not isinstance(h, logging.NullHandler)]:
             LOG.removeHandler(handler)
-            handler.close()
+            with contextlib.suppress(OSError):
+                handler.close()
         self.root.mkdir(parents=True, exist_ok=True)
-        file = logging.handlers.RotatingFileHandler(
+        file = _LogFile(
             self.root / "course.log", maxBytes=1_000_000, backupCount=2, encoding="utf-8", delay=True
         )
         file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         LOG.addHandler(file)
         if verbose:
             LOG.addHandler(logging.StreamHandler())
+
+
+class _LogFile(logging.handlers.RotatingFileHandler):
+    """The log; where the machine does not let it grow, on a full disk say, the command itself says so, in its one sentence."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Leave out what cannot be written; another error is a fault of ours, and shown."""
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
 
 
 def _by_hand(gradebook: Path) -> int:

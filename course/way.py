@@ -61,7 +61,7 @@ def way(
     """
     lessons, store = list(course.written), Store(course.classroom)
     with store.writing():
-        triage = collect(downloads, course.root / "notebooks", course.classroom, roster)
+        triage = collect(downloads, course.root / "notebooks", course.classroom, roster, zone=course.zone)
         triage.write(course.classroom)
         withdraw(course)  # what a disturbed forget left
     results = grade(course, lessons, backend=backend, told=told, expected=expected)

@@ -1,7 +1,9 @@
 """`course collect`: every file accounted for, every answer found, nobody speaking for another."""
 
 import ast
+import contextlib
 import copy
+import csv
 import datetime
 import io
 import json
@@ -9,9 +11,11 @@ import os
 import random
 import shutil
 import stat
+import tarfile
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -334,6 +338,43 @@ def test_blackboard_attempts(release, classroom, roster, tiny, work, tmp_path):
     ]
     assert tiny_score(placed(classroom, "a01"))["double"]
     assert (classroom / f"submitted/a01/{LESSON}/timestamp.txt").read_text().startswith("2026-03-02 10:15:00")
+
+
+def test_a_machine_elsewhere_reads_local_times_in_the_zone_of_the_course(
+    course, release, classroom, work, tmp_path, monkeypatch
+):
+    from course import cli
+
+    (tmp_path / "notebooks").symlink_to(release)
+    lesson = replace(course.lessons[0], name=LESSON)
+    berlin = ZoneInfo("Europe/Berlin")
+    there = replace(course, root=tmp_path, classroom=classroom, lessons=(lesson,), zone=berlin)
+    monkeypatch.setattr(cli, "load_course", lambda: there)
+    name = f"Lesson 1_jdoe_attempt_2026-12-01-23-30-00_{LESSON}.ipynb"
+    zipped = platforms.write_zip(tmp_path / "gradebook.zip", {name: work})
+    for source in ([str(zipped)], []):
+        ran = CliRunner().invoke(cli.app, ["collect", *source])
+        assert ran.output.count("Times that name no zone were read in Europe/Berlin") == 1, ran.output
+        assert [row["time"] for row in read_csv(classroom / "triage.csv")] == ["2026-12-01 22:30 UTC"]
+    folder = hand_in(tmp_path / "class", {"jane/x.ipynb": work})
+    monkeypatch.setattr(cli, "load_course", lambda: replace(there, classroom=tmp_path / "other"))
+    ran = CliRunner().invoke(cli.app, ["collect", str(folder)])  # a disk's times are the same everywhere
+    assert ran.exit_code == 0 and "no zone" not in ran.output
+
+
+@pytest.mark.parametrize("seconds", [2**35 * 10, 0, -(2**40)])
+def test_a_file_of_a_year_that_cannot_be_told_has_no_time(release, classroom, work, tmp_path, seconds):
+    folder = hand_in(tmp_path / "class", {"jane/x.ipynb": work})
+    packed = tmp_path / "late.tar"
+    with tarfile.open(packed, "w", format=tarfile.PAX_FORMAT) as archive:
+        info = tarfile.TarInfo("jo/x.ipynb")
+        info.size, info.mtime = len(work), seconds
+        archive.addfile(info, io.BytesIO(work))
+    for path in (folder / "jane/x.ipynb", packed):
+        with contextlib.suppress(OSError):  # not every disk keeps such a time
+            os.utime(path, (seconds, seconds))
+    rows = {row.student: row for row in collect([folder, packed], release, classroom).counted}
+    assert {*rows} == {"jane", "jo"} and rows["jo"].time is None
 
 
 def test_gradescope_with_a_group(release, classroom, roster, work, tmp_path):
@@ -1316,6 +1357,13 @@ def test_escaped_fields_come_back(text):
     assert escape(text)[:1] not in tuple("=+-@\t\r")
 
 
+def test_a_field_is_read_however_long_it_is(tmp_path):
+    rows = [{"a": "x" * 200_000, "b": "1"}]
+    write_csv(tmp_path / "t.csv", ["a", "b"], rows)
+    before = csv.field_size_limit()
+    assert read_csv(tmp_path / "t.csv") == rows and csv.field_size_limit() == before
+
+
 def test_csv_keeps_commas_numbers_and_quotes(tmp_path):
     rows = [{"name": 'Doe, Jane "JD"', "score": -1.5, "note": "-1+2\nnext line"}, {"name": "@x", "score": 3}]
     write_csv(tmp_path / "x.csv", ["name", "score", "note"], rows)
@@ -1410,6 +1458,17 @@ def test_findings_change_no_status(tiny, release, classroom, tmp_path):
     (row,) = collect(hand_in(tmp_path / "c", {"s/x.ipynb": written(notebook)}), release, classroom).rows
     assert row.status == "taken" and [f.reach for f in row.findings] == ["operating system", "shell"]
     assert str(row.findings[0]) == "extra-1, line 2: operating system (import os)"
+
+
+def test_of_thousands_of_findings_the_first_are_told(tiny, release, classroom, tmp_path):
+    notebook = tiny.solved()
+    source = "\n".join(f"open('{n}')" for n in range(5000))
+    notebook["cells"].append({"cell_type": "code", "metadata": {}, "source": source, "outputs": []})
+    collect(hand_in(tmp_path / "class", {"ada/x.ipynb": written(notebook)}), release, classroom).write(
+        classroom
+    )
+    (row,) = read_csv(classroom / "triage.csv")
+    assert row["look"].count("files (open())") == 20 and row["look"].endswith("; and 4980 more")
 
 
 def test_no_module_of_collecting_runs_what_was_handed_in():

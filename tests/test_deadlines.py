@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 
@@ -12,10 +13,11 @@ from nbgrader.api import Gradebook
 from course.commands import classes
 from course.config import grader_config, load_course
 from course.csvfile import write_csv
-from course.deadlines import Deadlines, keep_deadlines, read_deadlines
+from course.deadlines import Deadlines, keep_deadlines, read_deadlines, shown
 from course.grading.gradebook import enter_deadlines, scores
 from course.model import Course, CourseError, LatePolicy
 from course.reports.ledger import Status, read_ledger
+from course.zone import NEVER
 from tests.large_class import DUE, large_class
 from tests.test_store import command
 from tests.toy_course import PROJECT
@@ -67,11 +69,74 @@ def test_a_course_says_when_its_lessons_are_due_and_what_lateness_costs(tmp_path
         ("", "[tool.course.late]\nper_week = 10\n", "per_week = 10"),
         ("", "[tool.course.late]\nper_day = -1\n", "per_day = -1"),
         ("", '[tool.course.late]\nmost = "all"\n', "most = 'all'"),
+        ("", "[tool.course.late]\nper_day = nan\n", "per_day = nan"),
+        ("", "[tool.course.late]\nper_day = 7,5\n", r"cannot be read .*line 9.* a number has a point, 7\.5"),
+        ("", "zone = Europe/Berlin\n", r"cannot be read .*line 8.* text stands in quotes"),
+        ("", "late = 10\n", r"late = 10 should be a table \[tool.course.late\]"),
+        (", deadlin = 2026-12-01T23:59:00", "", "deadlin is missing or unknown"),
     ],
 )
 def test_what_makes_no_sense_is_named(tmp_path, lesson, table, said):
     with pytest.raises(CourseError, match=said):
         project(tmp_path, lesson, table)
+
+
+@pytest.fixture
+def machine_in(monkeypatch):
+    """Puts this machine into another time zone."""
+
+    def there(zone: str) -> None:
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+
+    yield there
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_a_course_says_whose_clock_it_means(tmp_path, machine_in):
+    machine_in("UTC")
+    head = "lessons = ["
+    berlin = PROJECT.replace(head, f'zone = "Europe/Berlin"\n{head}')
+    text = berlin.replace("cpu_seconds = 1 }", "cpu_seconds = 1, deadline = 2026-10-20T23:59:00 }")
+    (tmp_path / "pyproject.toml").write_text(text)
+    course = load_course(tmp_path, tmp_path / "classroom", environment={})
+    assert course.lessons[0].deadline == datetime(2026, 10, 20, 21, 59, tzinfo=UTC)
+    table(course, ("ada", "1", "2026-10-27 23:59"), ("bo", "1", "2026-10-27 23:59Z"))
+    found = read_deadlines(course)
+    ada, bo = found.of("ada", "01_toy"), found.of("bo", "01_toy")
+    assert (shown(ada), shown(bo)) == ("2026-10-27 23:59 CET", "2026-10-28 00:59 CET")
+    assert ada - found.lessons["01_toy"] == timedelta(days=7, hours=1)  # the clocks are put back in between
+    for strange in ('"Berlin"', '"Europe"', '"../etc"', "1"):
+        (tmp_path / "pyproject.toml").write_text(text.replace('"Europe/Berlin"', strange))
+        with pytest.raises(CourseError, match=f"zone = .{strange.strip(chr(34))}.* is no time zone|zone = 1"):
+            load_course(tmp_path, tmp_path / "classroom", environment={})
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", "Asia/Tokyo"])
+def test_a_deadline_at_the_end_of_the_calendar_is_never(tmp_path, machine_in, zone):
+    machine_in(zone)
+    due = project(tmp_path, ", deadline = 9999-12-31T23:59:59").lessons[0].deadline
+    assert due == NEVER
+    with pytest.raises(CourseError, match=r"deadline 0001-01-01 00:00:00 of 01_toy should be"):
+        project(tmp_path, ", deadline = 0001-01-01T00:00:00")
+    course = project(tmp_path)
+    table(course, ("", "1", "31.12.9999"), ("ada", "1", "2026-12-05"), ("bo", "1", "9999-12-31 23:59+14:00"))
+    found = read_deadlines(course)
+    assert found.of("bo", "01_toy") == found.of("cy", "01_toy") == NEVER and shown(NEVER) == "never"
+    assert not found.seconds_late("cy", "01_toy", datetime(2026, 12, 9, tzinfo=UTC))
+    assert found.seconds_late("ada", "01_toy", datetime(2026, 12, 9, tzinfo=UTC))
+    table(course, ("", "1", "0001-01-01"))
+    with pytest.raises(CourseError, match="line 2: '0001-01-01' is no time that can be told"):
+        read_deadlines(course)
+
+
+def test_an_extension_of_what_is_never_due_comes_into_the_gradebook(tmp_path):
+    course = large_class(tmp_path / "classroom", 20)
+    table(course, ("", "1", "9999-12-31"), ("s0003", "1", "2026-11-22 12:00Z"))
+    enter_deadlines(course)
+    with Gradebook(grader_config(course).CourseDirectory.db_url) as gradebook:
+        assert gradebook.find_submission(FIRST, "s0003").duedate == datetime(2026, 11, 22, 12)
 
 
 def table(course: Course, *rows: tuple[str, str, str]) -> None:
@@ -128,10 +193,14 @@ def test_a_day_alone_lasts_until_its_end_in_excel_too(tmp_path):
 
 def test_days_come_first_where_dots_stand_as_excel_writes_them_in_half_of_europe(tmp_path):
     course = project(tmp_path)
-    table(course, ("", "1", "1.12.2026"), ("bo", "1", "05.12.2026 12:30"))
+    table(course, ("", "1", "1.12.2026"), ("bo", "1", "05.12.2026 12:30"), ("ada", "1", "5.12.2026 9.30"))
     found = read_deadlines(course)
-    told = [found.of(student, "01_toy").replace(tzinfo=None) for student in ("cy", "bo")]
-    assert told == [datetime(2026, 12, 1, 23, 59, 59), datetime(2026, 12, 5, 12, 30)]
+    told = [found.of(student, "01_toy").replace(tzinfo=None) for student in ("cy", "bo", "ada")]
+    assert told == [
+        datetime(2026, 12, 1, 23, 59, 59),
+        datetime(2026, 12, 5, 12, 30),
+        datetime(2026, 12, 5, 9, 30),
+    ]
 
 
 def test_a_new_table_is_added_and_what_ends_sooner_is_said(tmp_path):

@@ -344,6 +344,13 @@ def test_who_has_no_grade_gets_a_page_that_says_so(tmp_path, monkeypatch):
     assert "nothing of yours" in nothing and "not a zero" in nothing
 
 
+def test_a_triage_table_that_lost_a_column_is_one_sentence(tmp_path):
+    course = graded_folders(tmp_path, "ada")
+    (course.classroom / "triage.csv").write_text("Student;lesson;file;name;reason\nada;01;;;\n")
+    with pytest.raises(CourseError, match="has no column 'status' any more: `course collect` writes"):
+        list(feedback.feedback(course, list(course.lessons[:1])))
+
+
 # As Moodle 4.1 and later, older ones, and without folders; and as Canvas names files.
 @pytest.mark.parametrize(
     ("file", "named"),
@@ -355,6 +362,12 @@ def test_who_has_no_grade_gets_a_page_that_says_so(tmp_path, monkeypatch):
             "Ada L_17_assignsubmission_file_/01_feedback.html",
         ),
         ("x.zip/ada/01.ipynb", ""),
+        (
+            "CS_7_assignsubmission_file_old.zip/Ada L_17_assignsubmission_file/a.ipynb",
+            "Ada L_17_assignsubmission_file/01_feedback.html",
+        ),
+        ("CS_7_assignsubmission_file.zip/ada/01.ipynb", ""),
+        ("Ada L_17_assignsubmission_file_a.ipynb", "Ada L_17_assignsubmission_file_/01_feedback.html"),
     ],
 )
 def test_a_zip_for_moodle_names_pages_as_its_download(file, named):
@@ -371,6 +384,9 @@ def test_a_zip_for_moodle_names_pages_as_its_download(file, named):
         ("s.zip/lovelaceada_LATE_123_4567_01_x-2.ipynb", "lovelaceada_LATE_123_4567_01_x-2.html"),
         ("s.zip/o.brienpat_123_4567_a.b.ipynb", "o.brienpat_123_4567_a.b.html"),
         ("class.zip/ada/01.ipynb", ""),
+        ("course_101_2026_week.zip/lovelaceada_123_4567_01.ipynb", "lovelaceada_123_4567_01.html"),
+        ("course_101_2026_week.zip/ada/01.ipynb", ""),
+        ("lovelaceada_123_4567_01.ipynb", "lovelaceada_123_4567_01.html"),
     ],
 )
 def test_a_zip_for_canvas_names_pages_as_its_download(file, named):
@@ -382,11 +398,17 @@ def test_a_zip_for_canvas_names_pages_as_its_download(file, named):
 def test_a_zip_holds_the_pages_of_those_who_came_by_the_platform(tmp_path):
     course = graded_folders(tmp_path)
     lesson = course.lessons[0]
-    for student in ("ada", "blaise", "grace", "mary"):
+    pages = []
+    for student in ("ada", "blaise", "emmy", "grace", "mary"):
         path = feedback.place(course, student, lesson)
         path.parent.mkdir(parents=True)
         path.write_text(student)
+        pages += (
+            [path] if student != "emmy" else []
+        )  # hers is a notice of last week: her work came, and waits to be graded
+    other = feedback.place(course, "ada", course.lessons[1])
     rows = [
+        {"student": "emmy", "status": "taken", "file": "s.zip/emmy_3_30_x.ipynb"},
         {"student": "ada", "status": "older", "file": "s.zip/ada_1_10_x.ipynb"},
         {"student": "ada", "status": "taken", "file": "s.zip/ada_1_11_x.ipynb"},
         {"student": "blaise", "status": "taken", "file": "by mail/x.ipynb"},
@@ -403,12 +425,12 @@ def test_a_zip_holds_the_pages_of_those_who_came_by_the_platform(tmp_path):
     ]
     with_triage(course, *(row | {"lesson": lesson.name} for row in rows))
     (course.classroom / "downloaded" / BY_HAND / "ada_1_11_x-0123abcd").mkdir(parents=True)
-    target, left = pack(course, lesson, "canvas")
+    target, left = pack(course, lesson, "canvas", [*pages, other])
     with zipfile.ZipFile(target) as archive:
         assert archive.namelist() == ["ada_1_11_x.html"] and archive.read("ada_1_11_x.html") == b"ada"
     assert left == ["blaise", "grace", "mary"]
     with pytest.raises(CourseError, match=r"no page of .* can go to moodle"):
-        pack(course, lesson, "moodle")
+        pack(course, lesson, "moodle", pages)
 
 
 def test_without_a_browser_printing_is_one_sentence(monkeypatch):

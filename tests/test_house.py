@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[1]
 # From the ground up. A room imports from its own floor or from below; what is on no floor is nowhere in the house.
 FLOORS = (
     ("model", "store"),
-    ("csvfile", "literal", "config", "markup", "exercises"),
+    ("csvfile", "literal", "zone", "config", "markup", "exercises"),
     ("editions", "intake", "deadlines"),
     ("grading",),
     ("reports", "desk", "doctor", "site"),

@@ -516,6 +516,8 @@ def test_class_26_nbgraders_timestamp_is_believed_where_nbgrader_writes_it(relea
         ("20260301235959", "2026-03-01T23:59:59+00:00"),
         ("2026-02-30 11:00:00", None),
         ("9999-12-31 23:59:59 -0800", None),
+        ("9999-12-31 23:59:59", None),
+        ("0001-01-01 00:00:00", None),
         ("2026-03-01 11:00:00 ../../etc/passwd", None),
         ("2026-03-01 11:00:00 Nowhere/City", None),
         ("", None),

@@ -11,15 +11,18 @@ import sqlite3
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import nbformat
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from course import cli, store
 from course.csvfile import read_csv, write_csv
@@ -182,6 +185,19 @@ def test_who_was_changed_by_grading_again_is_noted_with_the_reason(course):
     found = read_changes(Store(course.classroom))
     assert {(c.student, c.why) for c in found} == {("bo", "another lesson")}
     assert sum(c.before - c.after for c in found) == FULL
+
+
+def test_a_list_of_changes_that_a_spreadsheet_saved_is_read_or_refused_before_anything_is_recorded(course):
+    path = course.classroom / "changes.csv"
+    path.write_text("when;student;lesson;cell;before;after;why\n2026-11-01 10:00 UTC;di;01_toy;x;1,5;2;y\n")
+    graded(course)
+    (change,) = read_changes(Store(course.classroom))
+    assert (change.before, change.after) == (1.5, 2.0)
+    for strange in ("two", ""):
+        path.write_text(f"when,student,lesson,cell,before,after\n,di,01_toy,x,1.5,{strange}\n")
+        with pytest.raises(CourseError, match=rf"changes.csv, line 2: '{strange}' is no number of points"):
+            grade(course, list(course.lessons), force=True, backend=(canned := Canned()))
+        assert not canned.jobs
 
 
 def test_a_late_submission_is_recorded_with_its_penalty(course):
@@ -377,6 +393,28 @@ def test_what_the_machine_refuses_is_one_sentence_with_the_way_out(
         cli.main()
     said = capsys.readouterr().err
     assert end.value.code == 1 and mention in said and "gradebook.db" in said and "Traceback" not in said
+
+
+def test_where_the_gradebook_has_no_room_its_word_is_said_and_not_nbgraders_log(course, monkeypatch, capsys):
+    def full(*_):
+        raise OperationalError(
+            "CREATE TABLE student", {}, sqlite3.OperationalError("database or disk is full")
+        )
+
+    monkeypatch.setattr("nbgrader.converters.GenerateAssignment.init_assignment", full)
+    code, said = command(course, monkeypatch, capsys, "grade", "--unsafe")
+    assert code == 1 and said.count("\n") == 1
+    assert (
+        said.startswith("the gradebook does not answer") and "(database or disk is full): mend that" in said
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no disk here that is always full")
+def test_on_a_full_disk_the_log_says_nothing_and_the_command_its_sentence(course, monkeypatch, capsys):
+    (course.classroom / "course.log").unlink(missing_ok=True)
+    (course.classroom / "course.log").symlink_to("/dev/full")
+    code, said = command(course, monkeypatch, capsys, "grade", "7")
+    assert code == 1 and said.startswith("there is no lesson '7'") and said.count("\n") == 1
 
 
 def test_brackets_in_a_path_are_no_markup(course, monkeypatch, capsys):
@@ -650,6 +688,20 @@ def test_the_whole_way_of_a_class_is_one_call(course):
     assert {r.state for r in went.results} == {"graded"} and points(course)["bo"] == 0
     assert sorted(page.parts[-3] for page in went.pages) == ["ada", "bo", "cy"]
     assert "no" in went.pages[1].read_text()
+
+
+def test_the_whole_way_and_amending_read_times_in_the_zone_of_the_course(
+    course, tmp_path, monkeypatch, capsys
+):
+    berlin = replace(course, zone=ZoneInfo("Europe/Berlin"), classroom=tmp_path / "berlin")
+    with zipfile.ZipFile(tmp_path / "z.zip", "w") as archive:
+        notebook = (tmp_path / "handed" / "ada" / "01_toy.ipynb").read_text()
+        archive.writestr("Toy_ada_attempt_2026-12-01-23-30-00_01_toy.ipynb", notebook)
+    way(berlin, [tmp_path / "z.zip"], backend=Canned())
+    when = Store(berlin.classroom).placed("ada", "01_toy") / "timestamp.txt"
+    assert when.read_text().startswith("2026-12-01 22:30:00")
+    assert command(replace(berlin, zone=ZoneInfo("Asia/Tokyo")), monkeypatch, capsys, "amend", "1") == (0, "")
+    assert when.read_text().startswith("2026-12-01 14:30:00")
 
 
 @pytest.mark.kernel

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -26,6 +26,9 @@ from course.commands.options import (
 from course.config import gradebook_name
 from course.model import Course, CourseError
 from course.store import Store, write_text
+
+if TYPE_CHECKING:
+    from course.intake import Triage
 
 app = typer.Typer()
 
@@ -87,6 +90,7 @@ def collect_command(
             confirm_zero=[_pair(course, pair) for pair in confirm_zero or ()],
             looked_at=[_pair(course, pair) for pair in looked_at or ()],
             forget=[_folder(course, name) for name in forget or ()],
+            zone=course.zone,
             told=bar.told,
         )
         triage.write(classroom)
@@ -96,6 +100,7 @@ def collect_command(
 
             withdrawn = withdraw(course)
     console.print(triage.on_screen())
+    _say_zone(course, triage)
     for name in forget or ():
         say(
             f"{name} was put aside in {classroom / 'forgotten'}"
@@ -123,6 +128,13 @@ def collect_command(
                 "yellow",
             )
     say(f"The same as a table: {classroom / 'triage.csv'}, as a page: {classroom / 'triage.html'}")
+
+
+def _say_zone(course: Course, triage: Triage) -> None:
+    """Say which zone was assumed, where times named none."""
+    if triage.assumes:
+        ours = f'this machine\'s zone, {datetime.now().astimezone():%Z}: where that is not yours, write zone = "Europe/Berlin" below [tool.course] in pyproject.toml'
+        say(f"Times that name no zone were read in {course.zone or ours}")
 
 
 def _pair(course: Course, pair: str) -> str:
@@ -207,7 +219,7 @@ def amend_command(
         back_up(course)
         done = amend(course, which)
         triage = collect(
-            None, course.root / "notebooks", course.classroom
+            None, course.root / "notebooks", course.classroom, zone=course.zone
         )  # the new cells come into what was handed in
         triage.write(course.classroom)
         withdraw(course)  # what a disturbed forget left
@@ -239,6 +251,7 @@ def all_command(
     with Progress(console) as bar:
         went = way(course, paths, roster, backend, bar.told, bar.expected)
     console.print(went.triage.on_screen())
+    _say_zone(course, went.triage)
     say(f"sandbox: {confinement(course.sandbox)}")
     show(read_ledger(course))
     if missing := lost(course):
@@ -359,7 +372,7 @@ def feedback_command(
         for platform in packed or ():
             for lesson in which:
                 if any(path.stem == lesson.name for path in pages):
-                    target, left = feedback_files.pack(course, lesson, platform)
+                    target, left = feedback_files.pack(course, lesson, platform, pages)
                     say(f"{target}: upload it to {platform}")
                     if left:
                         say(
@@ -414,7 +427,7 @@ def report_command(
 
         target = to or course.classroom / "report.html"
         facts = class_facts.read_class(course, ledger, minutes)
-        write_text(target, class_page.page(facts, datetime.now().astimezone()))
+        write_text(target, class_page.page(facts, datetime.now(UTC).astimezone(course.zone)))
         say(f"written to {target}")
 
 

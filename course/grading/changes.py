@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from course.csvfile import read_csv, write_csv
-from course.model import Mark
+from course.csvfile import read_csv, read_table, write_csv
+from course.model import CourseError, Mark
 from course.store import Store
 
 CHANGES, FAULTS = "changes.csv", "faults.csv"
@@ -65,13 +65,31 @@ def note_changes(store: Store, changes: Sequence[Change]) -> None:
 
 
 def read_changes(store: Store) -> list[Change]:
-    """Read the classroom's list of changes, the oldest first."""
+    """Read the classroom's list of changes, the oldest first.
+
+    Raises:
+        CourseError: if a line of it holds no points.
+    """
     path = store.root / CHANGES
-    rows = read_csv(path) if path.is_file() else []
+    rows = read_table(path).rows if path.is_file() else ()
     return [
-        Change(**{c: row.get(c, "") for c in COLUMNS if c not in ("before", "after")}, before=float(row["before"]), after=float(row["after"]))
-        for row in rows
-    ]  # fmt: skip
+        Change(
+            **{c: row.get(c, "") for c in COLUMNS if c not in ("before", "after")},
+            before=_points(row.get("before", ""), f"{path}, line {number}"),
+            after=_points(row.get("after", ""), f"{path}, line {number}"),
+        )
+        for number, row in rows
+    ]
+
+
+def _points(text: str, where: str) -> float:
+    """A number as it was written, or as a spreadsheet of half of Europe saves it: 1,5."""
+    try:
+        return float(text.replace(",", "."))
+    except ValueError as error:
+        raise CourseError(
+            f"{where}: {text!r} is no number of points; correct it, or take the line out"
+        ) from error
 
 
 def read_faults(store: Store) -> dict[tuple[str, str], str]:

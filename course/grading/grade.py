@@ -15,7 +15,14 @@ from itertools import chain
 from course.grading import gradebook
 from course.grading.backends import Backend
 from course.grading.backends.local import Local
-from course.grading.changes import differences, note_changes, note_faults, other_parts, read_faults
+from course.grading.changes import (
+    differences,
+    note_changes,
+    note_faults,
+    other_parts,
+    read_changes,
+    read_faults,
+)
 from course.grading.job import jobs as jobs_of
 from course.grading.sandboxes.places import keep_out_of_sight
 from course.grading.sandboxes.unsafe import Unsafe
@@ -59,7 +66,7 @@ def grade(
         One entry a submission, as they finished.
 
     Raises:
-        CourseError: if a named student handed in nothing for any of the lessons, a lesson cannot be recorded, students' code could read what lies
+        CourseError: if a named student handed in nothing for any of the lessons, a lesson or a change cannot be recorded, students' code could read what lies
             here, or another run is at work here.
     """
     results: list[Graded] = []
@@ -81,6 +88,7 @@ def grade(
         keep_out_of_sight(course.classroom, course.root / "solutions")
     with store.writing():
         faults.update(read_faults(store))
+        read_changes(store)  # a person may have edited it: if it cannot be read, nothing is recorded
         known = gradebook.made_of(course)  # first: a damaged gradebook must not replace a good backup
         gradebook.back_up(course)
         handed_in = {lesson: found for lesson in lessons if (found := store.submissions(lesson, students))}

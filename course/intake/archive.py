@@ -21,11 +21,12 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 from course.model import CourseError
+from course.zone import stamped, zoned
 
 MB = 1024 * 1024
 BY_HAND = "by hand"
@@ -65,7 +66,7 @@ class Found:
     Args:
         path: from the download's name on, through archives.
         data: its bytes; None if it was not or could not be read.
-        time: when it was last changed; None if unknown.
+        time: when it was last changed, in UTC or in the zone that was assumed; None if unknown.
         problem: why it could not be read; empty if it could.
     """
 
@@ -328,7 +329,7 @@ class _Walk:
         for path in sorted(_files(root)):
             inner = PurePosixPath(root.name, *path.relative_to(root).parts)
             info = path.lstat()
-            time = datetime.fromtimestamp(info.st_mtime, UTC)
+            time = stamped(info.st_mtime)
             if _is_junk(inner) or (path != root and not self.wanted(path.name)):
                 continue
             if not stat.S_ISREG(info.st_mode):
@@ -337,7 +338,7 @@ class _Walk:
                 yield from self.regular(path, inner, info.st_size, time, student=path != root)
 
     def regular(
-        self, path: Path, inner: PurePosixPath, size: int, time: datetime, student: bool
+        self, path: Path, inner: PurePosixPath, size: int, time: datetime | None, student: bool
     ) -> Iterator[Found]:
         """Read a file, or go through it where it is an archive."""
         try:
@@ -411,7 +412,7 @@ class _Walk:
                 budget.members -= 1
                 if budget.members < 0:
                     raise _TooMuch(_CROWD)
-                when = time if budget.student else datetime.fromtimestamp(member.mtime, UTC)
+                when = time if budget.student else stamped(member.mtime)
                 if problem := _refusal_in_tar(member, parts, self.limits):
                     yield Found(inner, None, when, problem)
                     continue
@@ -513,12 +514,8 @@ def _time(member: zipfile.ZipInfo, zone: tzinfo | None) -> datetime | None:
     """When a member was last changed; None where the zip does not say (its year is 1980)."""
     try:
         local = datetime(*member.date_time)
-        return (
-            None
-            if local.year == 1980
-            else (local.replace(tzinfo=zone) if zone else local.astimezone()).astimezone(UTC)
-        )
-    except (ValueError, OverflowError):
+        return None if local.year == 1980 else zoned(local, zone)
+    except ValueError:
         return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,6 +16,7 @@ from course.intake.names import is_archive, lesson_named
 from course.intake.reading import OURS, OURS_CHANGED, Reading, from_answer, question
 from course.intake.whose import Layout, identify, is_side_file, read_side_files
 from course.intake.workers import Workers
+from course.zone import LONG_AGO, stamped
 
 _NOTEBOOK = (".ipynb", ".ipynb.txt", ".ipynb.json", ".py", ".json", ".crdownload", ".part", ".download")
 _CHECKOUT = ("solutions", "helpers", "course", "instructor", "tests", "docs", "lanes", "stand_ins", ".devcontainer")  # fmt: skip
@@ -102,7 +103,7 @@ class Attempt:
         """When it was handed in; where nothing says so, when it was downloaded, and what was named by hand, when it was kept."""
         if (told := self.time or self.since) and not self.claim.by_hand:
             return told
-        return datetime.fromtimestamp(self.download.lstat().st_mtime, UTC)
+        return stamped(self.download.lstat().st_mtime) or LONG_AGO
 
     @property
     def sender(self) -> tuple[str, str, Path]:

@@ -10,6 +10,8 @@ from pathlib import PurePosixPath
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from course.zone import YEARS, zoned
+
 NOTE_BYTES = 8_000_000  # of a file that a platform lays beside the submissions
 _MOMENT = re.compile(
     r"(?P<local>\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d)(?P<part>\.\d{1,9})?(?: ?(?P<zone>Z|UTC|[+-]\d\d:?\d\d|[A-Z]\w+(?:/[A-Z][\w-]+){0,2}))?"
@@ -30,7 +32,7 @@ class Claim:
         within: names in which somebody of the roster may stand beside other words, the nearest first.
         number: the platform's number of the sender; two numbers are two accounts.
         lesson_hints: names on the path that may tell the lesson, the nearest first.
-        time: when it was handed in, if the platform says so.
+        time: when it was handed in, if the platform says so: in UTC, or in the zone that was assumed.
         untimed: the platform tells no times, not even in its zip.
         late: the platform marked it as late.
         serial: later uploads at the same time have higher ones.
@@ -118,9 +120,9 @@ class Notes:
         """Whether a name in the same folder has this form."""
         return any(pattern.fullmatch(name) for name in self.beside.get(place.above, ()))
 
-    def utc(self, local: datetime) -> datetime:
-        """A platform's local time in UTC."""
-        return (local.replace(tzinfo=self.zone) if self.zone else local.astimezone()).astimezone(UTC)
+    def zoned(self, local: datetime) -> datetime:
+        """A platform's local time with its zone; raises ValueError where it can be none."""
+        return zoned(local, self.zone)
 
 
 class Platform(Protocol):
@@ -156,7 +158,12 @@ def moment(text: str) -> datetime | None:
     Returns:
         The time in UTC; None if it is anything else.
     """
-    text = text.strip()
+    time = _moment(text.strip())
+    return time if time and time.year in YEARS else None
+
+
+def _moment(text: str) -> datetime | None:
+    """The same, of any year."""
     try:
         if _COMPACT.fullmatch(text):
             return datetime.strptime(text[:14], "%Y%m%d%H%M%S").replace(tzinfo=UTC)

@@ -6,7 +6,7 @@ import html
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from rich.console import Group
@@ -16,11 +16,13 @@ from rich.text import Text
 from course.csvfile import write_csv
 from course.intake.roster import Person
 from course.intake.suspicion import Finding
+from course.zone import is_assumed
 
 TAKEN, REPAIRED, UNREADABLE, OLDER, IGNORED = "taken", "repaired", "unreadable", "older", "ignored"
 WAITING = "waiting"
 ANONYMOUS = "an anonymous sender"  # in a note, where there is a class list
 UNLISTED = "not on the class list"  # in a doubt: the sender, who may be somebody who is
+LOOKS = 20  # findings of a file that are told; the others are counted
 MANY = 30  # files after which the screen shows only what needs a person
 MEANING = {
     TAKEN: "goes to grading as it is",
@@ -64,7 +66,7 @@ class Row:
         notes: what was left out or is missing.
         reason: why it is unreadable, older or ignored.
         findings: what a human may want to look at; it changes no mark.
-        time: when it was handed in, in UTC; None if unknown.
+        time: when it was handed in; None if unknown.
         late: the platform marked it as late.
         unanswered: exercises and questions without an answer.
         doubts: what a person should look at although it is graded: answers that may be elsewhere.
@@ -100,7 +102,7 @@ class Row:
 
     def fields(self) -> dict[str, str]:
         """The row as text, control characters made visible."""
-        stamp = f"{self.time:%Y-%m-%d %H:%M} UTC" if self.time else ""
+        stamp = f"{self.time.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if self.time else ""
         reason = self.reason + (
             "; zero confirmed: what can be read of it is graded, the rest is blank" if self.confirmed else ""
         )
@@ -113,10 +115,11 @@ class Row:
             "; ".join(self.repairs),
             "; ".join(self.notes),
         ]
+        more = len(self.findings) - LOOKS
         texts += [
             reason,
             "; ".join(self.doubts),
-            "; ".join(map(str, self.findings)),
+            "; ".join([*map(str, self.findings[:LOOKS]), *([f"and {more} more"] if more > 0 else [])]),
             stamp,
             "late" if self.late else "",
             "zero" if self.confirmed else "",
@@ -158,6 +161,11 @@ class Triage:
     def counted(self) -> list[Row]:
         """What goes to grading."""
         return [row for row in self.rows if row.counts]
+
+    @property
+    def assumes(self) -> bool:
+        """Whether some time named no zone."""
+        return any(row.time and is_assumed(row.time) for row in self.rows)
 
     @property
     def unreadable(self) -> list[Row]:

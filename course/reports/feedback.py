@@ -31,7 +31,7 @@ from pygments.lexers import PythonLexer
 from traitlets import Dict
 
 from course.config import grader_config, run_quietly
-from course.csvfile import read_csv
+from course.csvfile import read_table
 from course.editions.names import exercise_names
 from course.grading.gradebook import opened
 from course.intake.triage import UNREADABLE, WAITING
@@ -435,5 +435,11 @@ def ungraded(course: Course, lesson: Lesson) -> list[dict[str, str]]:
 def triage_rows(course: Course, lesson: Lesson) -> list[dict[str, str]]:
     """What `course collect` said of the files of a lesson, or of none that is known, whose student is; nothing where nothing was collected."""
     path = course.classroom / "triage.csv"
-    rows = read_csv(path) if path.is_file() else []
-    return [row for row in rows if row["lesson"] in (lesson.name, "") and row["student"]]
+    if not path.is_file():
+        return []
+    table = read_table(path)
+    if missing := {"student", "name", "lesson", "status", "file", "reason"} - {*table.columns}:
+        raise CourseError(
+            f"{path} has no column {min(missing)!r} any more: `course collect` writes the table anew"
+        )
+    return [row for _, row in table.rows if row["lesson"] in (lesson.name, "") and row["student"]]

@@ -37,7 +37,7 @@ def moodle_name(file: str, lesson: str) -> str:
     Returns:
         A path for the zip; empty if the path is none of Moodle's.
     """
-    for part in PurePosixPath(file).parts:
+    for part in _parts(file):
         if found := _MOODLE.match(part):
             return f"{found[0]}/{lesson}_feedback.html"
     return ""
@@ -53,22 +53,31 @@ def canvas_name(file: str, lesson: str) -> str:
     Returns:
         A name for the zip; empty if the path is none of Canvas's.
     """
-    for part in PurePosixPath(file).parts:
+    for part in _parts(file):
         if _CANVAS.fullmatch(part):
             return f"{PurePosixPath(part).stem}.html"
     return ""
 
 
+def _parts(file: str) -> tuple[str, ...]:
+    """The names in which a platform may have said whose a file is: as in collecting, a download's own is none, unless it is all there is."""
+    parts = PurePosixPath(file).parts
+    return parts[1:] or parts
+
+
 PLATFORMS: dict[str, Callable[[str, str], str]] = {"moodle": moodle_name, "canvas": canvas_name}
 
 
-def pack(course: Course, lesson: Lesson, platform: str) -> tuple[Path, list[str]]:
+def pack(course: Course, lesson: Lesson, platform: str, pages: Iterable[Path]) -> tuple[Path, list[str]]:
     """Put a lesson's pages into a zip to be uploaded.
+
+    What else lies in `feedback/` stays out: it may say what was true in an earlier week, of a file that has come since, say.
 
     Args:
         course: the checkout.
         lesson: which.
         platform: one of `PLATFORMS`.
+        pages: that were written now; those of other lessons are left alone.
 
     Returns:
         The zip, `feedback-<lesson>-<platform>.zip` in the classroom, and whose page is not in it, since nothing came by that
@@ -90,12 +99,9 @@ def pack(course: Course, lesson: Lesson, platform: str) -> tuple[Path, list[str]
             and (row["status"] != OLDER or row["student"] not in files)
         ):
             files[row["student"]] = name
-    pages = {
-        path.parent.parent.name: path
-        for path in sorted(course.classroom.joinpath("feedback").glob(f"*/{lesson.name}/{lesson.name}.html"))
-    }
+    written = {path.parent.parent.name: path for path in pages if path.stem == lesson.name}
     uses = Counter(files.values())  # a group's upload: the platform would give one member's page to another
-    named = {student: files[student] for student in pages if student in files and uses[files[student]] == 1}
+    named = {student: files[student] for student in written if student in files and uses[files[student]] == 1}
     if not named:
         raise CourseError(
             f"no page of {lesson.name} can go to {platform}: its zip names pages as the download of the submissions does, and "
@@ -107,13 +113,13 @@ def pack(course: Course, lesson: Lesson, platform: str) -> tuple[Path, list[str]
     try:
         with zipfile.ZipFile(fresh, "w", zipfile.ZIP_DEFLATED) as archive:
             for student, name in sorted(named.items()):
-                archive.write(pages[student], name)
+                archive.write(written[student], name)
         os.chmod(fresh, 0o644)
         os.replace(fresh, target)
     except BaseException:
         Path(fresh).unlink(missing_ok=True)
         raise
-    return target, sorted(set(pages) - set(named))
+    return target, sorted(set(written) - set(named))
 
 
 def browser() -> str:

@@ -21,8 +21,8 @@ class Blackboard(Platform):
         if not found:
             return []
         try:
-            time = notes.utc(datetime.strptime(found["time"], "%Y-%m-%d-%H-%M-%S"))
-        except (ValueError, OverflowError):
+            time = notes.zoned(datetime.strptime(found["time"], "%Y-%m-%d-%H-%M-%S"))
+        except ValueError:
             return []
         note = _NOTE.match(
             notes.texts.get(place.above / f"{found['before']}_attempt_{found['time']}.txt", "")

@@ -23,15 +23,14 @@ class Brightspace(Platform):
         found = _NAME.fullmatch(place.part)
         if found:
             name, user = found["name"], found["user"]
-            when = _when(found)
-            time = notes.utc(when) if when else None
+            time = _when(found, notes)
             return [Claim("Brightspace", name, name, found["file"] or "", (name,), number=user, time=time)]
         if place.is_file and place.part == "index.html" and notes.any_beside(place, _NAME):
             return [Claim("Brightspace", "", "", sure=False, aside="Brightspace's list of the submissions")]
         return []
 
 
-def _when(found: re.Match[str]) -> datetime | None:
+def _when(found: re.Match[str], notes: Notes) -> datetime | None:
     """The time of an attempt; None where the month is in a language that is not known here."""
     words = {word[:3].lower() for word in re.findall(r"[^\W\d]+", found["when"])}
     month = next((number for number, name in enumerate(_MONTHS, 1) if name in words), 0)
@@ -40,7 +39,7 @@ def _when(found: re.Match[str]) -> datetime | None:
     if half:
         hour = hour % 12 + 12 * (half == "P")
     try:
-        return datetime(int(found["year"]), month, day, hour, int(found["minute"]))
+        return notes.zoned(datetime(int(found["year"]), month, day, hour, int(found["minute"])))
     except ValueError:
         return None
 
