@@ -16,7 +16,7 @@ import pytest
 from nbformat import NotebookNode
 
 from course.grading import execute, kernel
-from course.grading.execute import _Execution, run, twice
+from course.grading.execute import _Execution, twice
 from course.grading.job import _spared
 from course.grading.kernel import Budget, KernelGone, MachineFault, StudentKernel
 from course.grading.sandboxes import choose
@@ -68,16 +68,25 @@ def test_the_clocks_of_a_kernel_that_waits_for_us_stand_still(tmp_path):
 @pytest.mark.kernel
 @pytest.mark.parametrize("limit", [{"cell_wall": 3}, {"notebook_wall": 6}])
 @pytest.mark.parametrize("wants", [True, False])
-def test_the_clock_is_held_against_nobody_who_wanted_a_processor_and_got_none(wants, limit, monkeypatch):
+def test_the_clock_stands_still_for_who_wants_a_processor_and_gets_none(wants, limit, monkeypatch):
     """As on a machine with thirty others at work: what computes is seen wanting, time and again, and has computed next to nothing."""
     monkeypatch.setattr(
         kernel, "family", lambda leader: [replace(p, cpu=p.cpu / 30, wants=wants) for p in family(leader)]
     )
-    slow = "import time\ntime.sleep(20)\nf = 1"
-    outcome = run(job_of(checked(slow, "f"), checked("", "f"), replace(QUICK, **limit)))
-    if wants:
-        assert "this machine is too busy" in outcome.machine_fault and "--jobs" in outcome.machine_fault
-    assert bool(outcome.verdicts) is not wants
+    slow, check = "import time\ntime.sleep(9)\ndef f():\n    return 1", "assert call(f) == 1"
+    told = ran(checked(slow, check), checked("", check), replace(QUICK, **limit)).told
+    assert (told == {"f_check": "passed"}) is wants
+
+
+def test_a_machine_that_gives_no_processor_for_far_too_long_is_told():
+    budget = Budget(cpu=30, wall=2, cpu_start=0, starved_start=5, wall_start=time.monotonic() - 26)
+    assert budget.spent(1, 24.9) == "it took more than 2 seconds"
+    assert (
+        Budget(cpu=30, wall=2, cpu_start=0, starved_start=5, wall_start=time.monotonic() - 20).spent(1, 24.9)
+        == ""
+    )
+    with pytest.raises(MachineFault, match=r"too busy: the kernel waited 20 seconds .*--jobs"):
+        budget.spent(1, 25.1)
 
 
 @pytest.mark.parametrize("gone", [True, False])

@@ -18,19 +18,7 @@ from course.model import Course, CourseError, Job, Lesson, Limits, Submission
 
 JUDGES = ("numpy", "scipy", "torch", "ipykernel")  # packages whose version may change a verdict
 # Rooms of the course that have no say in a verdict: they come before a job or after its outcome.
-BESIDE = {
-    "cli",
-    "commands",
-    "deadlines",
-    "desk",
-    "doctor",
-    "intake",
-    "progress",
-    "reports",
-    "site",
-    "way",
-    "zone",
-}
+BESIDE = {"cli", "commands", "deadlines", "desk", "doctor", "intake", "progress", "reports", "site", "way"}
 LOG = logging.getLogger(__name__)
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import os
 import shutil
 import signal
@@ -43,6 +42,7 @@ KNOCK = (
 )
 OVERLOOKED = 1.0  # second without any computing after which a kernel that owes an answer is knocked at
 BRIEF = 0.01  # seconds of a cell that leave no time to overdo anything
+STARVED = 10  # times as long as a piece of work may take it may wait for a processor
 FROZEN = 20.0  # seconds between two looks: the grader itself was stopped, and has no say on time
 SETTLE = 10.0  # seconds that a finished cell's last outputs may take to arrive
 HUNG_UP = 1.0  # second in which a kernel that does not listen any more may turn out to be dead
@@ -63,24 +63,28 @@ class MachineFault(Exception):
 
 @dataclass
 class Budget:
-    """CPU and wall seconds for a piece of work, counted from its start, as are those in which the kernel wanted a processor."""
+    """CPU and wall seconds for a piece of work, counted from its start; in those that the kernel starves, the clock stands still."""
 
     cpu: float
     wall: float
     cpu_start: float
-    wanted_start: float = 0.0
+    starved_start: float = 0.0
     wall_start: float = field(default_factory=time.monotonic)
 
-    def spent(self, cpu_now: float, wanted_now: float) -> str:
+    def spent(self, cpu_now: float, starved_now: float) -> str:
         """Say which limit is reached, "" if none.
 
         Raises:
-            MachineFault: if it is the clock's, and the machine gave no processor for most of it.
+            MachineFault: if the kernel has starved for far too long.
         """
+        starved = starved_now - self.starved_start
+        if starved > STARVED * self.wall:
+            raise MachineFault(
+                f"this machine is too busy: the kernel waited {starved:.0f} seconds for a processor; run fewer at once (--jobs)"
+            )
         if cpu_now - self.cpu_start > self.cpu:
             return f"it took more than {self.cpu:g} seconds of computing"
-        if time.monotonic() - self.wall_start > self.wall:
-            not_for_want_of_a_processor(self.wall, cpu_now - self.cpu_start, wanted_now - self.wanted_start)
+        if time.monotonic() - self.wall_start - starved > self.wall:
             return f"it took more than {self.wall:g} seconds"
         return ""
 
@@ -100,8 +104,10 @@ class StudentKernel:
         self.lost_to_memory = False  # it was killed, not by us: by itself, or for want of memory
         self.deadline = deadline  # `time.monotonic()` at which it is killed in any case
         self._manager, self._base, self._limits = manager, base, limits
-        self._looked = self._began = time.monotonic()
-        self._wanted = 0.0  # seconds in which it wanted a processor, whether it had one or not
+        self._looked = time.monotonic()
+        self._starved = (
+            0.0  # seconds in which it wanted a processor and had none; what sleeps or hangs wants none
+        )
         self._waits = False
         self._questions = questions
         self._attending: asyncio.Future[dict[str, Any]] | None = None  # while it waits for questions
@@ -129,7 +135,7 @@ class StudentKernel:
 
     def budget(self) -> Budget:
         """Open the budget of a cell, or of all that one check asks."""
-        return Budget(self._limits.cell_cpu, self._limits.cell_wall, self.cpu, self._wanted)
+        return Budget(self._limits.cell_cpu, self._limits.cell_wall, self.cpu, self._starved)
 
     async def run(self, source: str) -> tuple[list[NotebookNode], str]:
         """Execute one of the student's cells.
@@ -250,7 +256,7 @@ class StudentKernel:
         if not reason:
             return future.result()
         self._send("control", self._client.session.msg("interrupt_request", {}))
-        if await self._until(future, Budget(1e9, self._limits.interrupted, self.cpu, math.inf)):
+        if await self._until(future, Budget(1e9, self._limits.interrupted, self.cpu, self._starved)):
             await self._kill(f"{reason} and could not be interrupted")
             raise KernelGone(self._gone)
         raise TooSlow(reason)
@@ -276,7 +282,7 @@ class StudentKernel:
                 moved = looked
             if self._gone and not future.done():
                 raise self._lost()
-            if not future.done() and (reason := budget.spent(self.cpu, self._wanted)):
+            if not future.done() and (reason := budget.spent(self.cpu, self._starved)):
                 return reason
         return ""
 
@@ -400,10 +406,12 @@ class StudentKernel:
         provisioner: Any = self._manager.provisioner
         try:
             processes = family(provisioner.pid)
-            self.cpu = max(self.cpu, sum(p.cpu for p in processes))
             looked, self._looked = self._looked, time.monotonic()
+            cpu, self.cpu = self.cpu, max(self.cpu, sum(p.cpu for p in processes))
             if any(p.wants for p in processes):
-                self._wanted += self._looked - looked
+                starved = max(0.0, self._looked - looked - (self.cpu - cpu))
+                self._starved += starved
+                self.deadline += starved
             reason = excess(processes, self._writable(processes), self._limits)
             ended = await provisioner.poll()
             if self._gone:  # meanwhile
@@ -419,10 +427,7 @@ class StudentKernel:
             elif reason:
                 await self._kill(reason)
             elif time.monotonic() > self.deadline and not self._waits:
-                not_for_want_of_a_processor(time.monotonic() - self._began, self.cpu, self._wanted)
                 await self._kill(late(self._limits))
-        except MachineFault as fault:
-            self._orphaned, self._gone = True, str(fault)
         except Exception as error:
             self._orphaned, self._gone = True, f"the kernel could not be looked after: {error!r}"
 
@@ -433,23 +438,6 @@ class StudentKernel:
         with contextlib.suppress(OSError):  # it has just ended, or hides; our own folder counts in any case
             inner = [folder for folder in inner if not os.path.samefile(folder, work)]
         return [sockets, work, *inner]
-
-
-def not_for_want_of_a_processor(wall: float, cpu: float, wanted: float) -> None:
-    """Hold the clock against nobody who could not compute: what sleeps, waits or hangs wants no processor.
-
-    Args:
-        wall: seconds on the clock.
-        cpu: seconds of computing in that time.
-        wanted: seconds of it in which a processor was wanted.
-
-    Raises:
-        MachineFault: if there was none for more than half of the time.
-    """
-    if wanted - cpu > wall / 2:
-        raise MachineFault(
-            f"this machine is too busy: of {wall:.0f} seconds the kernel waited {wanted - cpu:.0f} for a processor; run fewer at once (--jobs)"
-        )
 
 
 def late(limits: Limits) -> str:
