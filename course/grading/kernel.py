@@ -63,15 +63,15 @@ class MachineFault(Exception):
 
 @dataclass
 class Budget:
-    """CPU and wall seconds for a piece of work, counted from its start, as are those in which the kernel wanted a processor."""
+    """CPU and wall seconds for a piece of work, counted from its start, as are those in which the kernel waited for a processor."""
 
     cpu: float
     wall: float
     cpu_start: float
-    wanted_start: float = 0.0
+    waited_start: float = 0.0
     wall_start: float = field(default_factory=time.monotonic)
 
-    def spent(self, cpu_now: float, wanted_now: float) -> str:
+    def spent(self, cpu_now: float, waited_now: float) -> str:
         """Say which limit is reached, "" if none.
 
         Raises:
@@ -80,7 +80,7 @@ class Budget:
         if cpu_now - self.cpu_start > self.cpu:
             return f"it took more than {self.cpu:g} seconds of computing"
         if time.monotonic() - self.wall_start > self.wall:
-            not_for_want_of_a_processor(self.wall, cpu_now - self.cpu_start, wanted_now - self.wanted_start)
+            not_for_want_of_a_processor(self.wall, waited_now - self.waited_start)
             return f"it took more than {self.wall:g} seconds"
         return ""
 
@@ -101,7 +101,9 @@ class StudentKernel:
         self.deadline = deadline  # `time.monotonic()` at which it is killed in any case
         self._manager, self._base, self._limits = manager, base, limits
         self._looked = self._began = time.monotonic()
-        self._wanted = 0.0  # seconds in which it wanted a processor, whether it had one or not
+        self._waited = 0.0  # seconds in which it wanted a processor and had none
+        self._seen: dict[tuple[int, int], Process] = {}  # its processes at the last look
+        self._computed: dict[tuple[int, int], float] = {}  # CPU seconds of all that were ever seen
         self._waits = False
         self._questions = questions
         self._attending: asyncio.Future[dict[str, Any]] | None = None  # while it waits for questions
@@ -129,7 +131,7 @@ class StudentKernel:
 
     def budget(self) -> Budget:
         """Open the budget of a cell, or of all that one check asks."""
-        return Budget(self._limits.cell_cpu, self._limits.cell_wall, self.cpu, self._wanted)
+        return Budget(self._limits.cell_cpu, self._limits.cell_wall, self.cpu, self._waited)
 
     async def run(self, source: str) -> tuple[list[NotebookNode], str]:
         """Execute one of the student's cells.
@@ -276,7 +278,7 @@ class StudentKernel:
                 moved = looked
             if self._gone and not future.done():
                 raise self._lost()
-            if not future.done() and (reason := budget.spent(self.cpu, self._wanted)):
+            if not future.done() and (reason := budget.spent(self.cpu, self._waited)):
                 return reason
         return ""
 
@@ -400,10 +402,7 @@ class StudentKernel:
         provisioner: Any = self._manager.provisioner
         try:
             processes = family(provisioner.pid)
-            self.cpu = max(self.cpu, sum(p.cpu for p in processes))
-            looked, self._looked = self._looked, time.monotonic()
-            if any(p.wants for p in processes):
-                self._wanted += self._looked - looked
+            self._account(processes)
             reason = excess(processes, self._writable(processes), self._limits)
             ended = await provisioner.poll()
             if self._gone:  # meanwhile
@@ -419,12 +418,27 @@ class StudentKernel:
             elif reason:
                 await self._kill(reason)
             elif time.monotonic() > self.deadline and not self._waits:
-                not_for_want_of_a_processor(time.monotonic() - self._began, self.cpu, self._wanted)
+                not_for_want_of_a_processor(time.monotonic() - self._began, self._waited)
                 await self._kill(late(self._limits))
         except MachineFault as fault:
             self._orphaned, self._gone = True, str(fault)
         except Exception as error:
             self._orphaned, self._gone = True, f"the kernel could not be looked after: {error!r}"
+
+    def _account(self, processes: Sequence[Process]) -> None:
+        """Add up what its processes computed, and how long one of them wanted a processor and had none.
+
+        No parent tells what an ended child computed that it does not wait for: what was seen of it counts. And only who wanted a
+        processor at two looks running has waited in between, but for the time that it computed.
+        """
+        seen = {(p.pid, p.began): p for p in processes}
+        self._computed |= {key: p.own for key, p in seen.items()}
+        self.cpu = max(self.cpu, sum(p.cpu for p in processes), sum(self._computed.values()))
+        looked, self._looked = self._looked, time.monotonic()
+        before, self._seen = self._seen, seen
+        still = [(p, before[key]) for key, p in seen.items() if p.wants and key in before]
+        waited = [self._looked - looked - (p.own - was.own) for p, was in still if was.wants]
+        self._waited += max(0.0, *waited, 0.0)
 
     def _writable(self, processes: Sequence[Process]) -> list[str]:
         """The folders that it may write in, each once: in a mount namespace the work folder is another than ours."""
@@ -435,20 +449,19 @@ class StudentKernel:
         return [sockets, work, *inner]
 
 
-def not_for_want_of_a_processor(wall: float, cpu: float, wanted: float) -> None:
+def not_for_want_of_a_processor(wall: float, waited: float) -> None:
     """Hold the clock against nobody who could not compute: what sleeps, waits or hangs wants no processor.
 
     Args:
         wall: seconds on the clock.
-        cpu: seconds of computing in that time.
-        wanted: seconds of it in which a processor was wanted.
+        waited: seconds of it in which a processor was wanted, and not had.
 
     Raises:
-        MachineFault: if there was none for more than half of the time.
+        MachineFault: if that is more than half of the time.
     """
-    if wanted - cpu > wall / 2:
+    if waited > wall / 2:
         raise MachineFault(
-            f"this machine is too busy: of {wall:.0f} seconds the kernel waited {wanted - cpu:.0f} for a processor; run fewer at once (--jobs)"
+            f"this machine is too busy: of {wall:.0f} seconds the kernel waited {waited:.0f} for a processor; run fewer at once (--jobs)"
         )
 
 
