@@ -187,10 +187,22 @@ class TrustedExecute(NbGraderPreprocessor):
         )
         submitted = collected.read_bytes() if collected.is_file() else None
         write_text(Path(resources["metadata"]["path"]) / RECEIPT, receipt(outcome, submitted))
-        with Gradebook(coursedir.db_url, coursedir.course_id) as gradebook:
-            MADE_OF.create(gradebook.engine, checkfirst=True)
-            _note(gradebook, outcome.job, submitted)
-            gradebook.db.commit()
+        resources["executed"] = outcome.job, submitted
+        return nb, resources
+
+
+class SaveGradesAndSource(saveautogrades.SaveAutoGrades):
+    """nbgrader's step that saves grades; behind it, for who is stopped in between, what `TrustedExecute` made them of."""
+
+    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        """Save the grades; extra points wait for a person again, as nbgrader lets marks given by hand wait."""
+        nb, resources = super().preprocess(nb, resources)
+        if executed := resources.pop("executed", None):
+            with Gradebook(self.db_url) as gradebook:
+                MADE_OF.create(gradebook.engine, checkfirst=True)
+                for grade in _note(gradebook, *executed).grades:
+                    grade.needs_manual_grade = bool(grade.needs_manual_grade or grade.extra_credit)
+                gradebook.db.commit()
         return nb, resources
 
 
@@ -300,11 +312,11 @@ class Recorder:
             # No reader marks in between: the gradebook would be of this notebook, and the answer on the page of the one before.
             with self._store.marking():
                 with _answering(self._course), _in_one(self._gradebook):
-                    settled = self._settled(outcome.job)
+                    given = self._given(outcome.job)
                     self._converter(submission.lesson).take(outcome)
                     _note(self._gradebook, outcome.job)
-                    for grade in settled:
-                        grade.needs_manual_grade = False
+                    for grade, waits in given:
+                        grade.needs_manual_grade = waits
                     _hold_against(outcome, made / f"{submission.lesson}.ipynb")
                 write_text(made / RECEIPT, receipt(outcome))
                 self._store.place(made, self._store.graded(submission.student, submission.lesson))
@@ -312,8 +324,12 @@ class Recorder:
             for folder in (room.parent, made.parent):
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def _settled(self, job: Job) -> list[Grade]:
-        """What a person has given to this very submission: nbgrader would let it wait for a person again, whatever it is graded with."""
+    def _given(self, job: Job) -> list[tuple[Grade, bool]]:
+        """What a person has given, and whether it waits for a person again.
+
+        What was given to this very submission does not, whatever it is graded with; what was given to another one does, or to the page
+        of another one that was still there, of a run that was killed. nbgrader lets all marks wait, and no extra points.
+        """
         student, lesson = job.submission.student, job.submission.lesson
         try:
             notebook = self._gradebook.find_submission_notebook(lesson, lesson, student)
@@ -321,9 +337,10 @@ class Recorder:
             return []
         row = self._gradebook.db.execute(MADE_OF.select().where(MADE_OF.c.notebook_id == notebook.id)).first()
         known = MadeOf(row.digest, row.submission) if row else _by_receipt(self._store, student, lesson)
-        if known.submission != job.parts["submission"]:
-            return []
-        return [g for g in notebook.grades if g.manual_score is not None and not g.needs_manual_grade]
+        pages = {known.submission, self._store.parts(student, lesson).get("submission", known.submission)}
+        other = pages != {job.parts["submission"]}
+        given = [g for g in notebook.grades if g.manual_score is not None or g.extra_credit]
+        return [(grade, bool(other or grade.needs_manual_grade)) for grade in given]
 
     def _converter(self, lesson: str) -> _Recorder:
         if lesson not in self._converters:
@@ -382,21 +399,25 @@ class MadeOf:
     submission: str = ""
 
 
-def _note(gradebook: Gradebook, job: Job, submitted: bytes | None = None) -> None:
+def _note(gradebook: Gradebook, job: Job, submitted: bytes | None = None) -> SubmittedNotebook:
     """Write what a grade is made of into the gradebook, in the transaction that is open.
 
     Args:
         gradebook: which holds the submission.
         job: that it was graded with.
         submitted: the notebook as it was collected, where nbgrader changed it before it was executed.
+
+    Returns:
+        The gradebook's row of the notebook.
     """
     lesson = job.submission.lesson
-    notebook = gradebook.find_submission_notebook(lesson, lesson, job.submission.student).id
+    notebook = gradebook.find_submission_notebook(lesson, lesson, job.submission.student)
     submission = job.parts["submission"] if submitted is None else short_digest(submitted)
-    gradebook.db.execute(MADE_OF.delete().where(MADE_OF.c.notebook_id == notebook))
+    gradebook.db.execute(MADE_OF.delete().where(MADE_OF.c.notebook_id == notebook.id))
     gradebook.db.execute(
-        MADE_OF.insert().values(notebook_id=notebook, digest=job.digest, submission=submission)
+        MADE_OF.insert().values(notebook_id=notebook.id, digest=job.digest, submission=submission)
     )
+    return notebook
 
 
 def _by_receipt(store: Store, student: str, lesson: str) -> MadeOf:
