@@ -388,6 +388,28 @@ def test_nbgraders_autograde_that_is_stopped_before_it_saves_grades_says_nothing
     assert points(course)["ada"] == 0 and scores(course)[0].waiting
 
 
+def test_a_grade_of_a_forgotten_file_that_a_backup_brings_back_is_taken_back_again(
+    course, tmp_path, monkeypatch, capsys
+):
+    work = next((tmp_path / "handed").glob("bo/*.ipynb"))
+    collect([work], course.root / "notebooks", course.classroom, student="dora")
+    graded(course)
+    give(course, "dora", manual_score=1.0)
+    store = Store(course.classroom)
+    backup = store.gradebook.read_bytes()
+    assert command(course, monkeypatch, capsys, "collect", "--forget", work.name) == (0, "")
+    store.gradebook.write_bytes(backup)
+    assert "dora" in points(course) and "dora" not in read_ledger(course).rows()
+    monkeypatch.setattr("course.commands.classes.chosen_backend", lambda *_: Canned())
+    assert command(course, monkeypatch, capsys, "grade") == (0, "")
+    assert points(course).keys() == {"ada", "bo", "cy"}
+    tables = sorted(course.classroom.glob("forgotten/*/marks*/dora/01_toy.csv"))
+    assert len(tables) == 2 and all("1.0" in {row["by_hand"] for row in read_csv(path)} for path in tables)
+    store.gradebook.write_bytes(backup)
+    collect([work], course.root / "notebooks", course.classroom, student="dora")  # it counts again
+    assert withdraw(course) == {} and "dora" in points(course)
+
+
 def test_receipts_of_a_version_that_wrote_nothing_into_the_gradebook_are_believed(course):
     graded(course)
     with opened(course) as gradebook:

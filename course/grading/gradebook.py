@@ -7,7 +7,7 @@ import json
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC
@@ -58,7 +58,7 @@ from course.grading.job import allowed, checker_version, key_and_files
 from course.grading.outputs import error_output
 from course.grading.sandboxes.choose import confinement
 from course.grading.slice import grade_id, spared
-from course.intake.archive import put_aside
+from course.intake.archive import put_aside, vacant
 from course.model import (
     Course,
     CourseError,
@@ -72,7 +72,7 @@ from course.model import (
     Submission,
     short_digest,
 )
-from course.store import RECEIPT, Store, notebook_text, stamp_text, write_text
+from course.store import RECEIPT, WITHDRAWN, Store, notebook_text, stamp_text, write_text
 
 # What a grade was made of stands in the transaction of the grade: beside a gradebook that was put back, receipts are newer than the grades.
 MADE_OF = Table(
@@ -782,10 +782,31 @@ def made_of(course: Course) -> dict[tuple[str, str], MadeOf]:
         }
 
 
+def returned(course: Course, known: Mapping[tuple[str, str], MadeOf]) -> dict[tuple[str, str], Path]:
+    """Find the grades of forgotten files that a backup brought back, where nothing is collected in their place.
+
+    Args:
+        course: the checkout and its classroom. Of a database on a server there are no backups here.
+        known: what the grades were made of.
+
+    Returns:
+        (student, lesson) -> the folder in `forgotten/`.
+    """
+    found = {}
+    for path in sorted(course.classroom.glob(f"forgotten/*/{WITHDRAWN}/*/*/*.ipynb")):
+        pair = path.parts[-3], path.parts[-2]
+        if pair not in known or course.database or Store(course.classroom).placed(*pair).exists():
+            continue
+        if known[pair].submission == short_digest(path.read_bytes()):
+            found[pair] = path.parents[3]
+    return found
+
+
 def withdraw(course: Course) -> dict[tuple[str, str], Path]:
     """Take back the grades and pages of what was put aside; called again, it does what was left undone.
 
-    Others may keep their marks in the same gradebook: a grade is taken back if this classroom has given it.
+    Others may keep their marks in the same gradebook: a grade is taken back if this classroom has given it. What a backup brought back
+    is taken back once more.
 
     Args:
         course: the checkout and its classroom.
@@ -794,16 +815,19 @@ def withdraw(course: Course) -> dict[tuple[str, str], Path]:
         (student, lesson) of those who had a grade -> the table that holds it now, with the comments that persons gave.
     """
     store = Store(course.classroom)
-    gone = store.forgotten()
-    graded = {pair for pair in gone if store.graded(*pair).is_dir()}
+    again = returned(course, made_of(course)) if (store.root / "forgotten").is_dir() else {}
+    gone = again | store.forgotten()
+    graded = {pair for pair in gone if pair in again or store.graded(*pair).is_dir()}
     held: dict[tuple[str, str], list[Mark]] = {}
     for mark in marks(course) if graded else ():
         if (mark.student, mark.lesson) in graded:
             held.setdefault((mark.student, mark.lesson), []).append(mark)
-    kept = {
-        (student, lesson): gone[student, lesson] / "marks" / student / f"{lesson}.csv"
-        for student, lesson in held
-    }
+    kept = {}
+    for student, lesson in held:
+        tables = gone[student, lesson] / "marks"
+        if (student, lesson) in again:  # the table of the first time may hold more
+            tables = vacant(tables)
+        kept[student, lesson] = tables / student / f"{lesson}.csv"
     said = _comments(course) if held else {}
     for pair, table in kept.items():
         of = said.get(pair, {})

@@ -145,13 +145,14 @@ def collect(
         for decision in found.decisions:
             if decision.counts:
                 _place(decision.attempt.reading.text, decision.student, decision.attempt, classroom)
-        rows = _place_zeros(zeros, rows, found.decisions, editions, classroom)
+        standing = _standing(zeros, found.decisions)
+        rows = _place_zeros(standing, rows, found.decisions, editions, classroom)
         _clear(rows, zeros, classroom)
     except OSError as error:
         raise CourseError(
             f"{error.filename or classroom} cannot be written ({error.strerror or error}): what was handed in is kept; mend that and run the same command again"
         ) from error
-    warnings = [*found.warnings, *workers.remarks, *_strangers(classroom, rows, zeros)]
+    warnings = [*found.warnings, *workers.remarks, *_strangers(classroom, rows, standing)]
     return Triage(_in_order(rows), _absent(people, rows), warnings)
 
 
@@ -398,6 +399,12 @@ def _files_of(student: str, lesson: str, waiting: Zeros) -> frozenset[str]:
     return waiting.get((student, lesson), frozenset()) | waiting.get((student, ""), frozenset())
 
 
+def _standing(zeros: Zeros, decisions: Sequence[Decision]) -> Zeros:
+    """Those of students who still have a file that cannot be read: by another class list, it may be another's; and those that name no file."""
+    waiting = _waiting(decisions)
+    return {pair: files for pair, files in zeros.items() if not files or _files_of(*pair, waiting)}
+
+
 def _keep(path: Path, columns: Sequence[str], rows: Iterable[tuple[str, ...]]) -> None:
     """Write what a person has said to a file that they can edit."""
     write_csv(path, columns, [dict(zip(columns, row, strict=True)) for row in sorted(rows)])
@@ -464,7 +471,7 @@ def _place_zeros(
 
     def confirmed(row: Row, decision: Decision) -> Row:
         of = [files for (s, n), files in standing.items() if s == row.student and row.lesson in (n, "")]
-        if row.status != UNREADABLE or not of:
+        if row.status not in (UNREADABLE, WAITING) or decision.attempt.readable or not of:
             return row
         if decision.attempt.digest[:16] in frozenset().union(*of):
             return replace(row, confirmed=True)

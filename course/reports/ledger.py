@@ -15,7 +15,7 @@ from pathlib import Path
 from course.csvfile import read_csv
 from course.deadlines import Deadlines, read_deadlines, shown
 from course.grading.changes import read_faults
-from course.grading.gradebook import MadeOf, full_marks, made_of, scores
+from course.grading.gradebook import MadeOf, full_marks, made_of, returned, scores
 from course.intake.roster import Person, Roster, read_roster
 from course.intake.triage import ANONYMOUS, IGNORED, OLDER, REPAIRED, TAKEN, UNLISTED, UNREADABLE, WAITING
 from course.model import Course, Lesson, Score, short_digest
@@ -296,11 +296,12 @@ def read_ledger(course: Course, now: datetime | None = None) -> Ledger:
 def read_sources(course: Course) -> Sources:
     """Read what the classroom says: class list, gradebook, triage, what lies ready, what failed."""
     graded = made_of(course)
+    forgotten = returned(course, graded)
     kept, triage = course.classroom / "roster.csv", course.classroom / "triage.csv"
     people = read_roster(kept) if kept.is_file() else Roster([])
     return Sources(
         people.people,
-        scores(course),
+        [score for score in scores(course) if (score.student, score.lesson) not in forgotten],
         read_csv(triage) if triage.is_file() else (),
         {
             (folder.parent.name, folder.name): _may_be_what_was_graded(graded, folder)
