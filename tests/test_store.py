@@ -419,6 +419,7 @@ def test_receipts_of_a_version_that_wrote_nothing_into_the_gradebook_are_believe
     receipt.write_text(
         json.dumps({k: v for k, v in json.loads(receipt.read_text()).items() if k != "in_gradebook"})
     )
+    assert read_sources(course).placed == {("ada", "01_toy"): True, ("bo", "01_toy"): False, ("cy", "01_toy"): False}  # fmt: skip
     assert graded(course) == {"ada": "unchanged", "bo": "graded", "cy": "graded"}
 
 

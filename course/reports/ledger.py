@@ -226,7 +226,11 @@ def _entry(
         row for row in asked if row.get("status") in (UNREADABLE, WAITING) and not row.get("confirmed")
     ]
     if pair in sources.placed and not (score and sources.placed[pair]):
-        why = "another file counts now than the one that was graded" if score else ""
+        why = (
+            "another file counts now than the one that was graded, or nothing says which one that was"
+            if score
+            else ""
+        )
         return replace(entry, status=Status.COLLECTED, reason=why)
     if open_rows:
         row = open_rows[-1]
@@ -315,6 +319,11 @@ def read_sources(course: Course) -> Sources:
 
 
 def _may_be_what_was_graded(graded: Mapping[tuple[str, str], MadeOf], folder: Path) -> bool:
-    """Whether the grade was made of the notebook that lies ready, or nothing says of which."""
-    submission = graded.get((folder.parent.name, folder.name), MadeOf()).submission
-    return not submission or submission == short_digest((folder / f"{folder.name}.ipynb").read_bytes())
+    """Whether the grade was made of the notebook that lies ready, or nothing says of which.
+
+    Where the receipt says that the gradebook knows it, and it does not, another gradebook was put in its place.
+    """
+    pair = folder.parent.name, folder.name
+    if submission := graded.get(pair, MadeOf()).submission:
+        return submission == short_digest((folder / f"{folder.name}.ipynb").read_bytes())
+    return not Store(folder.parents[2]).receipt(*pair).get("in_gradebook")
