@@ -760,6 +760,17 @@ def test_a_zero_that_was_confirmed_for_another_name_goes_with_its_folder(release
     assert read_csv(classroom / "confirmed_zeros.csv") == []
 
 
+def test_a_zero_goes_with_its_file_although_another_one_cannot_be_read(release, classroom, work, tmp_path):
+    collect(hand_in(tmp_path / "one", {"jo/x.ipynb": b"{", "ann/y.ipynb": work}), release, classroom)
+    both = {f"jo/{LESSON}.ipynb": b"[", "ann/y.ipynb": work}
+    collect(None, release, classroom, confirm_zero=[f"jo:{LESSON}"])
+    triage = collect(hand_in(tmp_path / "two", both), release, classroom)
+    assert [row.file for row in triage.unreadable] == [f"two/jo/{LESSON}.ipynb"]
+    triage = collect(None, release, classroom, forget=["one"])
+    assert [(row.file, row.notes) for row in triage.unreadable] == [(f"two/jo/{LESSON}.ipynb", ())]
+    assert not list(classroom.glob("submitted/jo/*")) and read_csv(classroom / "confirmed_zeros.csv") == []
+
+
 def test_a_zero_is_nobodys_whose_file_is_anothers_by_another_class_list(release, classroom, work, tmp_path):
     """The list gave both each other's id: Bo, who handed in nothing, had the zero of Ann's file."""
     folder = hand_in(tmp_path / "class", {"Ann Lee/x.ipynb": b"{", "jo/y.ipynb": work})

@@ -380,7 +380,12 @@ def test_nbgraders_autograde_that_is_stopped_before_it_saves_grades_says_nothing
         stopped.setattr(SaveAutoGrades, "preprocess", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         autograde()
     assert made_of(course) == before
+    give(course, "bo", manual_score=1.0, extra_credit=1.0)
+    config.CourseDirectory.student_id = "bo"  # the same file
+    autograde()
+    assert points(course)["bo"] == FULL - 4 + 2 and not scores(course)[1].waiting
     give(course, "ada", extra_credit=1.0)
+    config.CourseDirectory.student_id = "ada"
     autograde()
     assert made_of(course)["ada", "01_toy"].submission != before["ada", "01_toy"].submission
     assert [mark.waiting for mark in marks(course) if mark.student == "ada"].count(True) == 1

@@ -195,14 +195,22 @@ class SaveGradesAndSource(saveautogrades.SaveAutoGrades):
     """nbgrader's step that saves grades; behind it, for who is stopped in between, what `TrustedExecute` made them of."""
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
-        """Save the grades; extra points wait for a person again, as nbgrader lets marks given by hand wait."""
+        """Save the grades; what a person gave waits for a person again only if it was given to another file."""
+        executed = resources.pop("executed", None)
+        if not executed:
+            nb, resources = super().preprocess(nb, resources)
+            return nb, resources
+        job, submitted = executed
+        submission = job.parts["submission"] if submitted is None else short_digest(submitted)
+        url = resources["nbgrader"]["db_url"]
+        with Gradebook(url) as gradebook:
+            MADE_OF.create(gradebook.engine, checkfirst=True)
+            given = {grade.id: waits for grade, waits in _given(gradebook, job, submission, {})}
         nb, resources = super().preprocess(nb, resources)
-        if executed := resources.pop("executed", None):
-            with Gradebook(self.db_url) as gradebook:
-                MADE_OF.create(gradebook.engine, checkfirst=True)
-                for grade in _note(gradebook, *executed).grades:
-                    grade.needs_manual_grade = bool(grade.needs_manual_grade or grade.extra_credit)
-                gradebook.db.commit()
+        with Gradebook(url) as gradebook:
+            for grade in _note(gradebook, job, submission).grades:
+                grade.needs_manual_grade = given.get(grade.id, grade.needs_manual_grade)
+            gradebook.db.commit()
         return nb, resources
 
 
@@ -312,9 +320,11 @@ class Recorder:
             # No reader marks in between: the gradebook would be of this notebook, and the answer on the page of the one before.
             with self._store.marking():
                 with _answering(self._course), _in_one(self._gradebook):
-                    given = self._given(outcome.job)
+                    page = self._store.receipt(submission.student, submission.lesson)
+                    of = outcome.job.parts["submission"]
+                    given = _given(self._gradebook, outcome.job, of, page)
                     self._converter(submission.lesson).take(outcome)
-                    _note(self._gradebook, outcome.job)
+                    _note(self._gradebook, outcome.job, of)
                     for grade, waits in given:
                         grade.needs_manual_grade = waits
                     _hold_against(outcome, made / f"{submission.lesson}.ipynb")
@@ -323,24 +333,6 @@ class Recorder:
         finally:
             for folder in (room.parent, made.parent):
                 shutil.rmtree(folder, ignore_errors=True)
-
-    def _given(self, job: Job) -> list[tuple[Grade, bool]]:
-        """What a person has given, and whether it waits for a person again.
-
-        What was given to this very submission does not, whatever it is graded with; what was given to another one does, or to the page
-        of another one that was still there, of a run that was killed. nbgrader lets all marks wait, and no extra points.
-        """
-        student, lesson = job.submission.student, job.submission.lesson
-        try:
-            notebook = self._gradebook.find_submission_notebook(lesson, lesson, student)
-        except MissingEntry:
-            return []
-        row = self._gradebook.db.execute(MADE_OF.select().where(MADE_OF.c.notebook_id == notebook.id)).first()
-        known = MadeOf(row.digest, row.submission) if row else _by_receipt(self._store, student, lesson)
-        pages = {known.submission, self._store.parts(student, lesson).get("submission", known.submission)}
-        other = pages != {job.parts["submission"]}
-        given = [g for g in notebook.grades if g.manual_score is not None or g.extra_credit]
-        return [(grade, bool(other or grade.needs_manual_grade)) for grade in given]
 
     def _converter(self, lesson: str) -> _Recorder:
         if lesson not in self._converters:
@@ -399,20 +391,19 @@ class MadeOf:
     submission: str = ""
 
 
-def _note(gradebook: Gradebook, job: Job, submitted: bytes | None = None) -> SubmittedNotebook:
+def _note(gradebook: Gradebook, job: Job, submission: str) -> SubmittedNotebook:
     """Write what a grade is made of into the gradebook, in the transaction that is open.
 
     Args:
         gradebook: which holds the submission.
         job: that it was graded with.
-        submitted: the notebook as it was collected, where nbgrader changed it before it was executed.
+        submission: short digest of the notebook as it was collected; nbgrader may have changed it before it was executed.
 
     Returns:
         The gradebook's row of the notebook.
     """
     lesson = job.submission.lesson
     notebook = gradebook.find_submission_notebook(lesson, lesson, job.submission.student)
-    submission = job.parts["submission"] if submitted is None else short_digest(submitted)
     gradebook.db.execute(MADE_OF.delete().where(MADE_OF.c.notebook_id == notebook.id))
     gradebook.db.execute(
         MADE_OF.insert().values(notebook_id=notebook.id, digest=job.digest, submission=submission)
@@ -420,9 +411,34 @@ def _note(gradebook: Gradebook, job: Job, submitted: bytes | None = None) -> Sub
     return notebook
 
 
-def _by_receipt(store: Store, student: str, lesson: str) -> MadeOf:
+def _given(
+    gradebook: Gradebook, job: Job, submission: str, page: Mapping[str, Any]
+) -> list[tuple[Grade, bool]]:
+    """What a person has given, and whether it waits for a person again.
+
+    What was given to this very submission does not, whatever it is graded with; what was given to another one does, or to the page
+    of another one that was still there, of a run that was killed. nbgrader lets all marks wait, and no extra points.
+
+    Args:
+        gradebook: before the grades are saved.
+        job: that is graded.
+        submission: short digest of the notebook as it was collected.
+        page: the receipt of the page that readers saw until now.
+    """
+    lesson = job.submission.lesson
+    try:
+        notebook = gradebook.find_submission_notebook(lesson, lesson, job.submission.student)
+    except MissingEntry:
+        return []
+    row = gradebook.db.execute(MADE_OF.select().where(MADE_OF.c.notebook_id == notebook.id)).first()
+    known = MadeOf(row.digest, row.submission) if row else _by_receipt(page)
+    other = {known.submission, page.get("parts", {}).get("submission", submission)} != {submission}
+    given = [g for g in notebook.grades if g.manual_score is not None or g.extra_credit]
+    return [(grade, bool(other or grade.needs_manual_grade)) for grade in given]
+
+
+def _by_receipt(found: Mapping[str, Any]) -> MadeOf:
     """What a grade was made of whose gradebook does not say so: the receipt tells it if it is of a version that wrote it nowhere else."""
-    found = store.receipt(student, lesson)
     if found.get("in_gradebook"):
         return MadeOf()
     return MadeOf(found.get("digest", ""), found.get("parts", {}).get("submission", ""))
@@ -774,7 +790,9 @@ def made_of(course: Course) -> dict[tuple[str, str], MadeOf]:
             .filter(Grade.auto_score.is_(None), Grade.manual_score.is_(None), GradeCell.cell_type == "code")
         )
         found = {
-            (student, lesson): MadeOf(digest, submission) if digest else _by_receipt(store, student, lesson)
+            (student, lesson): MadeOf(digest, submission)
+            if digest
+            else _by_receipt(store.receipt(student, lesson))
             for student, lesson, digest, submission in rows
         }
         return found | {

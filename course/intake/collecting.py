@@ -370,7 +370,11 @@ def _confirmed(
         for row in (read_csv(kept) if kept.is_file() else ())
     }
     waiting, waited = _waiting(decisions), _waiting(before)
-    over = {(s, n) for s, n in zeros if _files_of(s, n, waited) and not _files_of(s, n, waiting)}
+    over = {
+        pair
+        for pair, files in zeros.items()
+        if _still(pair, files, waited) and not _still(pair, files, waiting)
+    }
     settled = {(d.student, d.attempt.lesson) for d in decisions if d.attempt.readable}
     for pair in asked:
         student, _, lesson = pair.rpartition(":")
@@ -400,9 +404,15 @@ def _files_of(student: str, lesson: str, waiting: Zeros) -> frozenset[str]:
 
 
 def _standing(zeros: Zeros, decisions: Sequence[Decision]) -> Zeros:
-    """Those of students who still have a file that cannot be read: by another class list, it may be another's; and those that name no file."""
+    """Those of students who still have a file of which it was said: by another class list, it may be another's; and those that name no file."""
     waiting = _waiting(decisions)
-    return {pair: files for pair, files in zeros.items() if not files or _files_of(*pair, waiting)}
+    return {pair: files for pair, files in zeros.items() if not files or _still(pair, files, waiting)}
+
+
+def _still(pair: tuple[str, str], files: frozenset[str], waiting: Zeros) -> frozenset[str]:
+    """Those of the files of a confirmed zero that wait; any, where it names none."""
+    found = _files_of(*pair, waiting)
+    return found & files if files else found
 
 
 def _keep(path: Path, columns: Sequence[str], rows: Iterable[tuple[str, ...]]) -> None:
