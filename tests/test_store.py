@@ -428,6 +428,26 @@ def test_receipts_of_a_version_that_wrote_nothing_into_the_gradebook_are_believe
     assert graded(course) == {"ada": "unchanged", "bo": "graded", "cy": "graded"}
 
 
+def test_two_commands_that_open_a_gradebook_of_the_version_before_at_once_are_no_damage(course, monkeypatch):
+    graded(course)
+    database = Store(course.classroom).gradebook
+    with sqlite3.connect(database) as connection:
+        connection.execute("drop table made_of")
+    connection.close()
+
+    class Unaware:
+        """It looked before the other one had made the table."""
+
+        def has_table(self, _: str) -> bool:
+            with sqlite3.connect(database) as other:
+                other.execute("create table if not exists made_of (notebook_id, digest, submission)")
+            other.close()
+            return False
+
+    monkeypatch.setattr("course.grading.gradebook.inspect", lambda _: Unaware())
+    assert made_of(course).keys() == {(student, "01_toy") for student in ("ada", "bo", "cy")}
+
+
 def test_a_gradebook_of_an_older_nbgrader_is_not_called_damaged(course):
     graded(course)
     with sqlite3.connect(Store(course.classroom).gradebook) as database:

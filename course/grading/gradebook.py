@@ -42,9 +42,10 @@ from nbgrader.preprocessors import (
     saveautogrades,
 )
 from nbgrader.utils import is_grade, is_locked, is_solution
-from sqlalchemy import Column, MetaData, String, Table, create_engine, text
+from sqlalchemy import Column, MetaData, String, Table, create_engine, inspect, text
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import NullPool
+from sqlalchemy.schema import CreateTable
 from traitlets import Dict, Unicode
 from traitlets.utils.importstring import import_item
 
@@ -204,7 +205,7 @@ class SaveGradesAndSource(saveautogrades.SaveAutoGrades):
         submission = job.parts["submission"] if submitted is None else short_digest(submitted)
         url = resources["nbgrader"]["db_url"]
         with Gradebook(url) as gradebook:
-            MADE_OF.create(gradebook.engine, checkfirst=True)
+            _make_room(gradebook)
             given = {grade.id: waits for grade, waits in _given(gradebook, job, submission, {})}
         nb, resources = super().preprocess(nb, resources)
         with Gradebook(url) as gradebook:
@@ -389,6 +390,13 @@ class MadeOf:
 
     digest: str = ""
     submission: str = ""
+
+
+def _make_room(gradebook: Gradebook) -> None:
+    """Make the table of what grades are made of where there is none; another command may do so at the same moment."""
+    if not inspect(gradebook.engine).has_table(MADE_OF.name):
+        with gradebook.engine.begin() as connection:
+            connection.execute(CreateTable(MADE_OF, if_not_exists=True))
 
 
 def _note(gradebook: Gradebook, job: Job, submission: str) -> SubmittedNotebook:
@@ -743,7 +751,7 @@ def opened(course: Course) -> Iterator[Gradebook]:
     with readable(course):
         with _locked(course, TABLES):
             gradebook = Gradebook(settings.db_url, settings.course_id)
-            MADE_OF.create(gradebook.engine, checkfirst=True)
+            _make_room(gradebook)
         with gradebook:
             yield gradebook
 
