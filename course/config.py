@@ -224,14 +224,14 @@ def grader_config(course: Course) -> Config:
     # removes them from the student edition all the same.
     c.ClearMarkScheme.enforce_metadata = False
 
-    # Grading: students' code runs behind walls, checks run outside of its reach (docs/threat-model.md). Only the first step
-    # differs from nbgrader's own list; `nbgrader autograde` and the Formgrader's button take it, too.
+    # Grading: students' code runs behind walls, checks run outside of its reach (docs/threat-model.md). Two steps
+    # differ from nbgrader's own list; `nbgrader autograde` and the Formgrader's button take them, too.
     c.Autograde.autograde_preprocessors = [
         "course.grading.gradebook.TrustedExecute",
         "nbgrader.preprocessors.IgnorePattern",
         "nbconvert.preprocessors.ClearMetadataPreprocessor",
         "nbgrader.preprocessors.LimitOutput",
-        "nbgrader.preprocessors.SaveAutoGrades",
+        "course.grading.gradebook.SaveGradesAndSource",
         "nbgrader.preprocessors.AssignLatePenalties",
         "nbgrader.preprocessors.CheckCellMetadata",
     ]

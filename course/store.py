@@ -99,6 +99,7 @@ def append(path: Path, lines: Sequence[str]) -> None:
 
 
 ASIDE = "placed"  # in a folder of `forgotten/`: what a download had given to grading, until it is withdrawn
+WITHDRAWN = "withdrawn"  # and from then on
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ class Store:
     def withdrawn(self) -> None:
         """Note that all that was put aside is withdrawn: what is graded from now on is none of its business."""
         for path in self.root.glob(f"forgotten/*/{ASIDE}"):
-            path.rename(path.with_name("withdrawn"))
+            path.rename(path.with_name(WITHDRAWN))
 
     def submissions(self, lesson: Lesson, students: Sequence[str] | None = None) -> list[Submission]:
         """Read what was collected for a lesson.

@@ -16,7 +16,7 @@ import pytest
 from nbformat import NotebookNode
 
 from course.grading import execute, kernel
-from course.grading.execute import _Execution, twice
+from course.grading.execute import _Execution, run, twice
 from course.grading.job import _spared
 from course.grading.kernel import Budget, KernelGone, MachineFault, StudentKernel
 from course.grading.sandboxes import choose
@@ -71,7 +71,9 @@ def test_the_clocks_of_a_kernel_that_waits_for_us_stand_still(tmp_path):
 def test_the_clock_stands_still_for_who_wants_a_processor_and_gets_none(wants, limit, monkeypatch):
     """As on a machine with thirty others at work: what computes is seen wanting, time and again, and has computed next to nothing."""
     monkeypatch.setattr(
-        kernel, "family", lambda leader: [replace(p, cpu=p.cpu / 30, wants=wants) for p in family(leader)]
+        kernel,
+        "family",
+        lambda leader: [replace(p, cpu=p.cpu / 30, own=p.own / 30, wants=wants) for p in family(leader)],
     )
     slow, check = "import time\ntime.sleep(9)\ndef f():\n    return 1", "assert call(f) == 1"
     told = ran(checked(slow, check), checked("", check), replace(QUICK, **limit)).told
@@ -87,6 +89,47 @@ def test_a_machine_that_gives_no_processor_for_far_too_long_is_told():
     )
     with pytest.raises(MachineFault, match=r"too busy: the kernel waited 20 seconds .*--jobs"):
         budget.spent(1, 25.1)
+
+
+HIDDEN = """
+import os, select, signal, time
+if {ignored}: signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+while True:
+    out, end = os.pipe()
+    if not os.fork():
+        until = time.monotonic() + 0.4
+        while time.monotonic() < until: pass
+        os._exit(0)
+    os.close(end); select.select([out], [], []); os.close(out)
+f = 1"""
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("ignored", [True, False])
+def test_what_children_compute_that_nobody_waits_for_is_no_want_of_a_processor(ignored):
+    """Whose computing no parent is told looked like a kernel that wants a processor all the time and gets none."""
+    outcome = run(job_of(checked(HIDDEN.format(ignored=ignored), "f"), checked("", "f"), replace(QUICK, cell_cpu=2, cell_wall=8)))  # fmt: skip
+    assert not outcome.machine_fault and not any(v.passed for v in outcome.verdicts.values())
+    assert "2 seconds of computing" in outcome.notebook.decode()
+
+
+def test_who_computed_or_wanted_a_processor_for_a_moment_has_not_waited(tmp_path):
+    student = bare(tmp_path)
+
+    def look(*processes: Process) -> tuple[float, float]:
+        student._looked -= 1.0  # a second ago
+        student._account(processes)
+        return round(student.cpu, 1), round(student._starved, 1)
+
+    def process(pid: int, own: float, wants: bool = True, began: int = 1) -> Process:
+        return Process(pid, own, 1, 1, wants, own, began)
+
+    assert look(process(7, 1.0)) == (1.0, 0.0)  # nobody knows since when it has wanted one
+    assert look(process(7, 2.0)) == (2.0, 0.0)
+    assert look(process(7, 2.1)) == (2.1, 0.9)
+    assert look(process(7, 2.1, wants=False), process(8, 0.1)) == (2.2, 0.9)
+    assert look(process(7, 2.1), process(8, 0.1, began=2)) == (2.3, 0.9)  # another of the same number
+    assert look(process(7, 2.1)) == (2.3, 1.9)  # what is gone has computed all the same
 
 
 @pytest.mark.parametrize("gone", [True, False])

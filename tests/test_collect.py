@@ -760,6 +760,36 @@ def test_a_zero_that_was_confirmed_for_another_name_goes_with_its_folder(release
     assert read_csv(classroom / "confirmed_zeros.csv") == []
 
 
+def test_a_zero_goes_with_its_file_although_another_one_cannot_be_read(release, classroom, work, tmp_path):
+    collect(hand_in(tmp_path / "one", {"jo/x.ipynb": b"{", "ann/y.ipynb": work}), release, classroom)
+    both = {f"jo/{LESSON}.ipynb": b"[", "ann/y.ipynb": work}
+    collect(None, release, classroom, confirm_zero=[f"jo:{LESSON}"])
+    triage = collect(hand_in(tmp_path / "two", both), release, classroom)
+    assert [row.file for row in triage.unreadable] == [f"two/jo/{LESSON}.ipynb"]
+    triage = collect(None, release, classroom, forget=["one"])
+    assert [(row.file, row.notes) for row in triage.unreadable] == [(f"two/jo/{LESSON}.ipynb", ())]
+    assert not list(classroom.glob("submitted/jo/*")) and read_csv(classroom / "confirmed_zeros.csv") == []
+
+
+def test_a_zero_is_nobodys_whose_file_is_anothers_by_another_class_list(release, classroom, work, tmp_path):
+    """The list gave both each other's id: Bo, who handed in nothing, had the zero of Ann's file."""
+    folder = hand_in(tmp_path / "class", {"Ann Lee/x.ipynb": b"{", "jo/y.ipynb": work})
+    (roster := tmp_path / "class.csv").write_text(
+        "id,first_name,last_name\np1,Ann,Lee\np2,Bo,Hill\njo,Jo,Moe\n"
+    )
+    collect(folder, release, classroom, roster, confirm_zero=[f"p1:{LESSON}"])
+    shutil.rmtree(classroom / "submitted/p1")
+    for right in (True, False):
+        ann, bo = ("p2", "p1") if right else ("p1", "p2")
+        roster.write_text(f"id,first_name,last_name\n{ann},Ann,Lee\n{bo},Bo,Hill\njo,Jo,Moe\n")
+        triage = collect(None, release, classroom, roster)
+        assert [row.student for row in triage.unreadable] == (["p2"] if right else [])
+        assert (classroom / "submitted/p1").is_dir() is not right and not triage.warnings
+    roster.write_text("id,first_name,last_name\np2,Ann,Lee\np1,Bo,Hill\njo,Jo,Moe\n")
+    (said,) = collect(None, release, classroom, roster).warnings  # what was placed is named
+    assert f"`course collect --forget submitted/p1/{LESSON}`" in said
+
+
 def test_a_file_that_was_collected_by_hand_for_two_students_is_said(release, classroom, work, tmp_path):
     mailed = hand_in(tmp_path, {"x.ipynb": work}) / "x.ipynb"
     assert not collect(mailed, release, classroom, student="ada").warnings

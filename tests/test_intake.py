@@ -227,6 +227,20 @@ def test_class_01_nothing_but_our_solution_waits_for_a_person(checkout, release,
     assert [row.student for row in named.counted] == ["test"]
 
 
+def test_a_zero_for_our_solution_with_other_answers_is_asked_for_once(
+    checkout, release, classroom, tiny, tmp_path
+):
+    changed = json.loads(checkout.joinpath(f"solutions/{LESSON}/{LESSON}.ipynb").read_text())
+    for cell in changed["cells"]:
+        cell["source"] = "".join(cell["source"]).replace("return", "return 0 +")
+    files = {"x/a.ipynb": json.dumps(changed).encode(), "y/b.ipynb": written(tiny.solved())}
+    folder = hand_in(tmp_path / "c", files)
+    assert [row.student for row in collect(folder, release, classroom).waiting] == ["x"]
+    for asked in ([f"x:{LESSON}"], []):
+        triage = collect(None, release, classroom, confirm_zero=asked)
+        assert not triage.waiting and [row.student for row in triage.rows if row.confirmed] == ["x"]
+
+
 def test_class_01_our_solution_of_one_lesson_beside_work_of_another_waits_for_a_person(
     checkout, release, classroom, tiny, tmp_path
 ):

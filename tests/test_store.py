@@ -21,10 +21,14 @@ from zoneinfo import ZoneInfo
 
 import nbformat
 import pytest
+from nbgrader.converters import Autograde
+from nbgrader.coursedir import CourseDirectory
+from nbgrader.preprocessors import SaveAutoGrades
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
 from course import cli, store
+from course.config import grader_config
 from course.csvfile import read_csv, write_csv
 from course.desk.lost import lost
 from course.desk.marks import Entry, note, now
@@ -316,6 +320,101 @@ def test_class_23_a_backup_from_before_another_file_was_graded_is_not_believed_o
         ] * 3
 
 
+def give(course: Course, student: str, **what: object) -> None:
+    """Do what a person does in the Formgrader to a student's first graded cell."""
+    with opened(course) as gradebook:
+        cell = gradebook.find_submission_notebook("01_toy", "01_toy", student).grades[0]
+        for name, value in {**what, "needs_manual_grade": False}.items():
+            setattr(cell, name, value)
+        gradebook.db.commit()
+
+
+def later(course: Course, student: str) -> None:
+    """Collect a blank file of a student's that counts from now on."""
+    hand_in(course, course.root / "later", {student: {}})
+    os.utime(course.root / "later" / student / "01_toy.ipynb", (2e9, 2e9))
+    collect([course.root / "later"], course.root / "notebooks", course.classroom)
+
+
+def test_extra_points_that_were_given_to_one_file_wait_where_another_counts(course):
+    graded(course)
+    give(course, "ada", extra_credit=2.0)
+    assert points(course)["ada"] == FULL + 2
+    grade(course, list(course.lessons), force=True, backend=Canned())
+    assert points(course)["ada"] == FULL + 2 and not scores(course)[0].waiting  # the same file
+    later(course, "ada")
+    for force in (False, True):
+        grade(course, list(course.lessons), force=force, backend=Canned(fails=["ada"]))
+        assert points(course)["ada"] == 0 and scores(course)[0].waiting
+    give(course, "ada")
+    assert points(course)["ada"] == 2 and not scores(course)[0].waiting
+
+
+def test_a_mark_for_the_page_that_was_there_while_the_new_one_had_no_room_waits(course, monkeypatch):
+    graded(course)
+    later(course, "ada")
+    with monkeypatch.context() as full:
+        full.setattr(Store, "place", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "no room")))
+        assert graded(course, fails=["ada"])["ada"] == "failed"
+    give(course, "ada", manual_score=3.0)  # to the page of the file before
+    assert graded(course, fails=["ada"])["ada"] == "graded"
+    assert points(course)["ada"] == 0 and scores(course)[0].waiting
+
+
+@pytest.mark.kernel
+def test_nbgraders_autograde_that_is_stopped_before_it_saves_grades_says_nothing_of_their_source(
+    course, monkeypatch
+):
+    graded(course)
+    give(course, "ada", manual_score=3.0)
+    before = made_of(course)
+    later(course, "ada")
+    config = grader_config(course)
+    config.CourseDirectory.assignment_id, config.CourseDirectory.student_id = "01_toy", "ada"
+    config.Autograde.force = True
+
+    def autograde() -> None:
+        Autograde(coursedir=CourseDirectory(config=config), config=config).start()
+
+    with monkeypatch.context() as stopped, pytest.raises(KeyboardInterrupt):
+        stopped.setattr(SaveAutoGrades, "preprocess", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        autograde()
+    assert made_of(course) == before
+    give(course, "bo", manual_score=1.0, extra_credit=1.0)
+    config.CourseDirectory.student_id = "bo"  # the same file
+    autograde()
+    assert points(course)["bo"] == FULL - 4 + 2 and not scores(course)[1].waiting
+    give(course, "ada", extra_credit=1.0)
+    config.CourseDirectory.student_id = "ada"
+    autograde()
+    assert made_of(course)["ada", "01_toy"].submission != before["ada", "01_toy"].submission
+    assert [mark.waiting for mark in marks(course) if mark.student == "ada"].count(True) == 1
+    assert graded(course, fails=["ada"])["ada"] in ("graded", "unchanged")
+    assert points(course)["ada"] == 0 and scores(course)[0].waiting
+
+
+def test_a_grade_of_a_forgotten_file_that_a_backup_brings_back_is_taken_back_again(
+    course, tmp_path, monkeypatch, capsys
+):
+    work = next((tmp_path / "handed").glob("bo/*.ipynb"))
+    collect([work], course.root / "notebooks", course.classroom, student="dora")
+    graded(course)
+    give(course, "dora", manual_score=1.0)
+    store = Store(course.classroom)
+    backup = store.gradebook.read_bytes()
+    assert command(course, monkeypatch, capsys, "collect", "--forget", work.name) == (0, "")
+    store.gradebook.write_bytes(backup)
+    assert "dora" in points(course) and "dora" not in read_ledger(course).rows()
+    monkeypatch.setattr("course.commands.classes.chosen_backend", lambda *_: Canned())
+    assert command(course, monkeypatch, capsys, "grade") == (0, "")
+    assert points(course).keys() == {"ada", "bo", "cy"}
+    tables = sorted(course.classroom.glob("forgotten/*/marks*/dora/01_toy.csv"))
+    assert len(tables) == 2 and all("1.0" in {row["by_hand"] for row in read_csv(path)} for path in tables)
+    store.gradebook.write_bytes(backup)
+    collect([work], course.root / "notebooks", course.classroom, student="dora")  # it counts again
+    assert withdraw(course) == {} and "dora" in points(course)
+
+
 def test_receipts_of_a_version_that_wrote_nothing_into_the_gradebook_are_believed(course):
     graded(course)
     with opened(course) as gradebook:
@@ -325,7 +424,28 @@ def test_receipts_of_a_version_that_wrote_nothing_into_the_gradebook_are_believe
     receipt.write_text(
         json.dumps({k: v for k, v in json.loads(receipt.read_text()).items() if k != "in_gradebook"})
     )
+    assert read_sources(course).placed == {("ada", "01_toy"): True, ("bo", "01_toy"): False, ("cy", "01_toy"): False}  # fmt: skip
     assert graded(course) == {"ada": "unchanged", "bo": "graded", "cy": "graded"}
+
+
+def test_two_commands_that_open_a_gradebook_of_the_version_before_at_once_are_no_damage(course, monkeypatch):
+    graded(course)
+    database = Store(course.classroom).gradebook
+    with sqlite3.connect(database) as connection:
+        connection.execute("drop table made_of")
+    connection.close()
+
+    class Unaware:
+        """It looked before the other one had made the table."""
+
+        def has_table(self, _: str) -> bool:
+            with sqlite3.connect(database) as other:
+                other.execute("create table if not exists made_of (notebook_id, digest, submission)")
+            other.close()
+            return False
+
+    monkeypatch.setattr("course.grading.gradebook.inspect", lambda _: Unaware())
+    assert made_of(course).keys() == {(student, "01_toy") for student in ("ada", "bo", "cy")}
 
 
 def test_a_gradebook_of_an_older_nbgrader_is_not_called_damaged(course):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -110,15 +111,7 @@ def collect_command(
                 else "; collect it again to bring it back (by hand: with --student)"
             )
         )
-    for (who, what), table in withdrawn.items():
-        say(
-            f"{who}, {what}: the grade was taken back, and is kept in {table}; marks given by hand are not given again by themselves",
-            "yellow",
-        )
-    if withdrawn:
-        say(
-            "To give them again: once the work counts again and is graded, `course read` shows what each answer of the same student (under the same id) was given there; the table has the rest, and the comments, for the Formgrader."
-        )
+    _say_withdrawn(withdrawn)
     if Store(classroom).gradebook.is_file():
         from course.grading.gradebook import outgrown
 
@@ -128,6 +121,19 @@ def collect_command(
                 "yellow",
             )
     say(f"The same as a table: {classroom / 'triage.csv'}, as a page: {classroom / 'triage.html'}")
+
+
+def _say_withdrawn(withdrawn: Mapping[tuple[str, str], Path]) -> None:
+    """Say whose grades were taken back, and how marks given by hand are given again."""
+    for (who, what), table in withdrawn.items():
+        say(
+            f"{who}, {what}: the grade was taken back, and is kept in {table}; marks given by hand are not given again by themselves",
+            "yellow",
+        )
+    if withdrawn:
+        say(
+            "To give them again: once the work counts again and is graded, `course read` shows what each answer of the same student (under the same id) was given there; the table has the rest, and the comments, for the Formgrader."
+        )
 
 
 def _say_zone(course: Course, triage: Triage) -> None:
@@ -175,6 +181,7 @@ def grade_command(
     """
     from course.desk.lost import lost
     from course.grading.grade import grade
+    from course.grading.gradebook import withdraw
     from course.grading.sandboxes.choose import confinement
     from course.progress import Progress
     from course.reports.ledger import read_ledger
@@ -182,6 +189,9 @@ def grade_command(
     known, backend = used(ctx, db), chosen_backend(jobs, dask)
     course = replace(known, sandbox="unsafe" if unsafe else known.sandbox, cold=cold, full=full)
     say(f"sandbox: {confinement(course.sandbox)}")
+    if (course.classroom / "forgotten").is_dir():
+        with Store(course.classroom).writing():
+            _say_withdrawn(withdraw(course))
     try:
         with Progress(console) as bar:
             results = grade(course, chosen(course, lessons), student, force, backend, bar.told, bar.expected)

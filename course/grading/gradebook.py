@@ -7,7 +7,7 @@ import json
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC
@@ -42,9 +42,10 @@ from nbgrader.preprocessors import (
     saveautogrades,
 )
 from nbgrader.utils import is_grade, is_locked, is_solution
-from sqlalchemy import Column, MetaData, String, Table, create_engine, text
+from sqlalchemy import Column, MetaData, String, Table, create_engine, inspect, text
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import NullPool
+from sqlalchemy.schema import CreateTable
 from traitlets import Dict, Unicode
 from traitlets.utils.importstring import import_item
 
@@ -58,7 +59,7 @@ from course.grading.job import allowed, checker_version, key_and_files
 from course.grading.outputs import error_output
 from course.grading.sandboxes.choose import confinement
 from course.grading.slice import grade_id, spared
-from course.intake.archive import put_aside
+from course.intake.archive import put_aside, vacant
 from course.model import (
     Course,
     CourseError,
@@ -72,7 +73,7 @@ from course.model import (
     Submission,
     short_digest,
 )
-from course.store import RECEIPT, Store, notebook_text, stamp_text, write_text
+from course.store import RECEIPT, WITHDRAWN, Store, notebook_text, stamp_text, write_text
 
 # What a grade was made of stands in the transaction of the grade: beside a gradebook that was put back, receipts are newer than the grades.
 MADE_OF = Table(
@@ -187,9 +188,29 @@ class TrustedExecute(NbGraderPreprocessor):
         )
         submitted = collected.read_bytes() if collected.is_file() else None
         write_text(Path(resources["metadata"]["path"]) / RECEIPT, receipt(outcome, submitted))
-        with Gradebook(coursedir.db_url, coursedir.course_id) as gradebook:
-            MADE_OF.create(gradebook.engine, checkfirst=True)
-            _note(gradebook, outcome.job, submitted)
+        resources["executed"] = outcome.job, submitted
+        return nb, resources
+
+
+class SaveGradesAndSource(saveautogrades.SaveAutoGrades):
+    """nbgrader's step that saves grades; behind it, for who is stopped in between, what `TrustedExecute` made them of."""
+
+    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        """Save the grades; what a person gave waits for a person again only if it was given to another file."""
+        executed = resources.pop("executed", None)
+        if not executed:
+            nb, resources = super().preprocess(nb, resources)
+            return nb, resources
+        job, submitted = executed
+        submission = job.parts["submission"] if submitted is None else short_digest(submitted)
+        url = resources["nbgrader"]["db_url"]
+        with Gradebook(url) as gradebook:
+            _make_room(gradebook)
+            given = {grade.id: waits for grade, waits in _given(gradebook, job, submission, {})}
+        nb, resources = super().preprocess(nb, resources)
+        with Gradebook(url) as gradebook:
+            for grade in _note(gradebook, job, submission).grades:
+                grade.needs_manual_grade = given.get(grade.id, grade.needs_manual_grade)
             gradebook.db.commit()
         return nb, resources
 
@@ -300,30 +321,19 @@ class Recorder:
             # No reader marks in between: the gradebook would be of this notebook, and the answer on the page of the one before.
             with self._store.marking():
                 with _answering(self._course), _in_one(self._gradebook):
-                    settled = self._settled(outcome.job)
+                    page = self._store.receipt(submission.student, submission.lesson)
+                    of = outcome.job.parts["submission"]
+                    given = _given(self._gradebook, outcome.job, of, page)
                     self._converter(submission.lesson).take(outcome)
-                    _note(self._gradebook, outcome.job)
-                    for grade in settled:
-                        grade.needs_manual_grade = False
+                    _note(self._gradebook, outcome.job, of)
+                    for grade, waits in given:
+                        grade.needs_manual_grade = waits
                     _hold_against(outcome, made / f"{submission.lesson}.ipynb")
                 write_text(made / RECEIPT, receipt(outcome))
                 self._store.place(made, self._store.graded(submission.student, submission.lesson))
         finally:
             for folder in (room.parent, made.parent):
                 shutil.rmtree(folder, ignore_errors=True)
-
-    def _settled(self, job: Job) -> list[Grade]:
-        """What a person has given to this very submission: nbgrader would let it wait for a person again, whatever it is graded with."""
-        student, lesson = job.submission.student, job.submission.lesson
-        try:
-            notebook = self._gradebook.find_submission_notebook(lesson, lesson, student)
-        except MissingEntry:
-            return []
-        row = self._gradebook.db.execute(MADE_OF.select().where(MADE_OF.c.notebook_id == notebook.id)).first()
-        known = MadeOf(row.digest, row.submission) if row else _by_receipt(self._store, student, lesson)
-        if known.submission != job.parts["submission"]:
-            return []
-        return [g for g in notebook.grades if g.manual_score is not None and not g.needs_manual_grade]
 
     def _converter(self, lesson: str) -> _Recorder:
         if lesson not in self._converters:
@@ -382,26 +392,61 @@ class MadeOf:
     submission: str = ""
 
 
-def _note(gradebook: Gradebook, job: Job, submitted: bytes | None = None) -> None:
+def _make_room(gradebook: Gradebook) -> None:
+    """Make the table of what grades are made of where there is none; another command may do so at the same moment."""
+    if not inspect(gradebook.engine).has_table(MADE_OF.name):
+        with gradebook.engine.begin() as connection:
+            connection.execute(CreateTable(MADE_OF, if_not_exists=True))
+
+
+def _note(gradebook: Gradebook, job: Job, submission: str) -> SubmittedNotebook:
     """Write what a grade is made of into the gradebook, in the transaction that is open.
 
     Args:
         gradebook: which holds the submission.
         job: that it was graded with.
-        submitted: the notebook as it was collected, where nbgrader changed it before it was executed.
+        submission: short digest of the notebook as it was collected; nbgrader may have changed it before it was executed.
+
+    Returns:
+        The gradebook's row of the notebook.
     """
     lesson = job.submission.lesson
-    notebook = gradebook.find_submission_notebook(lesson, lesson, job.submission.student).id
-    submission = job.parts["submission"] if submitted is None else short_digest(submitted)
-    gradebook.db.execute(MADE_OF.delete().where(MADE_OF.c.notebook_id == notebook))
+    notebook = gradebook.find_submission_notebook(lesson, lesson, job.submission.student)
+    gradebook.db.execute(MADE_OF.delete().where(MADE_OF.c.notebook_id == notebook.id))
     gradebook.db.execute(
-        MADE_OF.insert().values(notebook_id=notebook, digest=job.digest, submission=submission)
+        MADE_OF.insert().values(notebook_id=notebook.id, digest=job.digest, submission=submission)
     )
+    return notebook
 
 
-def _by_receipt(store: Store, student: str, lesson: str) -> MadeOf:
+def _given(
+    gradebook: Gradebook, job: Job, submission: str, page: Mapping[str, Any]
+) -> list[tuple[Grade, bool]]:
+    """What a person has given, and whether it waits for a person again.
+
+    What was given to this very submission does not, whatever it is graded with; what was given to another one does, or to the page
+    of another one that was still there, of a run that was killed. nbgrader lets all marks wait, and no extra points.
+
+    Args:
+        gradebook: before the grades are saved.
+        job: that is graded.
+        submission: short digest of the notebook as it was collected.
+        page: the receipt of the page that readers saw until now.
+    """
+    lesson = job.submission.lesson
+    try:
+        notebook = gradebook.find_submission_notebook(lesson, lesson, job.submission.student)
+    except MissingEntry:
+        return []
+    row = gradebook.db.execute(MADE_OF.select().where(MADE_OF.c.notebook_id == notebook.id)).first()
+    known = MadeOf(row.digest, row.submission) if row else _by_receipt(page)
+    other = {known.submission, page.get("parts", {}).get("submission", submission)} != {submission}
+    given = [g for g in notebook.grades if g.manual_score is not None or g.extra_credit]
+    return [(grade, bool(other or grade.needs_manual_grade)) for grade in given]
+
+
+def _by_receipt(found: Mapping[str, Any]) -> MadeOf:
     """What a grade was made of whose gradebook does not say so: the receipt tells it if it is of a version that wrote it nowhere else."""
-    found = store.receipt(student, lesson)
     if found.get("in_gradebook"):
         return MadeOf()
     return MadeOf(found.get("digest", ""), found.get("parts", {}).get("submission", ""))
@@ -706,7 +751,7 @@ def opened(course: Course) -> Iterator[Gradebook]:
     with readable(course):
         with _locked(course, TABLES):
             gradebook = Gradebook(settings.db_url, settings.course_id)
-            MADE_OF.create(gradebook.engine, checkfirst=True)
+            _make_room(gradebook)
         with gradebook:
             yield gradebook
 
@@ -753,7 +798,9 @@ def made_of(course: Course) -> dict[tuple[str, str], MadeOf]:
             .filter(Grade.auto_score.is_(None), Grade.manual_score.is_(None), GradeCell.cell_type == "code")
         )
         found = {
-            (student, lesson): MadeOf(digest, submission) if digest else _by_receipt(store, student, lesson)
+            (student, lesson): MadeOf(digest, submission)
+            if digest
+            else _by_receipt(store.receipt(student, lesson))
             for student, lesson, digest, submission in rows
         }
         return found | {
@@ -761,10 +808,31 @@ def made_of(course: Course) -> dict[tuple[str, str], MadeOf]:
         }
 
 
+def returned(course: Course, known: Mapping[tuple[str, str], MadeOf]) -> dict[tuple[str, str], Path]:
+    """Find the grades of forgotten files that a backup brought back, where nothing is collected in their place.
+
+    Args:
+        course: the checkout and its classroom. Of a database on a server there are no backups here.
+        known: what the grades were made of.
+
+    Returns:
+        (student, lesson) -> the folder in `forgotten/`.
+    """
+    found = {}
+    for path in sorted(course.classroom.glob(f"forgotten/*/{WITHDRAWN}/*/*/*.ipynb")):
+        pair = path.parts[-3], path.parts[-2]
+        if pair not in known or course.database or Store(course.classroom).placed(*pair).exists():
+            continue
+        if known[pair].submission == short_digest(path.read_bytes()):
+            found[pair] = path.parents[3]
+    return found
+
+
 def withdraw(course: Course) -> dict[tuple[str, str], Path]:
     """Take back the grades and pages of what was put aside; called again, it does what was left undone.
 
-    Others may keep their marks in the same gradebook: a grade is taken back if this classroom has given it.
+    Others may keep their marks in the same gradebook: a grade is taken back if this classroom has given it. What a backup brought back
+    is taken back once more.
 
     Args:
         course: the checkout and its classroom.
@@ -773,16 +841,19 @@ def withdraw(course: Course) -> dict[tuple[str, str], Path]:
         (student, lesson) of those who had a grade -> the table that holds it now, with the comments that persons gave.
     """
     store = Store(course.classroom)
-    gone = store.forgotten()
-    graded = {pair for pair in gone if store.graded(*pair).is_dir()}
+    again = returned(course, made_of(course)) if (store.root / "forgotten").is_dir() else {}
+    gone = again | store.forgotten()
+    graded = {pair for pair in gone if pair in again or store.graded(*pair).is_dir()}
     held: dict[tuple[str, str], list[Mark]] = {}
     for mark in marks(course) if graded else ():
         if (mark.student, mark.lesson) in graded:
             held.setdefault((mark.student, mark.lesson), []).append(mark)
-    kept = {
-        (student, lesson): gone[student, lesson] / "marks" / student / f"{lesson}.csv"
-        for student, lesson in held
-    }
+    kept = {}
+    for student, lesson in held:
+        tables = gone[student, lesson] / "marks"
+        if (student, lesson) in again:  # the table of the first time may hold more
+            tables = vacant(tables)
+        kept[student, lesson] = tables / student / f"{lesson}.csv"
     said = _comments(course) if held else {}
     for pair, table in kept.items():
         of = said.get(pair, {})

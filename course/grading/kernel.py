@@ -105,9 +105,9 @@ class StudentKernel:
         self.deadline = deadline  # `time.monotonic()` at which it is killed in any case
         self._manager, self._base, self._limits = manager, base, limits
         self._looked = time.monotonic()
-        self._starved = (
-            0.0  # seconds in which it wanted a processor and had none; what sleeps or hangs wants none
-        )
+        self._starved = 0.0  # seconds in which it wanted a processor and had none
+        self._seen: dict[tuple[int, int], Process] = {}  # its processes at the last look
+        self._computed: dict[tuple[int, int], float] = {}  # CPU seconds of all that were ever seen
         self._waits = False
         self._questions = questions
         self._attending: asyncio.Future[dict[str, Any]] | None = None  # while it waits for questions
@@ -406,12 +406,7 @@ class StudentKernel:
         provisioner: Any = self._manager.provisioner
         try:
             processes = family(provisioner.pid)
-            looked, self._looked = self._looked, time.monotonic()
-            cpu, self.cpu = self.cpu, max(self.cpu, sum(p.cpu for p in processes))
-            if any(p.wants for p in processes):
-                starved = max(0.0, self._looked - looked - (self.cpu - cpu))
-                self._starved += starved
-                self.deadline += starved
+            self._account(processes)
             reason = excess(processes, self._writable(processes), self._limits)
             ended = await provisioner.poll()
             if self._gone:  # meanwhile
@@ -430,6 +425,23 @@ class StudentKernel:
                 await self._kill(late(self._limits))
         except Exception as error:
             self._orphaned, self._gone = True, f"the kernel could not be looked after: {error!r}"
+
+    def _account(self, processes: Sequence[Process]) -> None:
+        """Add up what its processes computed, and how long one of them wanted a processor and had none.
+
+        No parent tells what an ended child computed that it does not wait for: what was seen of it counts. And only who wanted a
+        processor at two looks running has waited in between, but for the time that it computed.
+        """
+        seen = {(p.pid, p.began): p for p in processes}
+        self._computed |= {key: p.own for key, p in seen.items()}
+        self.cpu = max(self.cpu, sum(p.cpu for p in processes), sum(self._computed.values()))
+        looked, self._looked = self._looked, time.monotonic()
+        before, self._seen = self._seen, seen
+        still = [(p, before[key]) for key, p in seen.items() if p.wants and key in before]
+        waited = [self._looked - looked - (p.own - was.own) for p, was in still if was.wants]
+        starved = max([0.0, *waited])
+        self._starved += starved
+        self.deadline += starved
 
     def _writable(self, processes: Sequence[Process]) -> list[str]:
         """The folders that it may write in, each once: in a mount namespace the work folder is another than ours."""

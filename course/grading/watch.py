@@ -14,13 +14,16 @@ DEEP = 1000  # characters of a path
 
 @dataclass(frozen=True)
 class Process:
-    """One process: its number, CPU seconds (of its ended children, too), threads, bytes in memory, and whether it wants a processor now."""
+    """One process: its number, CPU seconds (of its ended children, too), threads, bytes in memory, whether it wants a processor now,
+    CPU seconds of its own, and when it began (by which a number is told from the same one used again)."""
 
     pid: int
     cpu: float
     threads: int
     resident: int
     wants: bool = False
+    own: float = 0.0
+    began: int = 0
 
 
 def family(leader: int) -> list[Process]:
@@ -55,6 +58,8 @@ def family(leader: int) -> list[Process]:
             int(fields[17]),
             int(fields[21]) * page,
             fields[0] == b"R",
+            sum(map(int, fields[11:13])) / tick,
+            int(fields[19]),
         )
         for pid, fields in sorted(found.items())
         if pid in members

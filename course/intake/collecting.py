@@ -145,13 +145,14 @@ def collect(
         for decision in found.decisions:
             if decision.counts:
                 _place(decision.attempt.reading.text, decision.student, decision.attempt, classroom)
-        rows = _place_zeros(zeros, rows, found.decisions, editions, classroom)
+        standing = _standing(zeros, found.decisions)
+        rows = _place_zeros(standing, rows, found.decisions, editions, classroom)
         _clear(rows, zeros, classroom)
     except OSError as error:
         raise CourseError(
             f"{error.filename or classroom} cannot be written ({error.strerror or error}): what was handed in is kept; mend that and run the same command again"
         ) from error
-    warnings = [*found.warnings, *workers.remarks, *_strangers(classroom, rows, zeros)]
+    warnings = [*found.warnings, *workers.remarks, *_strangers(classroom, rows, standing)]
     return Triage(_in_order(rows), _absent(people, rows), warnings)
 
 
@@ -369,7 +370,11 @@ def _confirmed(
         for row in (read_csv(kept) if kept.is_file() else ())
     }
     waiting, waited = _waiting(decisions), _waiting(before)
-    over = {(s, n) for s, n in zeros if _files_of(s, n, waited) and not _files_of(s, n, waiting)}
+    over = {
+        pair
+        for pair, files in zeros.items()
+        if _still(pair, files, waited) and not _still(pair, files, waiting)
+    }
     settled = {(d.student, d.attempt.lesson) for d in decisions if d.attempt.readable}
     for pair in asked:
         student, _, lesson = pair.rpartition(":")
@@ -396,6 +401,18 @@ def _waiting(decisions: Iterable[Decision]) -> Zeros:
 def _files_of(student: str, lesson: str, waiting: Zeros) -> frozenset[str]:
     """Those that may be of one lesson."""
     return waiting.get((student, lesson), frozenset()) | waiting.get((student, ""), frozenset())
+
+
+def _standing(zeros: Zeros, decisions: Sequence[Decision]) -> Zeros:
+    """Those of students who still have a file of which it was said: by another class list, it may be another's; and those that name no file."""
+    waiting = _waiting(decisions)
+    return {pair: files for pair, files in zeros.items() if not files or _still(pair, files, waiting)}
+
+
+def _still(pair: tuple[str, str], files: frozenset[str], waiting: Zeros) -> frozenset[str]:
+    """Those of the files of a confirmed zero that wait; any, where it names none."""
+    found = _files_of(*pair, waiting)
+    return found & files if files else found
 
 
 def _keep(path: Path, columns: Sequence[str], rows: Iterable[tuple[str, ...]]) -> None:
@@ -464,7 +481,7 @@ def _place_zeros(
 
     def confirmed(row: Row, decision: Decision) -> Row:
         of = [files for (s, n), files in standing.items() if s == row.student and row.lesson in (n, "")]
-        if row.status != UNREADABLE or not of:
+        if row.status not in (UNREADABLE, WAITING) or decision.attempt.readable or not of:
             return row
         if decision.attempt.digest[:16] in frozenset().union(*of):
             return replace(row, confirmed=True)

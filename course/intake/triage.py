@@ -91,9 +91,7 @@ class Row:
     @property
     def needs_a_person(self) -> bool:
         """Whether something is lost if nobody looks at it."""
-        return (
-            bool(self.doubts) or self.status == WAITING or (self.status == UNREADABLE and not self.confirmed)
-        )
+        return bool(self.doubts) or (self.status in (UNREADABLE, WAITING) and not self.confirmed)
 
     @property
     def counts(self) -> bool:

@@ -15,7 +15,7 @@ from pathlib import Path
 from course.csvfile import read_csv
 from course.deadlines import Deadlines, read_deadlines, shown
 from course.grading.changes import read_faults
-from course.grading.gradebook import MadeOf, full_marks, made_of, scores
+from course.grading.gradebook import MadeOf, full_marks, made_of, returned, scores
 from course.intake.roster import Person, Roster, read_roster
 from course.intake.triage import ANONYMOUS, IGNORED, OLDER, REPAIRED, TAKEN, UNLISTED, UNREADABLE, WAITING
 from course.model import Course, Lesson, Score, short_digest
@@ -226,7 +226,11 @@ def _entry(
         row for row in asked if row.get("status") in (UNREADABLE, WAITING) and not row.get("confirmed")
     ]
     if pair in sources.placed and not (score and sources.placed[pair]):
-        why = "another file counts now than the one that was graded" if score else ""
+        why = (
+            "another file counts now than the one that was graded, or nothing says which one that was"
+            if score
+            else ""
+        )
         return replace(entry, status=Status.COLLECTED, reason=why)
     if open_rows:
         row = open_rows[-1]
@@ -296,11 +300,12 @@ def read_ledger(course: Course, now: datetime | None = None) -> Ledger:
 def read_sources(course: Course) -> Sources:
     """Read what the classroom says: class list, gradebook, triage, what lies ready, what failed."""
     graded = made_of(course)
+    forgotten = returned(course, graded)
     kept, triage = course.classroom / "roster.csv", course.classroom / "triage.csv"
     people = read_roster(kept) if kept.is_file() else Roster([])
     return Sources(
         people.people,
-        scores(course),
+        [score for score in scores(course) if (score.student, score.lesson) not in forgotten],
         read_csv(triage) if triage.is_file() else (),
         {
             (folder.parent.name, folder.name): _may_be_what_was_graded(graded, folder)
@@ -314,6 +319,11 @@ def read_sources(course: Course) -> Sources:
 
 
 def _may_be_what_was_graded(graded: Mapping[tuple[str, str], MadeOf], folder: Path) -> bool:
-    """Whether the grade was made of the notebook that lies ready, or nothing says of which."""
-    submission = graded.get((folder.parent.name, folder.name), MadeOf()).submission
-    return not submission or submission == short_digest((folder / f"{folder.name}.ipynb").read_bytes())
+    """Whether the grade was made of the notebook that lies ready, or nothing says of which.
+
+    Where the receipt says that the gradebook knows it, and it does not, another gradebook was put in its place.
+    """
+    pair = folder.parent.name, folder.name
+    if submission := graded.get(pair, MadeOf()).submission:
+        return submission == short_digest((folder / f"{folder.name}.ipynb").read_bytes())
+    return not Store(folder.parents[2]).receipt(*pair).get("in_gradebook")
