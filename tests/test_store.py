@@ -40,6 +40,7 @@ from course.grading.execute import is_check
 from course.grading.grade import Graded, grade
 from course.grading.gradebook import (
     MADE_OF,
+    TO_ANOTHER,
     amend,
     back_up,
     full_marks,
@@ -413,6 +414,27 @@ def test_a_grade_of_a_forgotten_file_that_a_backup_brings_back_is_taken_back_aga
     store.gradebook.write_bytes(backup)
     collect([work], course.root / "notebooks", course.classroom, student="dora")  # it counts again
     assert withdraw(course) == {} and "dora" in points(course)
+
+
+def test_a_comment_on_an_earlier_file_says_so(course):
+    def comments() -> list[str | None]:
+        with opened(course) as gradebook:
+            found = gradebook.find_submission_notebook("01_toy", "01_toy", "ada").comments
+            return sorted(comment.manual_comment or "" for comment in found)
+
+    graded(course)
+    with opened(course) as gradebook:
+        gradebook.find_submission_notebook("01_toy", "01_toy", "ada").comments[0].manual_comment = "Well done"
+        gradebook.db.commit()
+    before = comments()
+    grade(course, list(course.lessons), force=True, backend=Canned())
+    assert comments() == before and before[-1] == "Well done"
+    for number in (1, 2):
+        hand_in(course, course.root / "later", {"ada": {"greet": f"def greet(name):\n    return {number}"}})
+        os.utime(course.root / "later/ada/01_toy.ipynb", (2e9 + number,) * 2)
+        collect([course.root / "later"], course.root / "notebooks", course.classroom)
+        assert graded(course)["ada"] == "graded"
+        assert comments() == [*before[:-1], f"{TO_ANOTHER}Well done"]
 
 
 def test_receipts_of_a_version_that_wrote_nothing_into_the_gradebook_are_believed(course):

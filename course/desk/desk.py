@@ -19,6 +19,7 @@ from course.desk import book, marks
 from course.desk.likeness import Place, groups
 from course.desk.marks import Entry, Mark
 from course.desk.questions import Question, questions
+from course.grading.gradebook import TO_ANOTHER
 from course.markup import prose
 from course.model import Course, CourseError
 from course.store import LOG, Store
@@ -408,7 +409,11 @@ class Desk:
     ) -> list[str]:
         """Comments that were given on this question, the commonest first: by readers here, and in the Formgrader."""
         here = {(student, m.comment) for student, by in given.items() for m in by.values() if m.comment}
-        there = {(student, w.entry.comment) for student, w in written.items() if w.entry.comment}
+        there = {
+            (student, w.entry.comment.removeprefix(TO_ANOTHER))
+            for student, w in written.items()
+            if w.entry.comment
+        }
         counts = Counter(comment for _, comment in sorted(here | there))
         return [comment for comment, _ in counts.most_common(REUSED)]
 

@@ -83,6 +83,7 @@ MADE_OF = Table(
     Column("digest", String(64), nullable=False),
     Column("submission", String(16), nullable=False),
 )
+TO_ANOTHER = "To an earlier file: "  # begins a comment that a person gave to that
 # Advisory locks of a PostgreSQL database, for graders that share it from several machines: who holds one, makes the tables or writes.
 TABLES, PEN = 0x5C1D_0001, 0x5C1D_0002
 # What PostgreSQL says, and the way out.
@@ -206,11 +207,10 @@ class SaveGradesAndSource(saveautogrades.SaveAutoGrades):
         url = resources["nbgrader"]["db_url"]
         with Gradebook(url) as gradebook:
             _make_room(gradebook)
-            given = {grade.id: waits for grade, waits in _given(gradebook, job, submission, {})}
+            given = _given(gradebook, job, submission, {})
         nb, resources = super().preprocess(nb, resources)
         with Gradebook(url) as gradebook:
-            for grade in _note(gradebook, job, submission).grades:
-                grade.needs_manual_grade = given.get(grade.id, grade.needs_manual_grade)
+            _give_again(_note(gradebook, job, submission), given)
             gradebook.db.commit()
         return nb, resources
 
@@ -325,9 +325,7 @@ class Recorder:
                     of = outcome.job.parts["submission"]
                     given = _given(self._gradebook, outcome.job, of, page)
                     self._converter(submission.lesson).take(outcome)
-                    _note(self._gradebook, outcome.job, of)
-                    for grade, waits in given:
-                        grade.needs_manual_grade = waits
+                    _give_again(_note(self._gradebook, outcome.job, of), given)
                     _hold_against(outcome, made / f"{submission.lesson}.ipynb")
                 write_text(made / RECEIPT, receipt(outcome))
                 self._store.place(made, self._store.graded(submission.student, submission.lesson))
@@ -419,13 +417,19 @@ def _note(gradebook: Gradebook, job: Job, submission: str) -> SubmittedNotebook:
     return notebook
 
 
-def _given(
-    gradebook: Gradebook, job: Job, submission: str, page: Mapping[str, Any]
-) -> list[tuple[Grade, bool]]:
-    """What a person has given, and whether it waits for a person again.
+@dataclass(frozen=True)
+class _Given:
+    """What persons have given: id of a grade -> whether it waits for a person again; and whether all of it was given to another file."""
 
-    What was given to this very submission does not, whatever it is graded with; what was given to another one does, or to the page
-    of another one that was still there, of a run that was killed. nbgrader lets all marks wait, and no extra points.
+    waits: Mapping[str, bool]
+    to_another: bool
+
+
+def _given(gradebook: Gradebook, job: Job, submission: str, page: Mapping[str, Any]) -> _Given:
+    """Find what persons have given, to this submission or to another one.
+
+    What was given to this very submission does not wait again, whatever it is graded with; what was given to another one does, or to
+    the page of another one that was still there, of a run that was killed. nbgrader lets all marks wait, and no extra points.
 
     Args:
         gradebook: before the grades are saved.
@@ -437,12 +441,21 @@ def _given(
     try:
         notebook = gradebook.find_submission_notebook(lesson, lesson, job.submission.student)
     except MissingEntry:
-        return []
+        return _Given({}, False)
     row = gradebook.db.execute(MADE_OF.select().where(MADE_OF.c.notebook_id == notebook.id)).first()
     known = MadeOf(row.digest, row.submission) if row else _by_receipt(page)
     other = {known.submission, page.get("parts", {}).get("submission", submission)} != {submission}
     given = [g for g in notebook.grades if g.manual_score is not None or g.extra_credit]
-    return [(grade, bool(other or grade.needs_manual_grade)) for grade in given]
+    return _Given({g.id: bool(other or g.needs_manual_grade) for g in given}, other)
+
+
+def _give_again(notebook: SubmittedNotebook, given: _Given) -> None:
+    """Behind the grades that nbgrader saved: what waits, waits, and a comment says that it was given to another file."""
+    for grade in notebook.grades:
+        grade.needs_manual_grade = given.waits.get(grade.id, grade.needs_manual_grade)
+    for comment in notebook.comments if given.to_another else ():
+        if comment.manual_comment:
+            comment.manual_comment = TO_ANOTHER + comment.manual_comment.removeprefix(TO_ANOTHER)
 
 
 def _by_receipt(found: Mapping[str, Any]) -> MadeOf:
