@@ -188,6 +188,15 @@ def test_a_line_whose_id_and_name_are_two_people_is_left(tmp_path):
     assert '"Müller, Anna",4711,a03,jnunez,"Sec ""A""",,4' in text
 
 
+def test_a_line_that_leaves_out_a_first_name_is_whose_id_it_has(tmp_path, monkeypatch):
+    """Also where somebody else has that name and no other."""
+    people = [replace(CLASS[0], first_name="Anna Eva"), replace(CLASS[1], first_name="Anna", last_name="Müller"), *CLASS[2:]]  # fmt: skip
+    monkeypatch.setattr("tests.test_export.CLASS", people)
+    text, (done,) = filled(tmp_path, CANVAS, CANVAS_FILE)
+    assert ',a01,amueller,"Sec ""A""",12.5,' in text
+    assert not done.doubts
+
+
 def test_a_number_of_canvas_own_is_nobodys_here_whose_name_is_another(tmp_path):
     guest = CANVAS_FILE.replace('"Guest, Gina",4716,x99,gina', '"Guest, Gina",a01,,')
     text, (done,) = filled(

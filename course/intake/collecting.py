@@ -24,6 +24,7 @@ from course.intake.triage import (
     UNLISTED,
     UNREADABLE,
     WAITING,
+    WHOSE,
     Row,
     Triage,
 )
@@ -313,8 +314,11 @@ def _row(decision: Decision, people: Roster) -> Row:
         and not attempt.claim.anonymous
         and (decision.counts or decision.status in (UNREADABLE, WAITING))
     )
+    several = people.may_be(attempt.claim.hints) if asks else []
     stranger = (
-        f"{name} is {UNLISTED}: put them there, collect this for whose it is with --student ID, or say --looked-at, for a guest",
+        f"{name} may be {' or '.join(several[:3])}: {WHOSE}"
+        if len(several) > 1
+        else f"{name} is {UNLISTED}: put them there, {WHOSE}, or say --looked-at, for a guest"
     )
     row = Row(
         decision.student,
@@ -325,7 +329,7 @@ def _row(decision: Decision, people: Roster) -> Row:
         reason=decision.reason,
         time=attempt.time,
         late=attempt.claim.late,
-        doubts=(*decision.doubts, *(stranger if asks else ())),
+        doubts=(*decision.doubts, *((stranger,) if asks else ())),
     )
     if not decision.counts:
         return row

@@ -267,7 +267,7 @@ def _owners(sheet: Spreadsheet, target: Target, roster: Roster) -> dict[Row, tup
         )
         if student and numbered and not _may_be(person.name, student, roster):
             doubt = f"line {row.line}: {person.name} has the number {own} there, {roster.name(student)} has it here"
-        if student and other and other != student:
+        if student and other not in ("", student) and student not in roster.also(named[0], other):
             doubt = f"line {row.line}: the id is that of {roster.name(student)}, the name that of {roster.name(other)}"
         if student and not doubt and student in lines:
             raise CourseError(
