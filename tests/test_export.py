@@ -208,6 +208,18 @@ def test_a_number_of_canvas_own_is_nobodys_here_whose_name_is_another(tmp_path):
     assert ",a01,,,Sec 1,12.5," in text and not done.doubts
 
 
+def test_a_lesson_without_a_deadline_that_was_not_named_gives_no_zeros(tmp_path):
+    """One student's lesson 3 in the folder of lesson 1 was a zero for the rest of the class."""
+    rules = Rules(zeros=True, undue=[FIRST.name])
+    text, (done,) = filled(tmp_path, CANVAS, CANVAS_FILE, rules=rules)
+    assert (
+        "4714,a04,zoe,Sec 1,,," in text
+        and done.left["nothing handed in for a lesson without a deadline"] == 1
+    )
+    assert any("where the lesson is named: `course export LESSON ...`" in line for line in done.lines())
+    assert "4714,a04,zoe,Sec 1,0,," in filled(tmp_path, CANVAS, CANVAS_FILE, rules=Rules(zeros=True))[0]
+
+
 def test_whom_the_platform_excused_gets_neither_mark_nor_zero(tmp_path):
     excused = CANVAS_FILE.replace("zoe,Sec 1,¤", "zoe,Sec 1,EX").replace('"Sec ""A""",¤', '"Sec ""A""",EX')
     text, (done,) = filled(tmp_path, CANVAS, excused, rules=Rules(zeros=True))

@@ -460,6 +460,7 @@ def export_command(
 
     Example: course export 1 --canvas ~/Downloads/grades.csv
     """
+    from course.deadlines import read_deadlines
     from course.intake.roster import read_roster
     from course.reports import exports, report
     from course.reports.exports import platforms
@@ -497,9 +498,10 @@ def export_command(
     kept = course.classroom / "roster.csv"
     people = read_roster(kept if kept.is_file() else None).people
     which = chosen(course, lessons) if lessons else list(ledger.lessons)
-    content, done = exports.fill(
-        read_spreadsheet(path), target, ledger, people, which, exports.Rules(zeros, partial, scale, column)
-    )
+    due = read_deadlines(course).lessons
+    undue = [] if lessons else [lesson.name for lesson in which if lesson.name not in due]
+    rules = exports.Rules(zeros, partial, scale, column, undue)
+    content, done = exports.fill(read_spreadsheet(path), target, ledger, people, which, rules)
     for filled in done:
         for line in filled.lines():
             say(line)
