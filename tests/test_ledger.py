@@ -183,6 +183,15 @@ def test_nobody_is_said_to_have_handed_in_nothing_while_a_file_is_of_somebody_wh
     assert (said in " ".join(shown(made).split())) == held
 
 
+def test_a_file_of_no_lesson_for_which_a_zero_is_confirmed_is_asked_about_in_no_other_lesson():
+    """Whoever confirmed it has said of which lesson it is."""
+    came = [row("ada", "unreadable", lesson="", reason="a page", confirmed="zero"), row("bo", "taken", lesson=SECOND.name)]  # fmt: skip
+    made = ledger(
+        [FIRST, SECOND], Sources(CLASS[:2], [Score("ada", FIRST.name, 0.0, 10.0, False)], came), NOW
+    )
+    assert [e.status for e in made.entries if e.student == "ada"] == [Status.GRADED, Status.MISSING]
+
+
 def doubtful() -> Ledger:
     """Two marks that a person should look at, one of them with answers to read; and one that is as it is."""
     scores = [Score(name, FIRST.name, 3.0, 10.0, name == "bo") for name in ("ada", "bo", "cy")]

@@ -229,7 +229,11 @@ def _entry(
     entry = replace(entry, late=_late(pair, score, rows, sources.deadlines))
     if pair in sources.faults:
         return replace(entry, status=Status.FAULT, reason=sources.faults[pair])
-    strays = [row for row in told.get((student, ""), ()) if row.get("status") in (UNREADABLE, WAITING)]
+    strays = [
+        row
+        for row in told.get((student, ""), ())
+        if row.get("status") in (UNREADABLE, WAITING) and not row.get("confirmed")
+    ]
     came = any(row.get("status") in (TAKEN, REPAIRED) for row in rows)
     asked = rows if came or not score else [*rows, *strays]  # a confirmed zero is of what was there
     open_rows = [
