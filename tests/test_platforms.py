@@ -362,6 +362,19 @@ def test_class_08_an_id_tells_which_of_two_with_one_name_it_is(name):
         assert (ids, warnings) == (["a123456"], []), form
 
 
+def test_class_08_a_word_that_several_write_beside_their_ids_is_a_remark():
+    """Also beside ids that are names; unless somebody of the class is called so."""
+    people = [("anna", "Anna", "Doe"), ("jan", "Jan", "Novák"), ("kim", "Kim", "Lee"), ("eva", "Eva", "Roe")]
+    names = [
+        f"{name} {word} 01_doubling.ipynb" for word in ("montag", "roe") for name in ("anna", "jan", "kim")
+    ]
+    _, ids, warnings = claims_of(names, people)
+    assert ids == ["anna", "jan", "kim", "", "", ""]
+    assert warnings[0] == "'montag' stands beside the ids of 3 students and in no name of the class list: taken for a remark"  # fmt: skip
+    assert sum("not taken for" in said for said in warnings) == 3
+    assert claims_of(names[:2], people)[1] == ["", ""]
+
+
 def test_class_08_who_has_the_name_of_two_is_not_called_unlisted(look, work, tmp_path):
     (tmp_path / "class.csv").write_text("id,first_name,last_name\nb1,Bo,Berg\nb2,Bo,Berg\n")
     triage = look(

@@ -68,6 +68,7 @@ _STROKES = str.maketrans(  # letters that Unicode does not take apart, and that 
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.I)
 _EXPECTED = "id,first_name,last_name,email"
 _WINDOW = 6  # words of a name that may be one person's
+_COMMON = 3  # students of one download beside whose ids a word stands that is then a remark
 _LEFT_OUT = {*range(10, 37), *range(200, 241)}  # classes of marks: points of Hebrew and Arabic, accents
 
 
@@ -437,16 +438,21 @@ def student_ids(
         For each claim an id, empty where nobody can be told; and warnings.
     """
     lessons = [lesson for _, lesson in contexts]
-    found = [_look_up(claim, roster, lesson) for claim, lesson in zip(claims, lessons, strict=True)]
+    remarks = _remarks(claims, contexts, roster)
+    found = [_look_up(claim, roster, lesson, remarks) for claim, lesson in zip(claims, lessons, strict=True)]
     twins = _twins(claims, contexts, found)
     ids: list[str] = []
     owners: list[tuple[str, str]] = []
     warnings = [claim.doubt for claim in claims if claim.doubt]
+    warnings += [
+        f"{word!r} stands beside the ids of {many} students and in no name of the class list: taken for a remark"
+        for word, many in remarks.items()
+    ]
     here: dict[tuple[str, str], set[str]] = {}
     for context, (student, _) in zip(contexts, found, strict=True):
         here.setdefault(context, set()).add(student)
     for claim, context, (student, count), twin in zip(claims, contexts, found, twins, strict=True):
-        warnings += _doubts(claim, student, count, twin, roster, context[1]) or _shorter(
+        warnings += _doubts(claim, student, count, twin, roster, context[1], remarks) or _shorter(
             claim, student, here[context], roster
         )
         known = claim.key and (claim.sure or not roster.people) and not (claim.by_hand and count > 1)
@@ -464,7 +470,29 @@ def student_ids(
     return _apart(ids, owners), list(dict.fromkeys(warnings))
 
 
-def _look_up(claim: Claim, roster: Roster, lesson: str) -> tuple[str, int]:
+def _remarks(
+    claims: Sequence[Claim], contexts: Sequence[tuple[str, str]], roster: Roster
+) -> Mapping[str, int]:
+    """Find the words that stand beside the ids of several students of one download, and in no name of the class: `montag`, not a family's name.
+
+    Returns:
+        Each with the number of these students.
+    """
+    beside: dict[tuple[str, str], set[str]] = {}
+    for claim, (download, lesson) in zip(claims, contexts, strict=True):
+        if claim.within and not claim.by_hand and not roster.find(_hints(claim, roster))[1]:
+            people, against = _within(claim, roster, lesson)
+            for word in against:
+                beside.setdefault((download, word), set()).add(people[0])
+    names = {_bare(word) for person in roster.people for word in _words(person.name)}
+    return {
+        word: len(students)
+        for (_, word), students in beside.items()
+        if len(students) >= _COMMON and _bare(_key(word)) not in names
+    }
+
+
+def _look_up(claim: Claim, roster: Roster, lesson: str, remarks: Collection[str] = ()) -> tuple[str, int]:
     """Find a claim's sender on the roster: by the whole of a name, else as the only one who stands in it."""
     if claim.anonymous:
         return "", 0
@@ -472,7 +500,7 @@ def _look_up(claim: Claim, roster: Roster, lesson: str) -> tuple[str, int]:
         return student, 1  # `--student ID`, even where it is what another's e-mail begins with
     student, count = roster.find(_hints(claim, roster))
     if not count:
-        people, against = _within(claim, roster, lesson)
+        people, against = _within(claim, roster, lesson, remarks)
         if not against:
             student, count = (people[0] if len(people) == 1 else ""), len(people)
     return student, count
@@ -483,11 +511,14 @@ def _hints(claim: Claim, roster: Roster) -> list[str]:
     return [h for h in claim.hints if h != claim.number or roster.may_have(h, claim.hints[0])]
 
 
-def _within(claim: Claim, roster: Roster, lesson: str) -> tuple[list[str], list[str]]:
+def _within(
+    claim: Claim, roster: Roster, lesson: str, remarks: Collection[str] = ()
+) -> tuple[list[str], list[str]]:
     """Who of the roster stands in a claim's names, and the words that speak against the only one."""
     text = next(filter(roster.named, claim.within), "")
     people = sorted(roster.named(text))
-    return people, roster.beside(text, people[0], lesson) if len(people) == 1 else []
+    against = roster.beside(text, people[0], lesson) if len(people) == 1 else []
+    return people, [word for word in against if word not in remarks]
 
 
 def _twins(
@@ -511,7 +542,9 @@ def _twins(
     ]
 
 
-def _doubts(claim: Claim, student: str, count: int, twin: bool, roster: Roster, lesson: str) -> list[str]:
+def _doubts(
+    claim: Claim, student: str, count: int, twin: bool, roster: Roster, lesson: str, remarks: Collection[str]
+) -> list[str]:
     """What should be said of how one claim found its student."""
     if claim.aside or (claim.by_hand and count < 2) or claim.anonymous:
         return []
@@ -537,7 +570,7 @@ def _doubts(claim: Claim, student: str, count: int, twin: bool, roster: Roster, 
             f"{claim.label}: taken for {roster.name(student)}'s ({student}), whose {word} it is, but so are called {names}; "
             "if it is theirs, collect it with --student ID"
         ]
-    people, against = _within(claim, roster, lesson) if not student else ([], [])
+    people, against = _within(claim, roster, lesson, remarks) if not student else ([], [])
     if against:
         words = ", ".join(map(repr, against))
         return [
