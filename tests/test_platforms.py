@@ -384,6 +384,23 @@ def test_class_08_who_has_the_name_of_two_is_not_called_unlisted(look, work, tmp
     assert row.doubts == ("Bo Berg may be Bo Berg (b1) or Bo Berg (b2): collect this for whose it is with --student ID",)  # fmt: skip
 
 
+def test_class_08_a_blank_notebook_that_is_collected_for_one_of_two_settles_no_guests(
+    look, release, blank, tmp_path
+):
+    """Blank notebooks are the same file: one that is collected by hand was taken for the first stranger's, and her page went to him."""
+    (tmp_path / "class.csv").write_text("id,first_name,last_name\nb1,Bo,Berg\nb2,Bo,Berg\n")
+    senders = ("Amy Guest_1", "Bo Berg_2", "Bo Berg_3")
+    look(packed.write_zip(tmp_path / "z.zip", {f"{s}_assignsubmission_file_/{LESSON}.ipynb": blank for s in senders}))  # fmt: skip
+    (file := tmp_path / "x.ipynb").write_bytes(blank)
+    room = tmp_path / "room"
+    for student in ("b1", "b2"):
+        triage = collect(file, release, room, student=student)
+    assert statuses(triage) == [
+        ("Amy_Guest", "taken"),
+        *((s, w) for s in ("b1", "b2") for w in ("older", "taken")),
+    ]
+
+
 def test_class_08_what_may_be_two_peoples_is_not_kept_under_the_id_of_one():
     """Where it says so, a person collects it by hand: with an id, which is one student's."""
     people = [("anna", "Anna", "Doe"), ("ar", "Ann", "Roe", "anna@x.org"), ("bo", "Bo", "Abel")]

@@ -170,7 +170,13 @@ def _survey(kept: Sequence[Download], people: Roster, own: Own) -> _Found:
     attempts = [a for d in kept for a in attempts_of(d, wrappers(d.paths, d.notes, known), own)]
     contexts = [(str(attempt.download), attempt.lesson) for attempt in attempts]
     ids, warnings = student_ids([attempt.claim for attempt in attempts], contexts, people)
-    decisions = settle(attempts, ids, {person.id for person in people.people})
+    listed = {person.id for person in people.people}
+    may_be = {
+        student: people.may_be(attempt.claim.hints)
+        for attempt, student in zip(attempts, ids, strict=True)
+        if student and student not in listed
+    }
+    decisions = settle(attempts, ids, listed, may_be)
     return _Found(decisions, [*warnings, *_shared(decisions)])
 
 
@@ -316,7 +322,7 @@ def _row(decision: Decision, people: Roster) -> Row:
     )
     several = people.may_be(attempt.claim.hints) if asks else []
     stranger = (
-        f"{name} may be {' or '.join(several[:3])}: {WHOSE}"
+        f"{name} may be {' or '.join(f'{people.name(s)} ({s})' for s in several[:3])}: {WHOSE}"
         if len(several) > 1
         else f"{name} is {UNLISTED}: put them there, {WHOSE}, or say --looked-at, for a guest"
     )

@@ -152,9 +152,8 @@ class Roster:
         return set() if {student} in fits else set().union(*fits) - {student}
 
     def may_be(self, hints: Sequence[str]) -> list[str]:
-        """Find all who are called by the first of these hints that is anybody's name: names and ids, for a sentence."""
-        people = next(filter(None, (self._people(_key(hint)) for hint in hints)), set())
-        return [f"{self.name(student)} ({student})" for student in sorted(people)]
+        """Find all who are called by the first of these hints that is anybody's name."""
+        return sorted(next(filter(None, (self._people(_key(hint)) for hint in hints)), set()))
 
     def is_called(self, text: str, student: str) -> bool:
         """Whether a name is all of a student's, and not their id."""
