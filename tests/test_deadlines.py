@@ -339,3 +339,9 @@ def test_it_is_said_for_whom_nothing_can_be_granted(tmp_path, monkeypatch, capsy
         f"nobody here is called 's9999': what is granted there holds for no one; correct {course.classroom / 'deadlines.csv'}"
     ]
     assert any("(s0003): 2026-11-22" in text for text in said)  # by name, too
+    assert (
+        "Times that name no zone were read in this machine's zone" in said[-1]
+    )  # a server's is seldom the class's
+    said.clear()
+    command(replace(course, zone=UTC), monkeypatch, capsys, "deadlines")
+    assert "Times that" not in said[-1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -26,9 +26,6 @@ from course.commands.options import (
 from course.config import gradebook_name
 from course.model import Course, CourseError
 from course.store import Store, write_text
-
-if TYPE_CHECKING:
-    from course.intake import Triage
 
 app = typer.Typer()
 
@@ -100,7 +97,8 @@ def collect_command(
 
             withdrawn = withdraw(course)
     console.print(triage.on_screen())
-    _say_zone(course, triage)
+    if triage.assumes:
+        _say_zone(course)
     for name in forget or ():
         say(
             f"{name} was put aside in {classroom / 'forgotten'}"
@@ -130,11 +128,10 @@ def collect_command(
     say(f"The same as a table: {classroom / 'triage.csv'}, as a page: {classroom / 'triage.html'}")
 
 
-def _say_zone(course: Course, triage: Triage) -> None:
-    """Say which zone was assumed, where times named none."""
-    if triage.assumes:
-        ours = f'this machine\'s zone, {datetime.now().astimezone():%Z}: where that is not yours, write zone = "Europe/Berlin" below [tool.course] in pyproject.toml'
-        say(f"Times that name no zone were read in {course.zone or ours}")
+def _say_zone(course: Course) -> None:
+    """Say which zone is assumed where times name none."""
+    ours = f'this machine\'s zone, {datetime.now().astimezone():%Z}: where that is not yours, write zone = "Europe/Berlin" below [tool.course] in pyproject.toml'
+    say(f"Times that name no zone were read in {course.zone or ours}")
 
 
 def _pair(course: Course, pair: str) -> str:
@@ -251,7 +248,8 @@ def all_command(
     with Progress(console) as bar:
         went = way(course, paths, roster, backend, bar.told, bar.expected)
     console.print(went.triage.on_screen())
-    _say_zone(course, went.triage)
+    if went.triage.assumes:
+        _say_zone(course)
     say(f"sandbox: {confinement(course.sandbox)}")
     show(read_ledger(course))
     if missing := lost(course):
@@ -588,3 +586,5 @@ def deadlines_command(
             "yellow",
         )
     say(f"{str(course.late).capitalize()}.")
+    if not course.zone:  # else each line says it
+        _say_zone(course)
