@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, time, tzinfo
+from datetime import UTC, datetime, time, timedelta, tzinfo
 from itertools import chain
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from course.zone import NEVER, due_at
 
 DEADLINES = "deadlines.csv"
 COLUMNS = ("student", "lesson", "deadline")
+DAY = 86400.0  # seconds
 # Python would read 23.59 as 23 hours and 0.59 seconds.
 CLOCK = re.compile(r"(?<=[T\s])(\d{1,2})[.,:](\d\d)(?!\d)")
 DAY_FIRST = re.compile(r"^(\d{1,2})\.(\d{1,2})\.(\d{4})")
@@ -32,10 +33,12 @@ class Deadlines:
     Args:
         lessons: lesson -> everybody's.
         granted: (student, lesson) -> a student's own.
+        zone: in whose days lateness is counted; None is this machine's.
     """
 
     lessons: Mapping[str, datetime] = field(default_factory=dict)
     granted: Mapping[tuple[str, str], datetime] = field(default_factory=dict)
+    zone: tzinfo | None = UTC
 
     def of(self, student: str, lesson: str) -> datetime | None:
         """The deadline that holds for a student; None if there is none."""
@@ -45,6 +48,14 @@ class Deadlines:
         """By how much something came late; 0 where nothing says when it came, or by when it should."""
         due = self.of(student, lesson)
         return max(0.0, (handed_in - due).total_seconds()) if handed_in and due else 0.0
+
+    def seconds_charged(self, student: str, lesson: str, handed_in: datetime | None) -> float:
+        """The same, as days are counted: one on which clocks are turned back has 25 hours, and is one day all the same."""
+        late, due = self.seconds_late(student, lesson, handed_in), self.of(student, lesson)
+        if late <= DAY or not due or not handed_in:
+            return late
+        before, after = (time.astimezone(self.zone).utcoffset() or timedelta() for time in (due, handed_in))
+        return max(DAY, late - max(0.0, (before - after).total_seconds()))
 
     def on(self, lesson: Lesson) -> Lesson:
         """A lesson with the deadline of this class."""
@@ -128,7 +139,7 @@ def _deadlines(course: Course, lines: Sequence[_Line], path: Path) -> Deadlines:
         raise CourseError(
             f"{path} grants time for {', '.join(nowhere)}, which is not due at all: add a line without a student for the lesson"
         )
-    return Deadlines(lessons, granted)
+    return Deadlines(lessons, granted, course.zone)
 
 
 def _lines(course: Course, path: Path) -> list[_Line]:

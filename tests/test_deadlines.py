@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
 
 import openpyxl
 import pytest
@@ -265,6 +266,27 @@ def test_late_is_what_comes_after_a_students_own_deadline():
     assert due.seconds_late("bo", FIRST, None) == 0 == due.seconds_late("bo", "other", DUE)
 
 
+@pytest.mark.parametrize(
+    ("due", "came", "days"),
+    [
+        ("2026-10-24T23:59+02:00", "2026-10-25T23:50+01:00", 1),  # clocks went back: less than a day later
+        ("2026-10-24T23:59+02:00", "2026-10-26T00:15+01:00", 2),
+        (
+            "2026-10-25T02:50+02:00",
+            "2026-10-25T02:50+01:00",
+            1,
+        ),  # an hour is one, also the one that comes twice
+        ("2026-03-28T23:59+01:00", "2026-03-29T23:50+02:00", 1),  # a day of 23 hours
+        ("2026-03-28T23:59+01:00", "2026-03-30T00:58+02:00", 1),
+        ("2026-10-24T23:59+02:00", "2026-10-24T23:58+02:00", 0),
+    ],
+)
+def test_a_day_on_which_clocks_are_turned_back_is_one_day(due, came, days):
+    deadlines = Deadlines({FIRST: datetime.fromisoformat(due)}, {}, ZoneInfo("Europe/Berlin"))
+    charged = deadlines.seconds_charged("bo", FIRST, datetime.fromisoformat(came))
+    assert LatePolicy(per_day=10).penalty(10.0, charged) == days
+
+
 @pytest.mark.slow
 def test_the_gradebook_and_the_report_say_the_same_of_who_came_late(tmp_path):
     course = replace(large_class(tmp_path / "classroom", 80), late=LatePolicy(per_day=10))
@@ -317,3 +339,9 @@ def test_it_is_said_for_whom_nothing_can_be_granted(tmp_path, monkeypatch, capsy
         f"nobody here is called 's9999': what is granted there holds for no one; correct {course.classroom / 'deadlines.csv'}"
     ]
     assert any("(s0003): 2026-11-22" in text for text in said)  # by name, too
+    assert (
+        "Times that name no zone were read in this machine's zone" in said[-1]
+    )  # a server's is seldom the class's
+    said.clear()
+    command(replace(course, zone=UTC), monkeypatch, capsys, "deadlines")
+    assert "Times that" not in said[-1]

@@ -188,6 +188,15 @@ def test_a_line_whose_id_and_name_are_two_people_is_left(tmp_path):
     assert '"Müller, Anna",4711,a03,jnunez,"Sec ""A""",,4' in text
 
 
+def test_a_line_that_leaves_out_a_first_name_is_whose_id_it_has(tmp_path, monkeypatch):
+    """Also where somebody else has that name and no other."""
+    people = [replace(CLASS[0], first_name="Anna Eva"), replace(CLASS[1], first_name="Anna", last_name="Müller"), *CLASS[2:]]  # fmt: skip
+    monkeypatch.setattr("tests.test_export.CLASS", people)
+    text, (done,) = filled(tmp_path, CANVAS, CANVAS_FILE)
+    assert ',a01,amueller,"Sec ""A""",12.5,' in text
+    assert not done.doubts
+
+
 def test_a_number_of_canvas_own_is_nobodys_here_whose_name_is_another(tmp_path):
     guest = CANVAS_FILE.replace('"Guest, Gina",4716,x99,gina', '"Guest, Gina",a01,,')
     text, (done,) = filled(
@@ -197,6 +206,18 @@ def test_a_number_of_canvas_own_is_nobodys_here_whose_name_is_another(tmp_path):
     assert done.doubts == ["line 9: Gina Guest has the number a01 there, Anna Müller has it here"]
     text, (done,) = filled(tmp_path, CANVAS, guest.replace("Guest, Gina", "Müller-Lüdenscheidt, A.").replace('"Müller, Anna",4711,a01,amueller', '"Elsewhere, Eve",1,y,z'))  # fmt: skip
     assert ",a01,,,Sec 1,12.5," in text and not done.doubts
+
+
+def test_a_lesson_without_a_deadline_that_was_not_named_gives_no_zeros(tmp_path):
+    """One student's lesson 3 in the folder of lesson 1 was a zero for the rest of the class."""
+    rules = Rules(zeros=True, undue=[FIRST.name])
+    text, (done,) = filled(tmp_path, CANVAS, CANVAS_FILE, rules=rules)
+    assert (
+        "4714,a04,zoe,Sec 1,,," in text
+        and done.left["nothing handed in for a lesson without a deadline"] == 1
+    )
+    assert any("where the lesson is named: `course export LESSON ...`" in line for line in done.lines())
+    assert "4714,a04,zoe,Sec 1,0,," in filled(tmp_path, CANVAS, CANVAS_FILE, rules=Rules(zeros=True))[0]
 
 
 def test_whom_the_platform_excused_gets_neither_mark_nor_zero(tmp_path):

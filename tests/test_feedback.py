@@ -399,7 +399,7 @@ def test_a_zip_holds_the_pages_of_those_who_came_by_the_platform(tmp_path):
     course = graded_folders(tmp_path)
     lesson = course.lessons[0]
     pages = []
-    for student in ("ada", "blaise", "emmy", "grace", "mary"):
+    for student in ("ada", "blaise", "emmy", "grace", "mary", "zuse"):
         path = feedback.place(course, student, lesson)
         path.parent.mkdir(parents=True)
         path.write_text(student)
@@ -423,11 +423,14 @@ def test_a_zip_holds_the_pages_of_those_who_came_by_the_platform(tmp_path):
             for name in ("grace", "mary")
         ),
     ]
-    with_triage(course, *(row | {"lesson": lesson.name} for row in rows))
+    lost = {"student": "zuse", "lesson": "", "status": "unreadable", "file": "s.zip/zuse_5_50_photo.png"}
+    elsewhere = [{"student": "ada", "lesson": "", "status": "unreadable", "file": "s.zip/ada_1_12_photo.png"}, {"student": "blaise", "lesson": "", "status": "unreadable", "file": "t.zip/blaise_2_20_photo.png"}]  # fmt: skip
+    with_triage(course, *(row | {"lesson": lesson.name} for row in rows), lost, *elsewhere)
     (course.classroom / "downloaded" / BY_HAND / "ada_1_11_x-0123abcd").mkdir(parents=True)
     target, left = pack(course, lesson, "canvas", [*pages, other])
     with zipfile.ZipFile(target) as archive:
-        assert archive.namelist() == ["ada_1_11_x.html"] and archive.read("ada_1_11_x.html") == b"ada"
+        assert archive.namelist() == ["ada_1_11_x.html", "zuse_5_50_photo.html"]  # who needs it most
+        assert archive.read("ada_1_11_x.html") == b"ada"
     assert left == ["blaise", "grace", "mary"]
     with pytest.raises(CourseError, match=r"no page of .* can go to moodle"):
         pack(course, lesson, "moodle", pages)

@@ -11,7 +11,7 @@ from rich.console import Console
 from course.csvfile import read_csv
 from course.deadlines import Deadlines
 from course.intake.roster import Person
-from course.intake.triage import UNLISTED
+from course.intake.triage import UNLISTED, WHOSE
 from course.model import Lesson, Score
 from course.reports import report
 from course.reports.ledger import Ledger, Sources, Status, duration, ledger, read_ledger
@@ -163,18 +163,33 @@ def test_whose_file_nobody_can_tell_is_said():
         assert {entry.stray for entry in made.entries} == {theirs}
 
 
-@pytest.mark.parametrize("held", [True, False])
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        (True, f"Ghost Rider is {UNLISTED}: put them there"),
+        (True, f"Bo Abel may be Bo Abel (b1) or Bo Abel (b2): {WHOSE}"),
+        (False, f"Ghost Rider is {UNLISTED}: put them there"),
+    ],
+)
 def test_nobody_is_said_to_have_handed_in_nothing_while_a_file_is_of_somebody_who_is_not_on_the_class_list(
-    held,
+    held, said
 ):
     """It may be theirs, under a name that the list does not know; until a person has looked."""
-    said = f"Ghost Rider is {UNLISTED}: put them there"
     came = row("ghost", "taken", file="x.ipynb", name="Ghost Rider", **{"doubts" if held else "notes": said})
     made = ledger([FIRST, SECOND], Sources(CLASS, triage=[came, row("bo", "taken"), {"lesson": SECOND.name}]), NOW)  # fmt: skip
     assert {(e.student, e.lesson) for e in made.entries if e.stray} == (
         {(name, FIRST.name) for name in ("ada", "cy", "di", "ed")} if held else set()
     )
-    assert (said in shown(made)) == held
+    assert (said in " ".join(shown(made).split())) == held
+
+
+def test_a_file_of_no_lesson_for_which_a_zero_is_confirmed_is_asked_about_in_no_other_lesson():
+    """Whoever confirmed it has said of which lesson it is."""
+    came = [row("ada", "unreadable", lesson="", reason="a page", confirmed="zero"), row("bo", "taken", lesson=SECOND.name)]  # fmt: skip
+    made = ledger(
+        [FIRST, SECOND], Sources(CLASS[:2], [Score("ada", FIRST.name, 0.0, 10.0, False)], came), NOW
+    )
+    assert [e.status for e in made.entries if e.student == "ada"] == [Status.GRADED, Status.MISSING]
 
 
 def doubtful() -> Ledger:

@@ -211,6 +211,23 @@ def test_class_09_a_name_without_its_accents_is_found_and_may_be_that_of_two():
     assert Roster([Person("4", "احمد", "A")]).find(["أحمد A"]) == ("4", 1)
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "names"),
+    [
+        ("Đức", "Đỗ", ["Do Duc", "Đuc Do"]),
+        ("Łukasz", "Groß", ["Lukasz Gross", "Lukasz Groß"]),
+        ("Søren", "Kjær", ["Soren Kjaer", "Soeren Kjær"]),
+        ("Işıl", "Çağlar", ["Isil Caglar"]),
+        ("Jürgen", "Müller", ["Juergen Müller", "Jürgen Mueller", "Jurgen Muller"]),
+    ],
+)
+def test_class_09_a_name_without_its_strokes_or_with_one_umlaut_spelled_out_is_found(first, last, names):
+    roster = Roster([Person("1", first, last), Person("2", "An", "Đặng"), Person("3", "An", "Dang")])
+    for name in names:
+        assert roster.find([name]) == ("1", 1) and roster.named(f"{name} (late)") == {"1"}, name
+    assert [roster.find([name]) for name in ("An Đặng", "Dang An")] == [("2", 1), ("3", 1)]
+
+
 # Class 26: formulas
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -27,9 +27,6 @@ from course.commands.options import (
 from course.config import gradebook_name
 from course.model import Course, CourseError
 from course.store import Store, write_text
-
-if TYPE_CHECKING:
-    from course.intake import Triage
 
 app = typer.Typer()
 
@@ -101,7 +98,8 @@ def collect_command(
 
             withdrawn = withdraw(course)
     console.print(triage.on_screen())
-    _say_zone(course, triage)
+    if triage.assumes:
+        _say_zone(course)
     for name in forget or ():
         say(
             f"{name} was put aside in {classroom / 'forgotten'}"
@@ -136,11 +134,10 @@ def _say_withdrawn(withdrawn: Mapping[tuple[str, str], Path]) -> None:
         )
 
 
-def _say_zone(course: Course, triage: Triage) -> None:
-    """Say which zone was assumed, where times named none."""
-    if triage.assumes:
-        ours = f'this machine\'s zone, {datetime.now().astimezone():%Z}: where that is not yours, write zone = "Europe/Berlin" below [tool.course] in pyproject.toml'
-        say(f"Times that name no zone were read in {course.zone or ours}")
+def _say_zone(course: Course) -> None:
+    """Say which zone is assumed where times name none."""
+    ours = f'this machine\'s zone, {datetime.now().astimezone():%Z}: where that is not yours, write zone = "Europe/Berlin" below [tool.course] in pyproject.toml'
+    say(f"Times that name no zone were read in {course.zone or ours}")
 
 
 def _pair(course: Course, pair: str) -> str:
@@ -261,7 +258,8 @@ def all_command(
     with Progress(console) as bar:
         went = way(course, paths, roster, backend, bar.told, bar.expected)
     console.print(went.triage.on_screen())
-    _say_zone(course, went.triage)
+    if went.triage.assumes:
+        _say_zone(course)
     say(f"sandbox: {confinement(course.sandbox)}")
     show(read_ledger(course))
     if missing := lost(course):
@@ -470,6 +468,7 @@ def export_command(
 
     Example: course export 1 --canvas ~/Downloads/grades.csv
     """
+    from course.deadlines import read_deadlines
     from course.intake.roster import read_roster
     from course.reports import exports, report
     from course.reports.exports import platforms
@@ -507,9 +506,10 @@ def export_command(
     kept = course.classroom / "roster.csv"
     people = read_roster(kept if kept.is_file() else None).people
     which = chosen(course, lessons) if lessons else list(ledger.lessons)
-    content, done = exports.fill(
-        read_spreadsheet(path), target, ledger, people, which, exports.Rules(zeros, partial, scale, column)
-    )
+    due = read_deadlines(course).lessons
+    undue = [] if lessons else [lesson.name for lesson in which if lesson.name not in due]
+    rules = exports.Rules(zeros, partial, scale, column, undue)
+    content, done = exports.fill(read_spreadsheet(path), target, ledger, people, which, rules)
     for filled in done:
         for line in filled.lines():
             say(line)
@@ -596,3 +596,5 @@ def deadlines_command(
             "yellow",
         )
     say(f"{str(course.late).capitalize()}.")
+    if not course.zone:  # else each line says it
+        _say_zone(course)

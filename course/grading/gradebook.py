@@ -997,9 +997,10 @@ def scores(course: Course) -> list[Score]:
     for student, lesson, handed_in in rows:
         cells = of.get((student, lesson), [])
         score = sum(mark.score for mark in cells)
-        late = deadlines.seconds_late(student, lesson, handed_in and handed_in.replace(tzinfo=UTC))
+        came = handed_in and handed_in.replace(tzinfo=UTC)
+        late = deadlines.seconds_late(student, lesson, came)
         # The gradebook's own penalty may be of an older policy, or from before a person gave a mark.
-        penalty = course.late.penalty(score, late)
+        penalty = course.late.penalty(score, deadlines.seconds_charged(student, lesson, came))
         waiting = any(mark.waiting for mark in cells)
         found.append(Score(student, lesson, score, full[lesson], waiting, penalty, late))
     return found

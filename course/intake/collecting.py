@@ -24,6 +24,7 @@ from course.intake.triage import (
     UNLISTED,
     UNREADABLE,
     WAITING,
+    WHOSE,
     Row,
     Triage,
 )
@@ -170,7 +171,13 @@ def _survey(kept: Sequence[Download], people: Roster, own: Own) -> _Found:
     attempts = [a for d in kept for a in attempts_of(d, wrappers(d.paths, d.notes, known), own)]
     contexts = [(str(attempt.download), attempt.lesson) for attempt in attempts]
     ids, warnings = student_ids([attempt.claim for attempt in attempts], contexts, people)
-    decisions = settle(attempts, ids, {person.id for person in people.people})
+    listed = {person.id for person in people.people}
+    may_be = {
+        student: people.may_be(attempt.claim.hints)
+        for attempt, student in zip(attempts, ids, strict=True)
+        if student and student not in listed
+    }
+    decisions = settle(attempts, ids, listed, may_be)
     return _Found(decisions, [*warnings, *_shared(decisions)])
 
 
@@ -314,8 +321,11 @@ def _row(decision: Decision, people: Roster) -> Row:
         and not attempt.claim.anonymous
         and (decision.counts or decision.status in (UNREADABLE, WAITING))
     )
+    several = people.may_be(attempt.claim.hints) if asks else []
     stranger = (
-        f"{name} is {UNLISTED}: put them there, collect this for whose it is with --student ID, or say --looked-at, for a guest",
+        f"{name} may be {' or '.join(f'{people.name(s)} ({s})' for s in several[:3])}: {WHOSE}"
+        if len(several) > 1
+        else f"{name} is {UNLISTED}: put them there, {WHOSE}, or say --looked-at, for a guest"
     )
     row = Row(
         decision.student,
@@ -326,7 +336,7 @@ def _row(decision: Decision, people: Roster) -> Row:
         reason=decision.reason,
         time=attempt.time,
         late=attempt.claim.late,
-        doubts=(*decision.doubts, *(stranger if asks else ())),
+        doubts=(*decision.doubts, *((stranger,) if asks else ())),
     )
     if not decision.counts:
         return row

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,9 +62,13 @@ _SPELLED_OUT = str.maketrans(
         "ß": "ss",
     }
 )
+_STROKES = str.maketrans(  # letters that Unicode does not take apart, and that many write without the stroke
+    {"đ": "d", "ł": "l", "ø": "o", "ı": "i", "ħ": "h", "ŧ": "t", "ð": "d", "æ": "ae", "œ": "oe"}
+)
 _RESERVED = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.I)
 _EXPECTED = "id,first_name,last_name,email"
 _WINDOW = 6  # words of a name that may be one person's
+_COMMON = 3  # students of one download beside whose ids a word stands that is then a remark
 _LEFT_OUT = {*range(10, 37), *range(200, 241)}  # classes of marks: points of Hebrew and Arabic, accents
 
 
@@ -126,7 +130,7 @@ class Roster:
         for person in people:
             for part in {_bare(_key(part)) for part in (person.first_name, person.last_name)} - {""}:
                 self._by_part.setdefault(part, []).append(person.id)
-            for key in _keys(_called(person)):
+            for key in _keys([*_called(person), *_shortened(person)]):
                 self._by_key.setdefault(key, set()).add(person.id)
                 self._by_bare_key.setdefault(_bare(key), set()).add(person.id)
 
@@ -141,6 +145,19 @@ class Roster:
     def namesakes(self, text: str, student: str) -> list[str]:
         """Find the others whose first or last name is all that a name says: `Anna`, where that is a student's id."""
         return [other for other in self._by_part.get(_bare(_key(text)), []) if other != student]
+
+    def also(self, text: str, student: str) -> set[str]:
+        """Find the others who are called by a student's name where all but the first of their first names are left out; nobody if more is told of the student."""
+        fits = [*map(self._fits, self._standing(text)[0])]
+        return set() if {student} in fits else set().union(*fits) - {student}
+
+    def may_be(self, hints: Sequence[str]) -> list[str]:
+        """Find all who are called by the first of these hints that is anybody's name."""
+        return sorted(next(filter(None, (self._people(_key(hint)) for hint in hints)), set()))
+
+    def is_called(self, text: str, student: str) -> bool:
+        """Whether a name is all of a student's, and not their id."""
+        return _bare(_key(text)) in {*map(_bare, _keys(_names(self._persons[student])))}
 
     def find(self, hints: Iterable[str]) -> tuple[str, int]:
         """Look a sender up.
@@ -166,9 +183,12 @@ class Roster:
             text: the name of a file or folder.
 
         Returns:
-            The ids of those whose full name, id or e-mail stands there whole; the longest counts where they overlap.
+            The ids of those whose full name, id or e-mail stands there whole; the longest counts where they overlap, and of several with one name whoever is
+            told by more.
         """
-        return frozenset().union(*self._standing(text)[0].values())
+        found = self._standing(text)[0].values()
+        certain = frozenset().union(*(people for people in found if len(people) == 1))
+        return frozenset().union(*((people & certain) or people for people in found))
 
     def may_have(self, number: str, name: str) -> bool:
         """Whether a platform's number tells who somebody is, and is not another's id at the school by chance.
@@ -202,10 +222,15 @@ class Roster:
         """
         found, rest = self._standing(text)
         person = self._persons[student]
-        whole = [person.email, *(_names(person) if person.first_name and person.last_name else [])]
+        names = [*_names(person), *_shortened(person)]
+        whole = [person.email, *(names if person.first_name and person.last_name else [])]
         if {*map(_bare, found)} & {*map(_bare, _keys(whole))}:
             return []
-        known = [spelled for called in (*_called(person), lesson) for spelled in _spelled(called)]
+        known = [
+            spelled
+            for called in (*_called(person), *_shortened(person), lesson)
+            for spelled in _spelled(called)
+        ]
         own = {_bare(word) for called in known for word in _words(called)}
         is_name = any(map(self._is_name, found))
         return [
@@ -237,8 +262,18 @@ class Roster:
         return any(_bare(key) in part for part in self._by_part) or not self._by_part
 
     def _people(self, key: str) -> set[str]:
-        """Whose key it is; if nobody's, whose it is without accents: `José` finds `Jose`, and never `Hạ` where there is a `Hà`."""
-        return self._by_key.get(key) or self._by_bare_key.get(_bare(key), set())
+        """Whose key it is; of several, the one whose whole name it is: `Jan Novák` is not Jan Peter Novák where there is a Jan Novák."""
+        people = self._fits(key)
+        if len(people) < 2:
+            return people
+        whole = {p for p in people if _bare(key) in map(_bare, _keys(_called(self._persons[p])))}
+        return whole if len(whole) == 1 and self.is_called(key, *whole) else people
+
+    def _fits(self, key: str) -> set[str]:
+        """Whose key it may be; if nobody's, whose it is without accents, or with some umlauts spelled out: `José` finds `Jose`, and never `Hạ`
+        where there is a `Hà`."""
+        spelled = _key(_spelled(key)[1])
+        return self._by_key.get(key) or self._by_bare_key.get(_bare(key)) or self._by_key.get(spelled, set())
 
 
 def _is_telling(key: str) -> bool:
@@ -352,10 +387,14 @@ def _called(person: Person) -> list[str]:
 
 
 def _names(person: Person) -> list[str]:
-    """A person's name in either order, with all first names and with one."""
-    first, last = person.first_name, person.last_name
-    one = first.partition(" ")[0]
-    return [f"{first} {last}", f"{last} {first}", f"{one} {last}", f"{last} {one}"]
+    """A person's name in either order, with all first names."""
+    return [f"{person.first_name} {person.last_name}", f"{person.last_name} {person.first_name}"]
+
+
+def _shortened(person: Person) -> list[str]:
+    """A person's name in either order, with one first name."""
+    one = person.first_name.partition(" ")[0]
+    return [f"{one} {person.last_name}", f"{person.last_name} {one}"]
 
 
 def _keys(texts: Iterable[str]) -> set[str]:
@@ -380,8 +419,8 @@ def _words(text: str) -> list[str]:
 
 
 def _bare(key: str) -> str:
-    """A key without the marks that many leave out: `doejosé` -> `doejose`."""
-    return "".join(c for c in key if unicodedata.combining(c) not in _LEFT_OUT)
+    """A key without the marks and strokes that many leave out: `doejosé` -> `doejose`, `đỗ` -> `do`."""
+    return "".join(c for c in key if unicodedata.combining(c) not in _LEFT_OUT).translate(_STROKES)
 
 
 def student_ids(
@@ -398,13 +437,23 @@ def student_ids(
         For each claim an id, empty where nobody can be told; and warnings.
     """
     lessons = [lesson for _, lesson in contexts]
-    found = [_look_up(claim, roster, lesson) for claim, lesson in zip(claims, lessons, strict=True)]
+    remarks = _remarks(claims, contexts, roster)
+    found = [_look_up(claim, roster, lesson, remarks) for claim, lesson in zip(claims, lessons, strict=True)]
     twins = _twins(claims, contexts, found)
     ids: list[str] = []
     owners: list[tuple[str, str]] = []
     warnings = [claim.doubt for claim in claims if claim.doubt]
-    for claim, (student, count), twin, lesson in zip(claims, found, twins, lessons, strict=True):
-        warnings += _doubts(claim, student, count, twin, roster, lesson)
+    warnings += [
+        f"{word!r} stands beside the ids of {many} students and in no name of the class list: taken for a remark"
+        for word, many in remarks.items()
+    ]
+    here: dict[tuple[str, str], set[str]] = {}
+    for context, (student, _) in zip(contexts, found, strict=True):
+        here.setdefault(context, set()).add(student)
+    for claim, context, (student, count), twin in zip(claims, contexts, found, twins, strict=True):
+        warnings += _doubts(claim, student, count, twin, roster, context[1], remarks) or _shorter(
+            claim, student, here[context], roster
+        )
         known = claim.key and (claim.sure or not roster.people) and not (claim.by_hand and count > 1)
         number = claim.number if (twin or count > 1) and not claim.label.endswith(claim.number) else ""
         own = safe_id(f"{claim.label}_{number}" if number else claim.label) if known else ""
@@ -420,7 +469,29 @@ def student_ids(
     return _apart(ids, owners), list(dict.fromkeys(warnings))
 
 
-def _look_up(claim: Claim, roster: Roster, lesson: str) -> tuple[str, int]:
+def _remarks(
+    claims: Sequence[Claim], contexts: Sequence[tuple[str, str]], roster: Roster
+) -> Mapping[str, int]:
+    """Find the words that stand beside the ids of several students of one download, and in no name of the class: `montag`, not a family's name.
+
+    Returns:
+        Each with the number of these students.
+    """
+    beside: dict[tuple[str, str], set[str]] = {}
+    for claim, (download, lesson) in zip(claims, contexts, strict=True):
+        if claim.within and not claim.by_hand and not roster.find(_hints(claim, roster))[1]:
+            people, against = _within(claim, roster, lesson)
+            for word in against:
+                beside.setdefault((download, word), set()).add(people[0])
+    names = {_bare(word) for person in roster.people for word in _words(person.name)}
+    return {
+        word: len(students)
+        for (_, word), students in beside.items()
+        if len(students) >= _COMMON and _bare(_key(word)) not in names
+    }
+
+
+def _look_up(claim: Claim, roster: Roster, lesson: str, remarks: Collection[str] = ()) -> tuple[str, int]:
     """Find a claim's sender on the roster: by the whole of a name, else as the only one who stands in it."""
     if claim.anonymous:
         return "", 0
@@ -428,7 +499,7 @@ def _look_up(claim: Claim, roster: Roster, lesson: str) -> tuple[str, int]:
         return student, 1  # `--student ID`, even where it is what another's e-mail begins with
     student, count = roster.find(_hints(claim, roster))
     if not count:
-        people, against = _within(claim, roster, lesson)
+        people, against = _within(claim, roster, lesson, remarks)
         if not against:
             student, count = (people[0] if len(people) == 1 else ""), len(people)
     return student, count
@@ -439,11 +510,14 @@ def _hints(claim: Claim, roster: Roster) -> list[str]:
     return [h for h in claim.hints if h != claim.number or roster.may_have(h, claim.hints[0])]
 
 
-def _within(claim: Claim, roster: Roster, lesson: str) -> tuple[list[str], list[str]]:
+def _within(
+    claim: Claim, roster: Roster, lesson: str, remarks: Collection[str] = ()
+) -> tuple[list[str], list[str]]:
     """Who of the roster stands in a claim's names, and the words that speak against the only one."""
     text = next(filter(roster.named, claim.within), "")
     people = sorted(roster.named(text))
-    return people, roster.beside(text, people[0], lesson) if len(people) == 1 else []
+    against = roster.beside(text, people[0], lesson) if len(people) == 1 else []
+    return people, [word for word in against if word not in remarks]
 
 
 def _twins(
@@ -467,7 +541,9 @@ def _twins(
     ]
 
 
-def _doubts(claim: Claim, student: str, count: int, twin: bool, roster: Roster, lesson: str) -> list[str]:
+def _doubts(
+    claim: Claim, student: str, count: int, twin: bool, roster: Roster, lesson: str, remarks: Collection[str]
+) -> list[str]:
     """What should be said of how one claim found its student."""
     if claim.aside or (claim.by_hand and count < 2) or claim.anonymous:
         return []
@@ -479,18 +555,21 @@ def _doubts(claim: Claim, student: str, count: int, twin: bool, roster: Roster, 
         return [f"{claim.label}: {count} people of the roster may be meant; collect it with --student ID"]
     for hint in _hints(claim, roster) if student else ():
         other, _ = roster.find([hint])
-        if other not in ("", student) and not claim.hints[0].endswith(hint):
+        if other in ("", student) or student in roster.also(hint, other):
+            continue
+        if not claim.hints[0].endswith(hint):
             return [
                 f"{claim.label}: taken for {roster.name(student)}'s ({student}) by {claim.hints[0]!r}, but {hint!r} is {roster.name(other)}'s ({other}); "
                 "if it is theirs, collect it with --student ID"
             ]
     if student and claim.within and (others := roster.namesakes(claim.label, student)):
         names = ", ".join(f"{roster.name(other)} ({other})" for other in others[:3])
+        word = "name" if roster.is_called(claim.label, student) else "id"
         return [
-            f"{claim.label}: taken for {roster.name(student)}'s ({student}), whose id it is, but so are called {names}; "
+            f"{claim.label}: taken for {roster.name(student)}'s ({student}), whose {word} it is, but so are called {names}; "
             "if it is theirs, collect it with --student ID"
         ]
-    people, against = _within(claim, roster, lesson) if not student else ([], [])
+    people, against = _within(claim, roster, lesson, remarks) if not student else ([], [])
     if against:
         words = ", ".join(map(repr, against))
         return [
@@ -498,6 +577,20 @@ def _doubts(claim: Claim, student: str, count: int, twin: bool, roster: Roster, 
             "collect it with --student ID"
         ]
     return []
+
+
+def _shorter(claim: Claim, student: str, here: Collection[str], roster: Roster) -> list[str]:
+    """Say whose shorter name a student's is, too, unless they handed in as well."""
+    if not student or claim.by_hand or claim.aside:
+        return []
+    text = next((h for h in _hints(claim, roster) if roster.find([h])[0] == student), claim.label)
+    if not (others := sorted(roster.also(text, student).difference(here))):
+        return []
+    names = ", ".join(f"{roster.name(other)} ({other})" for other in others[:3])
+    return [
+        f"{claim.label}: taken for {roster.name(student)}'s ({student}), whose name it is, but so may be called {names}; "
+        "if it is theirs, collect it with --student ID"
+    ]
 
 
 def _merged(

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
+from types import MappingProxyType
 
 from course.intake.attempts import Attempt, is_changed
 from course.intake.reading import OURS
@@ -43,7 +44,10 @@ class Decision:
 
 
 def settle(
-    attempts: Sequence[Attempt], students: Sequence[str], listed: Collection[str] = ()
+    attempts: Sequence[Attempt],
+    students: Sequence[str],
+    listed: Collection[str] = (),
+    may_be: Mapping[str, Collection[str]] = MappingProxyType({}),
 ) -> list[Decision]:
     """Decide for each student and lesson which attempt counts.
 
@@ -51,6 +55,7 @@ def settle(
         attempts: all that was handed in.
         students: for each attempt whose it is; empty if nobody can be told.
         listed: who is on the class list; empty without one. Whoever is not on it may be somebody who is.
+        may_be: of senders who are not on it, who is called as they are.
 
     Returns:
         One decision an attempt; of the same file handed in twice, one, and one for all that is the course's own.
@@ -75,11 +80,18 @@ def settle(
         for a in group:
             if a.claim.by_hand and all(pair):
                 named.setdefault(a.digest, {})[pair] = a
+    called: dict[str, set[str]] = {}  # digest of an unlisted sender's file -> whose it may be
+    for student, lesson in strays:
+        for a in groups[student, lesson]:
+            called.setdefault(a.digest, set()).update(may_be.get(student, ()))
     decisions = []
     for (student, lesson), group in sorted(groups.items(), key=lambda it: not it[0][0]):  # nobody's last
         made = _settle(student, _once(sorted(_in_turn(group), key=_order), times), worked)
         if (student, lesson) in strays:
-            made = [_claimed(decision, named, unlisted, groups) for decision in made]
+            theirs = {
+                a.digest: called[a.digest].difference(may_be.get(student, ())) for a in group
+            }  # others'
+            made = [_claimed(d, named, unlisted, groups, theirs[d.attempt.digest]) for d in made]
         decisions += made
     for (student, download), files in own.items():
         lost = [
@@ -95,17 +107,19 @@ def _claimed(
     named: Mapping[str, dict[tuple[str, str], Attempt]],
     unlisted: Collection[str],
     groups: Mapping[tuple[str, str], Sequence[Attempt]],
+    others: Collection[str],
 ) -> Decision:
     """Leave nothing to ask of a stray once a person has named whose the same file is, and of which lesson: one stray for each that is named.
 
     A stray is a file of which nobody can tell whose or of which lesson it is, or of somebody who is not on the class list. Where the same
-    file came from that student anyhow, one of nobody's stays nobody's; one of somebody unlisted is that student's under another name.
+    file came from that student anyhow, one of nobody's stays nobody's; one of somebody unlisted is that student's under another name, unless
+    the same file came from one of the `others`, who are called as another sender is.
     """
     attempt, by_hand = stray.attempt, named.get(stray.attempt.digest, {})
     if stray.student in unlisted:
         if not (stray.status in (UNREADABLE, WAITING) or stray.counts):
             return stray
-        pair = next((pair for pair in by_hand if pair[0] not in unlisted), None)
+        pair = next((pair for pair in by_hand if pair[0] not in {*unlisted, *others}), None)
     elif stray.status in (UNREADABLE, WAITING):
         fits = (pair for pair in by_hand if stray.student in ("", pair[0]))
         pair = next((p for p in fits if not any(a.digest == attempt.digest and not a.claim.by_hand for a in groups[p])), None)  # fmt: skip

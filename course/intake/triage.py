@@ -22,6 +22,7 @@ TAKEN, REPAIRED, UNREADABLE, OLDER, IGNORED = "taken", "repaired", "unreadable",
 WAITING = "waiting"
 ANONYMOUS = "an anonymous sender"  # in a note, where there is a class list
 UNLISTED = "not on the class list"  # in a doubt: the sender, who may be somebody who is
+WHOSE = "collect this for whose it is with --student ID"  # in a doubt: nobody can tell which student of the list it is
 LOOKS = 20  # findings of a file that are told; the others are counted
 MANY = 30  # files after which the screen shows only what needs a person
 MEANING = {

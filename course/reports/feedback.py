@@ -434,6 +434,11 @@ def ungraded(course: Course, lesson: Lesson) -> list[dict[str, str]]:
 
 def triage_rows(course: Course, lesson: Lesson) -> list[dict[str, str]]:
     """What `course collect` said of the files of a lesson, or of none that is known, whose student is; nothing where nothing was collected."""
+    return [row for row in all_triage_rows(course) if row["lesson"] in (lesson.name, "") and row["student"]]
+
+
+def all_triage_rows(course: Course) -> list[dict[str, str]]:
+    """What `course collect` said of all files."""
     path = course.classroom / "triage.csv"
     if not path.is_file():
         return []
@@ -442,4 +447,4 @@ def triage_rows(course: Course, lesson: Lesson) -> list[dict[str, str]]:
         raise CourseError(
             f"{path} has no column {min(missing)!r} any more: `course collect` writes the table anew"
         )
-    return [row for _, row in table.rows if row["lesson"] in (lesson.name, "") and row["student"]]
+    return [row for _, row in table.rows]

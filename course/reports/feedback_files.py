@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from course.intake.archive import is_by_hand
 from course.intake.triage import OLDER
 from course.model import Course, CourseError, Lesson
-from course.reports.feedback import triage_rows
+from course.reports.feedback import all_triage_rows, triage_rows
 
 # Moodle looks for `name_number_plugintype_plugin`, and gives what follows it to the student of that number; with or without
 # a folder (assignfeedback_file_zip_importer::is_valid_filename_for_import).
@@ -90,11 +90,14 @@ def pack(course: Course, lesson: Lesson, platform: str, pages: Iterable[Path]) -
         raise CourseError(f"there is no zip for {platform!r}; there are: {', '.join(PLATFORMS)}")
     files: dict[str, str] = {}
     downloads = course.classroom / "downloaded"
-    for row in triage_rows(course, lesson):
+    of = _lessons_of_downloads(all_triage_rows(course))
+    rows = [
+        row for row in triage_rows(course, lesson) if row["lesson"] or of.get(_download(row)) == lesson.name
+    ]
+    for row in sorted(rows, key=lambda row: bool(row["lesson"])):  # what is of a known lesson last: it counts
         name = PLATFORMS[platform](row["file"], lesson.name)
         if (
             name
-            and row["lesson"]
             and not is_by_hand(row["file"], downloads)  # its name may be that of another's upload
             and (row["status"] != OLDER or row["student"] not in files)
         ):
@@ -120,6 +123,20 @@ def pack(course: Course, lesson: Lesson, platform: str, pages: Iterable[Path]) -
         Path(fresh).unlink(missing_ok=True)
         raise
     return target, sorted(set(written) - set(named))
+
+
+def _lessons_of_downloads(rows: Iterable[dict[str, str]]) -> dict[str, str]:
+    """The lesson of most files of each download: a picture beside them tells none, and is handed in for that."""
+    counts: dict[str, Counter[str]] = {}
+    for row in rows:
+        if row["lesson"] and row["file"]:
+            counts.setdefault(_download(row), Counter())[row["lesson"]] += 1
+    return {download: count.most_common(1)[0][0] for download, count in counts.items()}
+
+
+def _download(row: dict[str, str]) -> str:
+    """The name of the download in which a file came."""
+    return row["file"].partition("/")[0]
 
 
 def browser() -> str:

@@ -17,7 +17,17 @@ from course.deadlines import Deadlines, read_deadlines, shown
 from course.grading.changes import read_faults
 from course.grading.gradebook import MadeOf, full_marks, made_of, returned, scores
 from course.intake.roster import Person, Roster, read_roster
-from course.intake.triage import ANONYMOUS, IGNORED, OLDER, REPAIRED, TAKEN, UNLISTED, UNREADABLE, WAITING
+from course.intake.triage import (
+    ANONYMOUS,
+    IGNORED,
+    OLDER,
+    REPAIRED,
+    TAKEN,
+    UNLISTED,
+    UNREADABLE,
+    WAITING,
+    WHOSE,
+)
 from course.model import Course, Lesson, Score, short_digest
 from course.store import Store
 
@@ -179,7 +189,7 @@ def _why_stray(row: Mapping[str, str]) -> str:
     """Why a file of the triage may be anybody's; "" if it is not."""
     if not row.get("student"):
         return row.get("reason", "") if row.get("status") in (UNREADABLE, WAITING) else ""
-    return row["doubts"] if UNLISTED in row.get("doubts", "") else ""
+    return row["doubts"] if any(word in row.get("doubts", "") for word in (UNLISTED, WHOSE)) else ""
 
 
 def _names(sources: Sources) -> dict[str, str]:
@@ -219,7 +229,11 @@ def _entry(
     entry = replace(entry, late=_late(pair, score, rows, sources.deadlines))
     if pair in sources.faults:
         return replace(entry, status=Status.FAULT, reason=sources.faults[pair])
-    strays = [row for row in told.get((student, ""), ()) if row.get("status") in (UNREADABLE, WAITING)]
+    strays = [
+        row
+        for row in told.get((student, ""), ())
+        if row.get("status") in (UNREADABLE, WAITING) and not row.get("confirmed")
+    ]
     came = any(row.get("status") in (TAKEN, REPAIRED) for row in rows)
     asked = rows if came or not score else [*rows, *strays]  # a confirmed zero is of what was there
     open_rows = [

@@ -21,6 +21,8 @@ _LESSON = ("lesson", "lektion", "lezione", "lección", "leçon", "les", "unit", 
 # What stands where an assignment was taken off a student, or never given to them (Canvas: N/A): a mark in its place would put it on again.
 _EXCUSED = ("ex", "n/a", "excused", "exempt", "befreit", "entschuldigt")
 
+_UNDUE = "nothing handed in for a lesson without a deadline"
+
 # What gives those a mark who have none.
 _WAYS = {
     Status.READING: "`course read`; or --partial, for the points so far",
@@ -28,6 +30,7 @@ _WAYS = {
     Status.COLLECTED: "`course grade`",
     Status.FAULT: "`course grade` once more",
     Status.MISSING: "a zero by --zeros",
+    _UNDUE: "a zero by --zeros where the lesson is named: `course export LESSON ...`",
     "nothing of theirs": "`course report` names the file; `course collect FILE --student ID`, or --looked-at where its sender is somebody else; or --forget it",
 }
 
@@ -41,12 +44,14 @@ class Rules:
         partial: answers that a person has still to read count nothing meanwhile; else such a mark is not written.
         scale: a column of other points than the lesson's gets the same share of its own.
         column: heading of the column, where neither number nor title of the lesson tells.
+        undue: lessons without a deadline that nobody named: they may not have begun, so that nothing is no zero.
     """
 
     zeros: bool = False
     partial: bool = False
     scale: bool = False
     column: str = ""
+    undue: Collection[str] = ()
 
 
 @dataclass
@@ -267,7 +272,7 @@ def _owners(sheet: Spreadsheet, target: Target, roster: Roster) -> dict[Row, tup
         )
         if student and numbered and not _may_be(person.name, student, roster):
             doubt = f"line {row.line}: {person.name} has the number {own} there, {roster.name(student)} has it here"
-        if student and other and other != student:
+        if student and other not in ("", student) and student not in roster.also(named[0], other):
             doubt = f"line {row.line}: the id is that of {roster.name(student)}, the name that of {roster.name(other)}"
         if student and not doubt and student in lines:
             raise CourseError(
@@ -347,6 +352,8 @@ def _write(
     if mark is None:
         kept = "" if target.empty(old.value) else "; a mark of the file was kept"
         why = "nothing of theirs, while a file may be anybody's" if entry.stray else entry.status
+        if entry.status is Status.MISSING and not entry.stray and entry.lesson in rules.undue:
+            why = _UNDUE
         filled.left[f"{'not due yet' if entry.in_time else why}{kept}"] += 1
         return
     if entry.doubt:
@@ -368,7 +375,7 @@ def _mark(entry: Entry, rules: Rules) -> float | None:
     if entry.final or (rules.partial and entry.status is Status.READING):
         return entry.mark
     nothing = entry.status is Status.MISSING and not entry.in_time and not entry.stray
-    return 0.0 if rules.zeros and nothing else None
+    return 0.0 if rules.zeros and nothing and entry.lesson not in rules.undue else None
 
 
 def beside(path: Path) -> Path:
