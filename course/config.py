@@ -227,11 +227,11 @@ def grader_config(course: Course) -> Config:
     # Grading: students' code runs behind walls, checks run outside of its reach (docs/threat-model.md). Two steps
     # differ from nbgrader's own list; `nbgrader autograde` and the Formgrader's button take them, too.
     c.Autograde.autograde_preprocessors = [
-        "course.grading.gradebook.TrustedExecute",
+        "course.grading.recording.TrustedExecute",
         "nbgrader.preprocessors.IgnorePattern",
         "nbconvert.preprocessors.ClearMetadataPreprocessor",
         "nbgrader.preprocessors.LimitOutput",
-        "course.grading.gradebook.SaveGradesAndSource",
+        "course.grading.recording.SaveGradesAndSource",
         "nbgrader.preprocessors.AssignLatePenalties",
         "nbgrader.preprocessors.CheckCellMetadata",
     ]

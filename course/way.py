@@ -7,7 +7,7 @@
 | Sheet -> Submission | `intake.rebuild.rebuild`: the release with the student's answers in it |
 | Submission -> Job | `grading.job.jobs`: all that its grade depends on |
 | Job -> Outcome | `grading.execute.run`: the verdicts |
-| Outcome -> Gradebook | `grading.gradebook.Recorder.record` |
+| Outcome -> Gradebook | `grading.recording.Recorder.record` |
 | Gradebook -> Page | `reports.feedback.feedback` |
 """
 

@@ -15,7 +15,8 @@ from course.intake import claim, collect, platforms
 from course.intake.archive import Found
 from course.intake.claim import Notes, moment
 from course.intake.platforms.gradescope import _people
-from course.intake.roster import Person, Roster, read_roster, student_ids
+from course.intake.roster import Person, Roster, read_roster
+from course.intake.senders import student_ids
 from course.intake.triage import ANONYMOUS, UNLISTED
 from course.intake.whose import acquainted, identify, is_side_file, read_side_files, wrappers
 from course.model import CourseError

@@ -16,7 +16,7 @@ from nbgrader.converters import Autograde
 from nbgrader.coursedir import CourseDirectory
 
 from course.config import grader_config, load_course
-from course.grading import gradebook
+from course.grading import gradebook, recording
 from course.grading.job import jobs
 from course.intake import collect
 from course.model import Outcome, Verdict
@@ -46,7 +46,7 @@ def outcomes(course):
         verdicts = {}
         for at, cell in enumerate(c for c in notebook.cells if c.cell_type == "code"):
             cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text="shown\n" * 1500)]
-            if gradebook.is_check(cell):
+            if recording.is_check(cell):
                 passed = (at + number) % 3 > 0
                 verdicts[cell.metadata.nbgrader.grade_id] = Verdict(passed, hint="no")
                 cell.outputs = [] if passed else [nbformat.v4.new_output("error", ename="E", evalue="no")]
@@ -69,7 +69,7 @@ def by_nbgrader(course, outcome, folder):
     converter = Autograde(coursedir=CourseDirectory(config=config), config=config)
 
     def graft(nb, resources):
-        gradebook.graft(nb, outcome)
+        recording.graft(nb, outcome)
         return nb, resources
 
     converter.autograde_preprocessors = [graft, *converter.autograde_preprocessors[1:]]
@@ -110,7 +110,7 @@ def test_the_gradebook_and_the_notebooks_are_those_of_nbgraders_own_autograder(c
     gradebook.register(theirs, lesson)
     found = list(outcomes(course))
     assert len(found) == 4 and {v.passed for o in found for v in o.verdicts.values()} == {True, False}
-    with gradebook.Recorder(course, Store(course.classroom)) as recorder:
+    with recording.Recorder(course, Store(course.classroom)) as recorder:
         for outcome in [*found, found[1]]:  # once more: an update
             recorder.record(outcome)
     for outcome in found:
@@ -132,7 +132,7 @@ def test_no_reader_marks_between_the_gradebook_and_the_page_that_readers_see(cou
         place(store, made, target)
 
     monkeypatch.setattr(Store, "place", placing)
-    with gradebook.Recorder(course, Store(course.classroom)) as recorder:
+    with recording.Recorder(course, Store(course.classroom)) as recorder:
         recorder.record(next(outcomes(course)))
     assert tried == [True]
     with filelock.FileLock(course.classroom / ".marks.lock", timeout=0):
@@ -147,7 +147,7 @@ def test_an_outcome_that_nbgrader_refuses_leaves_nothing_of_it(course):
     job = replace(
         second.job, submission=replace(second.job.submission, notebook=notebook_text(strange).encode())
     )
-    with gradebook.Recorder(course, Store(course.classroom)) as recorder:
+    with recording.Recorder(course, Store(course.classroom)) as recorder:
         recorder.record(first)
         before = rows(course)
         with pytest.raises(gradebook.CourseError):
@@ -177,7 +177,7 @@ def test_a_lesson_is_registered_again_only_where_it_is_another(course, monkeypat
 def test_what_was_not_run_says_so_wherever_it_is_shown(course):
     """A receipt, the graded notebook; the page shows the student's cells, all of which ran."""
     first, *_ = outcomes(course)
-    with gradebook.Recorder(course, Store(course.classroom)) as recorder:
+    with recording.Recorder(course, Store(course.classroom)) as recorder:
         recorder.record(replace(first, spared=(2,)))
     path = Store(course.classroom).graded("ada", "01_toy") / RECEIPT
     assert json.loads(path.read_text())["spared"] == [2]

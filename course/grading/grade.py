@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
 
-from course.grading import gradebook
+from course.grading import gradebook, recording
 from course.grading.backends import Backend
 from course.grading.backends.local import Local
 from course.grading.changes import (
@@ -117,7 +117,7 @@ def grade(
                     tell(Graded(*_of(job), "unchanged"))
 
         try:
-            with gradebook.Recorder(course, store) as recorder:
+            with recording.Recorder(course, store) as recorder:
                 for outcome in (backend or Local()).run(changed()):
                     tell(_record(recorder, outcome))
         finally:
@@ -143,7 +143,7 @@ def _of(job: Job) -> tuple[str, str]:
     return job.submission.student, job.submission.lesson
 
 
-def _record(recorder: gradebook.Recorder, outcome: Outcome) -> Graded:
+def _record(recorder: recording.Recorder, outcome: Outcome) -> Graded:
     """Write one outcome to the gradebook; every failure becomes its result."""
     whose = _of(outcome.job)
     if outcome.machine_fault:

@@ -1,4 +1,4 @@
-"""nbgrader's gradebook: what an outcome writes there, and what can be read from it."""
+"""nbgrader's gradebook: opened, registered, amended and read; `recording` writes outcomes there."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import nbformat
-from nbconvert.writers.files import FilesWriter
 from nbformat import NotebookNode
 from nbgrader.api import (
     Assignment,
@@ -30,12 +28,9 @@ from nbgrader.api import (
     SubmittedAssignment,
     SubmittedNotebook,
 )
-from nbgrader.converters import Autograde, autograde
-from nbgrader.coursedir import CourseDirectory
+from nbgrader.converters import autograde
 from nbgrader.plugins import BasePlugin
 from nbgrader.preprocessors import (
-    CheckCellMetadata,
-    NbGraderPreprocessor,
     latesubmissions,
     overwritecells,
     overwritekernelspec,
@@ -46,34 +41,26 @@ from sqlalchemy import Column, MetaData, String, Table, create_engine, inspect, 
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import CreateTable
-from traitlets import Dict, Unicode
-from traitlets.utils.importstring import import_item
+from traitlets import Dict
 
-from course.config import gradebook_name, grader_config, run_quietly
+from course.config import gradebook_name, grader_config
 from course.csvfile import write_csv
 from course.deadlines import read_deadlines, utc
 from course.editions.build import as_registered, generate
 from course.grading.changes import note_faults, read_faults
-from course.grading.execute import is_check, twice
-from course.grading.job import allowed, checker_version, key_and_files
-from course.grading.outputs import error_output
-from course.grading.sandboxes.choose import confinement
-from course.grading.slice import grade_id, spared
+from course.grading.slice import grade_id
 from course.intake.archive import put_aside, vacant
 from course.model import (
     Course,
     CourseError,
-    Job,
     LatePolicy,
     Lesson,
-    Limits,
     Mark,
-    Outcome,
     Score,
     Submission,
     short_digest,
 )
-from course.store import RECEIPT, WITHDRAWN, Store, notebook_text, stamp_text, write_text
+from course.store import WITHDRAWN, Store
 
 # What a grade was made of stands in the transaction of the grade: beside a gradebook that was put back, receipts are newer than the grades.
 MADE_OF = Table(
@@ -99,248 +86,8 @@ REMEDIES = {
 REFUSED = ("is full", "is locked", "readonly", "unable to open", "disk I/O")
 
 
-def receipt(outcome: Outcome, submitted: bytes | None = None) -> str:
-    """The note beside a graded notebook: what it was graded with, and how it ran.
-
-    Args:
-        outcome: of the submission.
-        submitted: the notebook as it was collected, where nbgrader changed it before it was executed.
-    """
-    changed = {"submission": short_digest(submitted)} if submitted is not None else {}
-    return (
-        json.dumps(
-            {
-                "digest": outcome.job.digest,
-                "in_gradebook": True,  # what it was made of: receipts of old stand for it alone
-                "parts": outcome.job.parts | changed,
-                "sandbox": str(outcome.job.sandbox),
-                "checker": outcome.job.checker,
-                "verdicts": {name: asdict(verdict) for name, verdict in outcome.verdicts.items()},
-                "left_out": {str(at): why for at, why in outcome.left_out.items()},
-                "spared": outcome.spared,
-                "kernels": outcome.kernels,
-                "seconds": outcome.seconds,
-                "cpu_seconds": outcome.cpu_seconds,
-            },
-            indent=1,
-        )
-        + "\n"
-    )
-
-
-def graft(notebook: NotebookNode, outcome: Outcome) -> None:
-    """Take an outcome's outputs over into nbgrader's copy of the submission, in place; no verdict, no points."""
-    executed = nbformat.from_dict(json.loads(outcome.notebook))
-    for cell, done in zip(notebook.cells, executed.cells, strict=True):
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = done.get("outputs", []), done.get("execution_count")
-        if is_check(cell) and grade_id(cell) not in outcome.verdicts:
-            cell.outputs = [error_output("NotChecked", "This check did not run.")]
-
-
-class TrustedExecute(NbGraderPreprocessor):
-    """nbgrader's `Execute`, replaced, for `nbgrader autograde` and the Formgrader's button: the same way as `course grade`."""
-
-    limits = Dict(help="how much a submission may use: the fields of course.model.Limits").tag(config=True)
-    sandbox = Unicode(help="name of the sandbox; empty for the best that stands").tag(config=True)
-
-    def preprocess(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
-        """Execute a submission and leave the receipt beside it.
-
-        Args:
-            nb: the sanitised submission.
-            resources: nbgrader's, for the names of assignment and notebook.
-
-        Returns:
-            The executed notebook, and the resources as they were.
-
-        Raises:
-            CourseError: if the lesson is not built, no sandbox stands, or this machine failed.
-        """
-        names = resources["nbgrader"]
-        coursedir = (
-            self.parent.coursedir if hasattr(self.parent, "coursedir") else self.parent.parent.coursedir
-        )
-        key, files = key_and_files(
-            Path(coursedir.format_path(coursedir.source_directory, ".", names["assignment"])),
-            Path(coursedir.format_path(coursedir.release_directory, ".", names["assignment"])),
-        )
-        submission = Submission(names["student"], names["assignment"], notebook_text(nb).encode())
-        limits = allowed(Limits(**self.limits))
-        outcome = twice(
-            Job(
-                submission,
-                key,
-                files,
-                limits,
-                confinement(self.sandbox),
-                checker_version(),
-                spared(key, submission.notebook),
-            )
-        )
-        if outcome.machine_fault:
-            raise CourseError(
-                f"{names['student']}, {names['assignment']}: {outcome.machine_fault}; nothing was recorded"
-            )
-        graft(nb, outcome)
-        collected = Path(
-            coursedir.format_path(coursedir.submitted_directory, names["student"], names["assignment"]),
-            f"{names['notebook']}.ipynb",
-        )
-        submitted = collected.read_bytes() if collected.is_file() else None
-        write_text(Path(resources["metadata"]["path"]) / RECEIPT, receipt(outcome, submitted))
-        resources["executed"] = outcome.job, submitted
-        return nb, resources
-
-
-class SaveGradesAndSource(saveautogrades.SaveAutoGrades):
-    """nbgrader's step that saves grades; behind it, for who is stopped in between, what `TrustedExecute` made them of."""
-
-    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
-        """Save the grades; what a person gave waits for a person again only if it was given to another file."""
-        executed = resources.pop("executed", None)
-        if not executed:
-            nb, resources = super().preprocess(nb, resources)
-            return nb, resources
-        job, submitted = executed
-        submission = job.parts["submission"] if submitted is None else short_digest(submitted)
-        url = resources["nbgrader"]["db_url"]
-        with Gradebook(url) as gradebook:
-            _make_room(gradebook)
-            given = _given(gradebook, job, submission, {})
-        nb, resources = super().preprocess(nb, resources)
-        with Gradebook(url) as gradebook:
-            _give_again(_note(gradebook, job, submission), given)
-            gradebook.db.commit()
-        return nb, resources
-
-
-class _Recorder(Autograde):
-    """nbgrader's autograder on outcomes: its own steps in their order, on one notebook that stays in memory between them."""
-
-    def __init__(self, course: Course, folder: Path, lesson: str):
-        config = grader_config(course)
-        config.CourseDirectory.submitted_directory = str(folder / "submitted")
-        config.CourseDirectory.autograded_directory = str(folder / "autograded")
-        config.CourseDirectory.assignment_id = lesson
-        super().__init__(coursedir=CourseDirectory(config=config), config=config)
-        self.writer = FilesWriter(parent=self, config=self.config)
-        self.exporter = self.exporter_class(parent=self, config=self.config)
-        named = [*self.sanitize_preprocessors, self._graft, *config.Autograde.autograde_preprocessors[1:]]
-        steps = [import_item(step) if isinstance(step, str) else step for step in named]
-        self.exporter._preprocessors = []
-        for at, step in enumerate(steps):
-            if step not in steps[at + 1 :]:  # the metadata of cells are looked at once, in the end
-                self.exporter.register_preprocessor(step)
-        self._outcome: Outcome
-        self._looked_at: set[str] = set()  # metadata of cells, as JSON
-
-    def take(self, outcome: Outcome) -> None:
-        """Grade the notebook of an outcome."""
-        self._outcome = outcome
-        self.coursedir.student_id = outcome.job.submission.student
-        run_quietly(self, f"{outcome.job.submission.student}, {outcome.job.submission.lesson}")
-
-    def start(self) -> None:
-        """Go through what nbgrader goes through; writer and exporter are there already."""
-        self.init_notebooks()
-        with contextlib.chdir(self.coursedir.root):
-            self.convert_notebooks()
-
-    def convert_single_notebook(self, notebook_filename: str) -> None:
-        """Take the steps that nbgrader takes in two conversions, with copies and validations in between; one is at the end."""
-        resources = self.init_single_notebook_resources(notebook_filename)
-        resources |= {"metadata": {"path": str(Path(notebook_filename).parent)}, "output_extension": ".ipynb"}
-        notebook = nbformat.read(notebook_filename, as_version=4)
-        for step in self.exporter._preprocessors:
-            if isinstance(
-                step, CheckCellMetadata
-            ):  # a schema is slow; released cells are alike in all submissions
-                found = {json.dumps(cell.metadata): cell for cell in notebook.cells}
-                step(NotebookNode(cells=[found[x] for x in found.keys() - self._looked_at]), resources)
-                self._looked_at |= found.keys()
-            else:
-                notebook, resources = step(notebook, resources)
-        text = nbformat.writes(notebook, version=nbformat.current_nbformat)
-        self.write_single_notebook(text if text.endswith("\n") else text + "\n", resources)
-
-    def _graft(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:
-        """The step that would execute: here the outcome is there already."""
-        graft(nb, self._outcome)
-        return nb, resources
-
-
-class Recorder:
-    """Writes outcomes to the gradebook, and places the graded notebooks, by nbgrader's own autograder.
-
-    nbgrader works in a folder of its own, on the very bytes that were executed; what it made is then put in its place in one
-    move, the receipt with it. One gradebook stays open for all, one converter a lesson; each outcome is one transaction. A run
-    that is killed in between grades the submission again.
-
-    Args:
-        course: the checkout.
-        store: its classroom.
-    """
-
-    def __init__(self, course: Course, store: Store):
-        self._course, self._store = course, store
-        self._open = contextlib.ExitStack()
-        self._converters: dict[str, _Recorder] = {}
-
-    def __enter__(self) -> Recorder:
-        with contextlib.ExitStack() as stack:
-            self._folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="course-")))
-            self._gradebook = stack.enter_context(opened(self._course))
-            self._open = stack.pop_all()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._open.close()
-
-    def record(self, outcome: Outcome) -> None:
-        """Write one outcome.
-
-        Args:
-            outcome: without a machine fault.
-
-        Raises:
-            CourseError: if nbgrader refuses.
-            ValueError: for an outcome that is no score.
-        """
-        if outcome.machine_fault:
-            raise ValueError(f"no score: {outcome.machine_fault}")
-        submission = outcome.job.submission
-        room, made = (
-            self._folder / step / submission.student / submission.lesson
-            for step in ("submitted", "autograded")
-        )
-        try:
-            write_text(room / f"{submission.lesson}.ipynb", submission.notebook.decode("utf-8"))
-            if submission.received:
-                write_text(room / "timestamp.txt", stamp_text(submission.received))
-            # No reader marks in between: the gradebook would be of this notebook, and the answer on the page of the one before.
-            with self._store.marking():
-                with _answering(self._course), _in_one(self._gradebook):
-                    page = self._store.receipt(submission.student, submission.lesson)
-                    of = outcome.job.parts["submission"]
-                    given = _given(self._gradebook, outcome.job, of, page)
-                    self._converter(submission.lesson).take(outcome)
-                    _give_again(_note(self._gradebook, outcome.job, of), given)
-                    _hold_against(outcome, made / f"{submission.lesson}.ipynb")
-                write_text(made / RECEIPT, receipt(outcome))
-                self._store.place(made, self._store.graded(submission.student, submission.lesson))
-        finally:
-            for folder in (room.parent, made.parent):
-                shutil.rmtree(folder, ignore_errors=True)
-
-    def _converter(self, lesson: str) -> _Recorder:
-        if lesson not in self._converters:
-            self._converters[lesson] = _Recorder(self._course, self._folder, lesson)
-        return self._converters[lesson]
-
-
 @contextmanager
-def _in_one(gradebook: Gradebook) -> Iterator[None]:
+def in_one(gradebook: Gradebook) -> Iterator[None]:
     """Let nbgrader's steps, each of which opens the gradebook and commits often, use an open one, in one transaction.
 
     Where graders share a database, the transaction waits for its turn first: what it reads there nobody changes meanwhile.
@@ -390,95 +137,18 @@ class MadeOf:
     submission: str = ""
 
 
-def _make_room(gradebook: Gradebook) -> None:
+def make_room(gradebook: Gradebook) -> None:
     """Make the table of what grades are made of where there is none; another command may do so at the same moment."""
     if not inspect(gradebook.engine).has_table(MADE_OF.name):
         with gradebook.engine.begin() as connection:
             connection.execute(CreateTable(MADE_OF, if_not_exists=True))
 
 
-def _note(gradebook: Gradebook, job: Job, submission: str) -> SubmittedNotebook:
-    """Write what a grade is made of into the gradebook, in the transaction that is open.
-
-    Args:
-        gradebook: which holds the submission.
-        job: that it was graded with.
-        submission: short digest of the notebook as it was collected; nbgrader may have changed it before it was executed.
-
-    Returns:
-        The gradebook's row of the notebook.
-    """
-    lesson = job.submission.lesson
-    notebook = gradebook.find_submission_notebook(lesson, lesson, job.submission.student)
-    gradebook.db.execute(MADE_OF.delete().where(MADE_OF.c.notebook_id == notebook.id))
-    gradebook.db.execute(
-        MADE_OF.insert().values(notebook_id=notebook.id, digest=job.digest, submission=submission)
-    )
-    return notebook
-
-
-@dataclass(frozen=True)
-class _Given:
-    """What persons have given: id of a grade -> whether it waits for a person again; and whether all of it was given to another file."""
-
-    waits: Mapping[str, bool]
-    to_another: bool
-
-
-def _given(gradebook: Gradebook, job: Job, submission: str, page: Mapping[str, Any]) -> _Given:
-    """Find what persons have given, to this submission or to another one.
-
-    What was given to this very submission does not wait again, whatever it is graded with; what was given to another one does, or to
-    the page of another one that was still there, of a run that was killed. nbgrader lets all marks wait, and no extra points.
-
-    Args:
-        gradebook: before the grades are saved.
-        job: that is graded.
-        submission: short digest of the notebook as it was collected.
-        page: the receipt of the page that readers saw until now.
-    """
-    lesson = job.submission.lesson
-    try:
-        notebook = gradebook.find_submission_notebook(lesson, lesson, job.submission.student)
-    except MissingEntry:
-        return _Given({}, False)
-    row = gradebook.db.execute(MADE_OF.select().where(MADE_OF.c.notebook_id == notebook.id)).first()
-    known = MadeOf(row.digest, row.submission) if row else _by_receipt(page)
-    other = {known.submission, page.get("parts", {}).get("submission", submission)} != {submission}
-    given = [g for g in notebook.grades if g.manual_score is not None or g.extra_credit]
-    return _Given({g.id: bool(other or g.needs_manual_grade) for g in given}, other)
-
-
-def _give_again(notebook: SubmittedNotebook, given: _Given) -> None:
-    """Behind the grades that nbgrader saved: what waits, waits, and a comment says that it was given to another file."""
-    for grade in notebook.grades:
-        grade.needs_manual_grade = given.waits.get(grade.id, grade.needs_manual_grade)
-    for comment in notebook.comments if given.to_another else ():
-        if comment.manual_comment:
-            comment.manual_comment = TO_ANOTHER + comment.manual_comment.removeprefix(TO_ANOTHER)
-
-
-def _by_receipt(found: Mapping[str, Any]) -> MadeOf:
+def by_receipt(found: Mapping[str, Any]) -> MadeOf:
     """What a grade was made of whose gradebook does not say so: the receipt tells it if it is of a version that wrote it nowhere else."""
     if found.get("in_gradebook"):
         return MadeOf()
     return MadeOf(found.get("digest", ""), found.get("parts", {}).get("submission", ""))
-
-
-def _hold_against(outcome: Outcome, path: Path) -> None:
-    """Make sure that what nbgrader graded is what was executed: a check without an error has passed.
-
-    Raises:
-        CourseError: if it is not.
-    """
-    for cell in nbformat.from_dict(json.loads(path.read_text(encoding="utf-8"))).cells:
-        if is_check(cell):
-            verdict = outcome.verdicts.get(grade_id(cell))
-            failed = any(output.output_type == "error" for output in cell.outputs)
-            if failed == bool(verdict and verdict.passed):
-                raise CourseError(
-                    f"nbgrader graded {grade_id(cell)} by other outputs than those of its check"
-                )
 
 
 def register(course: Course, lesson: Lesson) -> None:
@@ -561,7 +231,7 @@ def amend(course: Course, lesson: Lesson) -> Amended:
     """
     made = as_registered(course, lesson)
     cells = {grade_id(cell): cell for cell in made.cells if grade_id(cell)}
-    with opened(course) as gradebook, _in_one(gradebook):
+    with opened(course) as gradebook, in_one(gradebook):
         try:
             known = gradebook.find_notebook(lesson.name, lesson.name)
         except MissingEntry as error:
@@ -691,7 +361,7 @@ def _locked(course: Course, lock: int) -> Iterator[None]:
 
 
 @contextmanager
-def _answering(course: Course) -> Iterator[None]:
+def answering(course: Course) -> Iterator[None]:
     """Say in one sentence what a database server refuses. It names no password.
 
     Raises:
@@ -722,7 +392,7 @@ def _answering(course: Course) -> Iterator[None]:
 def readable(course: Course) -> Iterator[None]:
     """Say in one sentence that a gradebook is damaged or does not answer, whoever stumbles over it."""
     if course.database:
-        with _answering(course):
+        with answering(course):
             yield
         return
     path = Store(course.classroom).gradebook
@@ -764,7 +434,7 @@ def opened(course: Course) -> Iterator[Gradebook]:
     with readable(course):
         with _locked(course, TABLES):
             gradebook = Gradebook(settings.db_url, settings.course_id)
-            _make_room(gradebook)
+            make_room(gradebook)
         with gradebook:
             yield gradebook
 
@@ -777,7 +447,7 @@ def enter_names(course: Course, people: Sequence[Any], students: set[str]) -> No
         people: with id, first_name, last_name and email.
         students: ids of those who handed in.
     """
-    with opened(course) as gradebook, _in_one(gradebook):
+    with opened(course) as gradebook, in_one(gradebook):
         known = {student.id: student for student in gradebook.students}
         for person in people:
             names = {field: getattr(person, field) for field in ("first_name", "last_name", "email")}
@@ -813,7 +483,7 @@ def made_of(course: Course) -> dict[tuple[str, str], MadeOf]:
         found = {
             (student, lesson): MadeOf(digest, submission)
             if digest
-            else _by_receipt(store.receipt(student, lesson))
+            else by_receipt(store.receipt(student, lesson))
             for student, lesson, digest, submission in rows
         }
         return found | {
@@ -876,7 +546,7 @@ def withdraw(course: Course) -> dict[tuple[str, str], Path]:
         write_csv(table, [*(field.name for field in fields(Mark)), "comment"], rows)
     if held:  # else a backup that holds marks would make way for one that holds no others
         back_up(course)
-        with store.marking(), opened(course) as gradebook, _in_one(gradebook):
+        with store.marking(), opened(course) as gradebook, in_one(gradebook):
             for student, lesson in held:
                 gradebook.remove_submission(lesson, student)
     for student, lesson in graded:
@@ -1024,7 +694,7 @@ def enter_times(course: Course, submissions: Sequence[Submission]) -> None:
     if not is_there(course):
         return
     came = {(s.student, s.lesson): utc(s.received) for s in submissions}
-    with opened(course) as gradebook, _in_one(gradebook):
+    with opened(course) as gradebook, in_one(gradebook):
         rows = gradebook.db.query(SubmittedAssignment, SubmittedAssignment.student_id, Assignment.name).join(
             Assignment, SubmittedAssignment.assignment_id == Assignment.id
         )
@@ -1053,7 +723,7 @@ def enter_deadlines(course: Course) -> None:
         return
     deadlines = read_deadlines(course)
     costs = {(score.student, score.lesson): score.penalty or None for score in scores(course)}
-    with opened(course) as gradebook, _in_one(gradebook):
+    with opened(course) as gradebook, in_one(gradebook):
         for assignment in gradebook.assignments:
             due = deadlines.lessons.get(assignment.name)
             if assignment.duedate != utc(due):

@@ -13,7 +13,8 @@ from course.intake.archive import BY_HAND, COPYING, Limits, keep, put_aside, swe
 from course.intake.attempts import Attempt, Download, Own, attempts_of, read_download
 from course.intake.edition import Edition, read_editions
 from course.intake.rebuild import rebuild
-from course.intake.roster import Person, Roster, read_roster, safe_id, student_ids
+from course.intake.roster import Person, Roster, read_roster, safe_id
+from course.intake.senders import student_ids
 from course.intake.settle import Decision, settle
 from course.intake.sheet import Sheet
 from course.intake.triage import (
