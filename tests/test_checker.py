@@ -510,10 +510,11 @@ def test_cells_that_kill_or_hang_the_kernel_are_left_out_and_the_others_count():
 
 
 @pytest.mark.kernel
-def test_what_a_cell_overdoes_at_its_end_is_its_own_and_no_later_cells():
+@pytest.mark.parametrize("files", [520, 1000])  # 520 are more than may be, made in some 4 ms
+def test_what_a_cell_overdoes_at_its_end_is_its_own_and_no_later_cells(files):
     quick = "def {0}():\n    return 1"
     scores, report, _ = grades(
-        litter="for i in range(1000):\n    open(f'{i}', 'w').close()",
+        litter=f"for i in range({files}):\n    open(f'{{i}}', 'w').close()",
         **{name: quick.format(name) for name in "abcd"},
     )
     assert scores == {"litter": 0, "a": 2, "b": 2, "c": 2, "d": 2}

@@ -41,7 +41,7 @@ KNOCK = (
     0.03  # seconds between two questions whether the kernel is there: the answer to an early one may be lost
 )
 OVERLOOKED = 1.0  # second without any computing after which a kernel that owes an answer is knocked at
-BRIEF = 0.01  # seconds of a cell that leave no time to overdo anything
+BRIEF = 0.003  # seconds, message and reply included, of a cell that left no time to overdo anything: 500 files take about 4 ms
 STARVED = 10  # times as long as a piece of work may take it may wait for a processor
 FROZEN = 20.0  # seconds between two looks: the grader itself was stopped, and has no say on time
 SETTLE = 10.0  # seconds that a finished cell's last outputs may take to arrive
