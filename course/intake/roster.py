@@ -151,8 +151,9 @@ class Roster:
         return [other for other in self._by_part.get(_bare(_key(text)), []) if other != student]
 
     def also(self, text: str, student: str) -> set[str]:
-        """Find the others who are called by a student's name where all but the first of their first names are left out; nobody if more is told of the student."""
-        fits = [*map(self._fits, self._standing(text)[0])]
+        """Find the others who are called by a student's name where all but the first of their first names, or accents, are left out; nobody if more is
+        told of the student."""
+        fits = [self._fits(key) | self._by_bare_key.get(key, set()) for key in self._standing(text)[0]]
         return set() if {student} in fits else set().union(*fits) - {student}
 
     def may_be(self, hints: Sequence[str]) -> list[str]:
