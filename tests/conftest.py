@@ -16,8 +16,8 @@ from jupyter_client.provisioning import LocalProvisioner
 from playwright.sync_api import Browser, Page
 
 from course.config import load_course
-from course.grading.provisioner import SandboxProvisioner
-from course.grading.template import TEMPLATES
+from course.grading import kernel
+from course.grading.template import TEMPLATES, Template
 from course.model import Course
 from tests import browser
 
@@ -84,11 +84,11 @@ def no_kernel_unless_marked(request: pytest.FixtureRequest, monkeypatch: pytest.
         TEMPLATES._failed.clear()
         return
 
-    async def refuse(self: LocalProvisioner, *words: object, **more: object) -> None:
+    def refuse(*words: object, **more: object) -> None:
         raise AssertionError("this test starts a kernel: mark it with @pytest.mark.kernel")
 
-    for provisioner in (LocalProvisioner, SandboxProvisioner):
-        monkeypatch.setattr(provisioner, "launch_kernel", refuse)
+    for owner, name in ((LocalProvisioner, "launch_kernel"), (kernel, "Started"), (Template, "fork")):
+        monkeypatch.setattr(owner, name, refuse)
 
 
 @pytest.fixture(scope="session")

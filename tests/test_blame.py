@@ -39,8 +39,8 @@ def checked(answer: str, check: str) -> NotebookNode:
 
 def bare(folder: Path, **more) -> StudentKernel:
     """A kernel that has no process."""
-    provisioner = SimpleNamespace(pid=os.getpid(), has_process=False)
-    made = StudentKernel(SimpleNamespace(provisioner=provisioner), None, folder, Limits(), 1e12)
+    process = SimpleNamespace(pid=os.getpid(), poll=lambda: 0, kill=lambda: None, orphaned=False)
+    made = StudentKernel(process, None, folder, Limits(), 1e12)
     vars(made).update(more)
     return made
 
@@ -218,8 +218,7 @@ def test_a_kernel_that_hangs_up_while_memory_runs_out_is_nobodys_zero(killed, wh
     async def asked() -> None:
         student = bare(tmp_path)
         ours, theirs = socket.socketpair()
-        student._answers = await asyncio.open_connection(sock=ours)
-        student._attending = asyncio.get_running_loop().create_future()
+        student._reader, student._writer = await asyncio.open_connection(sock=ours)
         theirs.close()
         execution = _Execution(job_of(checked("", ""), checked("", "")))
         execution._killed = 0
@@ -269,8 +268,7 @@ def test_a_damaged_notebook_spares_nothing_and_stops_nobody(text):
 
 def test_what_a_kernel_writes_counts_once(tmp_path):
     """Without a mount namespace the work folder that it sees is the one that we see."""
-    for name in ("work", "sockets"):
-        (tmp_path / name).mkdir()
+    (tmp_path / "work").mkdir()
     (tmp_path / "work" / "data").write_bytes(b"x" * 600_000)
     processes = [Process(os.getpid(), 0.0, 1, 0)]
     folders = bare(tmp_path)._writable(processes)

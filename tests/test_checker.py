@@ -590,8 +590,6 @@ async def kernel(cell_cpu: float = 30) -> AsyncIterator[StudentKernel]:
 
 @pytest.mark.kernel
 def test_a_kernel_that_is_asked_between_its_cells_overlooks_none_of_them_however_busy_the_machine_is():
-    """ipykernel may overlook a request that comes before its last reply: about one in ten was, on a busy machine."""
-
     async def one() -> str:
         async with kernel() as student:
             for n in range(30):
@@ -759,7 +757,7 @@ def test_ctrl_c_stops_a_job_that_nobody_else_could_stop(monkeypatch):
 @pytest.mark.kernel
 def test_a_stop_is_not_missed_at_the_moment_when_what_is_waited_for_comes(monkeypatch):
     job = job_of(lesson(f="while True:\n    pass"), lesson(f=""), QUICK)
-    readable = template._readable
+    readable = template.readable
 
     async def stopped() -> bool:
         work = asyncio.create_task(_Execution(job)._everything())
@@ -768,7 +766,7 @@ def test_a_stop_is_not_missed_at_the_moment_when_what_is_waited_for_comes(monkey
             await readable(ours)
             work.cancel()
 
-        monkeypatch.setattr(template, "_readable", readable_and_stopped)
+        monkeypatch.setattr(template, "readable", readable_and_stopped)
         await asyncio.wait({work})
         return work.cancelled()
 

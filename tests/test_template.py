@@ -45,7 +45,7 @@ async def said(walls: Confinement, *cells: str) -> tuple[bool, list[str]]:
     """Whether a kernel is warm, and what its cells print."""
     async with student_kernel(walls, QUICK, [], time.monotonic() + 300) as kernel:
         outputs = [(await kernel.run(cell))[0] for cell in cells]
-        warm = kernel._manager.provisioner.template is not None
+        warm = isinstance(kernel._process, templates.Forked)
     return warm, ["".join(o.get("text", "") for o in cell) for cell in outputs]
 
 
@@ -137,7 +137,7 @@ template.imported_by_lessons = lambda: ["numpy"]  # it is there in a fraction of
 async def session():
     async with student_kernel(confinement({walls!r}, True), Limits(), [], time.monotonic() + 300) as kernel:
         await kernel.run("import subprocess; p = subprocess.Popen(['sleep', '{nap}'])")
-        print(kernel._manager.provisioner.template.folder, flush=True)
+        print(kernel._process.template.folder, flush=True)
         await kernel.run("import time; time.sleep(80)")
 asyncio.run(session())
 """

@@ -18,7 +18,6 @@ import subprocess
 import sys
 import sysconfig
 import threading
-import time
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,21 +31,17 @@ from course.grading.sandboxes.places import BRIDGE, imported_by_lessons, put_fon
 from course.model import Confinement, Limits
 from course.store import LOG
 
-# What a kernel and its figures are made of, with all that it would import before its first cell.
+# What a kernel would import before its first cell, and for its first figure.
 KERNEL = (
-    "ipykernel.kernelapp",
+    "ipykernel.compiler",
     "ipykernel.zmqshell",
-    "ipykernel.debugger",
     "IPython.core.completer",
     "IPython.core.completerlib",
     "IPython.core.debugger",
     "IPython.core.logger",
     "IPython.core.oinspect",
     "IPython.core.pylabtools",
-    "IPython.extensions.storemagic",
     "sqlite3",
-    "tornado.platform.asyncio",
-    "tornado.queues",
 )
 CREDENTIALS = struct.Struct("3i")  # `struct ucred`: process, user, group
 TAIL = 2_000  # characters of a log
@@ -55,7 +50,7 @@ ENDING = 1.0  # second that a template has to end by itself; one that still impo
 
 
 class Forked:
-    """A kernel that was forked from a template: as much of `subprocess.Popen` as jupyter_client uses.
+    """A kernel that was forked from a template.
 
     Args:
         template: keeps it alive.
@@ -63,13 +58,11 @@ class Forked:
         connection: to the template, which says over it how the kernel ended.
     """
 
-    stdin = stdout = stderr = None
-
     def __init__(self, template: Template, pid: int, connection: socket.socket):
         self.pid = pid
         self.returncode: int | None = None
         self.orphaned = False  # the template ended first, and took it along
-        self._template, self._connection = template, connection
+        self.template, self._connection = template, connection
 
     def poll(self) -> int | None:
         """Give the exit code, None while it runs."""
@@ -88,30 +81,11 @@ class Forked:
                     os.killpg(self.pid, signal.SIGKILL)
         return self.returncode
 
-    def wait(self, timeout: float | None = None) -> int:
-        """Wait for its end.
-
-        Raises:
-            subprocess.TimeoutExpired: if it takes longer.
-        """
-        end = time.monotonic() + (timeout or 1e9)
-        while (code := self.poll()) is None:
-            if time.monotonic() > end:
-                raise subprocess.TimeoutExpired("kernel", timeout or 0)
-            time.sleep(0.005)
-        return code
-
-    def send_signal(self, number: int) -> None:
-        """End it, whatever the number: the template does that, since it alone knows that the process is still this one."""
+    def kill(self) -> None:
+        """End it; the template does that, since it alone knows that the process is still this one."""
         if self.poll() is None:
             with contextlib.suppress(OSError):
                 self._connection.shutdown(socket.SHUT_WR)
-
-    def kill(self) -> None:
-        """End it."""
-        self.send_signal(signal.SIGKILL)
-
-    terminate = kill
 
 
 class Template:
@@ -140,8 +114,7 @@ class Template:
             with (self.folder / "log").open("wb") as log:
                 process = subprocess.Popen(
                     sandbox.template_command(argv, self.folder),
-                    env=environment(self.folder)
-                    | {"MPLBACKEND": "module://matplotlib_inline.backend_inline"},
+                    env=environment(self.folder),
                     cwd=self.folder,
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
@@ -151,17 +124,17 @@ class Template:
                 )
         self.close = weakref.finalize(self, _end, os.getpid(), self._control, process, self.folder)
 
-    async def fork(self, room: Path, limits: Limits, log: IO[bytes], questions: socket.socket) -> Forked:
+    async def fork(self, room: Path, limits: Limits, log: IO[bytes], requests: socket.socket) -> Forked:
         """Fork a kernel.
 
         Args:
             room: its folder, in this template's.
             limits: how much it may use.
             log: what it says before it can speak as a kernel.
-            questions: its end of the socket that it is asked over.
+            requests: its end of the socket that it gets its requests over.
 
         Returns:
-            The kernel; ipykernel is about to start in it.
+            The kernel, which is about to say so over its socket.
 
         Raises:
             OSError: if the template is dead, does not answer, or the walls cannot be put up.
@@ -176,7 +149,7 @@ class Template:
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
             async with asyncio.timeout(limits.startup):
                 with theirs:
-                    given = theirs.fileno(), log.fileno(), questions.fileno()
+                    given = theirs.fileno(), log.fileno(), requests.fileno()
                     while True:
                         try:
                             socket.send_fds(self._control, [request], given)
@@ -186,7 +159,7 @@ class Template:
                         except BrokenPipeError:  # it is dead: there is nothing to be read then
                             pass
                         break
-                await _readable(ours)
+                await readable(ours)
             said, more, _, _ = ours.recvmsg(100, socket.CMSG_SPACE(CREDENTIALS.size))
             if said != READY:
                 raise OSError(f"no kernel was forked: {self.last_words(room / 'log')}")
@@ -218,7 +191,7 @@ def _end(owner: int, control: socket.socket, process: subprocess.Popen[bytes], f
     remove(folder)
 
 
-async def _readable(ours: socket.socket) -> None:
+async def readable(ours: socket.socket) -> None:
     """Wait until something can be received."""
     loop, ready = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(ours, ready.set)

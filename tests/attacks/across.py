@@ -205,7 +205,7 @@ def go(path):
     s.connect(path)
     if s.recv(100):
         betrayed(path)
-for path in (f"{home}/s", f"{home}/../sockets/k-1", *glob.glob("/proc/[0-9]*/cwd/s")):
+for path in (f"{home}/s", f"{home}/../log", *glob.glob("/proc/[0-9]*/cwd/s")):
     attempt(go, path)
 fifo = attempt(os.open, f"{home}/fifo", os.O_RDONLY | os.O_NONBLOCK)
 if fifo is not None and attempt(os.read, fifo, 100):
@@ -448,7 +448,7 @@ for number in filter(lambda number: attempt(os.fstat, number), range(3, 1024)):
         "false_request",
         "the template is asked for a kernel without walls",
         """
-request = json.dumps({"spec": {"confinement": "unsafe", "limits": {}, "work": "/", "connection_file": "/dev/null"}, "environment": {"LEFT": MARK}}).encode()
+request = json.dumps({"spec": {"confinement": "unsafe", "limits": {}, "work": "/"}, "environment": {"LEFT": MARK}}).encode()
 for number in range(0, 1024):
     kind = ctypes.c_int()
     libc.getsockopt(number, socket.SOL_SOCKET, socket.SO_TYPE, ctypes.byref(kind), ctypes.byref(ctypes.c_int(4)))
@@ -575,7 +575,7 @@ def harm(way: str, attacks: Sequence[Across], host: int) -> dict[str, list[str]]
             deadline = time.monotonic() + LIMITS.notebook_wall
             kernel = student_kernel(confinement(walls, how == "warm"), LIMITS, [], deadline)
             entered = await stack.enter_async_context(kernel)
-            templates.append(entered._manager.provisioner.template)
+            templates.append(getattr(entered._process, "template", None))
             return entered
 
         async with contextlib.AsyncExitStack() as life:

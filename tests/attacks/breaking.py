@@ -115,9 +115,9 @@ ATTACKS = [
         "import os\nheld = []\nfor i in range(50):\n    f = open('f', 'wb'); os.unlink('f'); f.write(bytes(10_000_000)); f.flush(); held.append(f)\nimport time; time.sleep(0.5)\ngot('500 MB')\n",
     ),
     _attack(
-        "disk_of_the_sockets",
-        "500 MB are written beside the kernel's sockets",
-        "import glob\nfor d in glob.glob('/tmp/sk-*/sockets') or ['@DECOYS@']:\n    for i in range(50):\n        with open(f'{d}/f{i}', 'wb') as f: f.write(bytes(10_000_000))\ngot('500 MB')\n",
+        "disk_of_the_log",
+        "500 MB are written where programs write what they print",
+        "import os\nfor i in range(50): os.write(1, bytes(10_000_000))\ngot('500 MB')\n",
     ),
     _attack(
         "many_files",
@@ -149,32 +149,32 @@ ATTACKS = [
     _attack(
         "not_messages",
         "messages that are none",
-        "kernel = get_ipython().kernel\nfor content in ([], {}, {'data': 5}, {'name': 5, 'text': []}, {'traceback': None}, {'execution_state': []}):\n    for kind in ('stream', 'error', 'display_data', 'status', 'clear_output', 'comm_open', 'update_display_data', 'nothing'):\n        kernel.session.send(kernel.iopub_socket, kind, content, kernel.get_parent())\nfor _ in range(100): kernel.iopub_socket.send_multipart([b'x', b'<IDS|MSG>', b'', b'{', b'}', b'[' * 100000, b'null'])\n",
+        "session = get_ipython().display_pub.session\nfor content in ([], {}, {'data': 5}, {'name': 5, 'text': []}, {'traceback': None}, {'execution_state': []}):\n    for kind in ('stream', 'error', 'display_data', 'status', 'clear_output', 'comm_open', 'update_display_data', 'nothing'):\n        session.send(None, kind, content)\nfor _ in range(100):\n    for message in ('{', '{}', '{\"kind\": []}', '{' + '[' * 100000, '{\"kind\": \"stream\", \"content\": null}'): session.tell(message)\n",
     ),
     _attack(
         "questions_closed",
         "the grader waits for an answer over a socket that is closed",
-        "import sys\nsys.modules['bridge.studentside']._questions.close()\n",
+        "get_ipython().display_pub.session._connection.close()\n",
     ),
     _attack(
         "questions_swallowed",
         "a thread takes the questions away and answers none",
-        "import sys, threading\nline = sys.modules['bridge.studentside']._questions\ndef swallow():\n    while line.recv(100): pass\nthreading.Thread(target=swallow, daemon=True).start()\n",
+        "import threading\nline = get_ipython().display_pub.session._connection\ndef swallow():\n    while line.recv(100): pass\nthreading.Thread(target=swallow, daemon=True).start()\n",
     ),
     _attack(
         "answer_without_end",
         "an answer of 4 GB is announced and never comes",
-        "import sys\nsys.modules['bridge.studentside']._questions.sendall(b'\\xff\\xff\\xff\\xf0' + b'x' * 1000)\n",
+        "get_ipython().display_pub.session._connection.sendall(b'\\xff\\xff\\xff\\xf0' + b'x' * 1000)\n",
     ),
     _attack(
         "half_an_answer",
         "an answer breaks off in the middle",
-        "import sys\nline = sys.modules['bridge.studentside']._questions\nline.sendall(b'\\0\\0\\1\\0' + b'x' * 100)\nline.shutdown(1)\n",
+        "line = get_ipython().display_pub.session._connection\nline.sendall(b'\\0\\0\\1\\0' + b'x' * 100)\nline.shutdown(1)\n",
     ),
     _attack(
         "answers_by_the_gigabyte",
         "answers that nobody asked for fill the grader's memory",
-        "import sys, threading\nline = sys.modules['bridge.studentside']._questions\ndef pour():\n    while True: line.sendall(b'\\0\\0\\0\\4null' * 100_000)\nthreading.Thread(target=pour, daemon=True).start()\n",
+        "import threading\nline = get_ipython().display_pub.session._connection\ndef pour():\n    while True: line.sendall(b'\\0\\0\\0\\4null' * 100_000)\nthreading.Thread(target=pour, daemon=True).start()\n",
     ),
     _attack(
         "deep_reply",

@@ -225,11 +225,17 @@ get_ipython().ast_transformers.append(Prune())
         "the kernel answers ok without running anything",
         WRONG
         + """
+import sys
 kernel = get_ipython().kernel
 async def ok(*a, **k):
     return {"status": "ok", "execution_count": 1, "payload": [], "user_expressions": {}}
+async def ended(*a):
+    return "ended"
+if "bridge.shell" in sys.modules:
+    sys.modules["bridge.shell"]._run = ended
+else:
+    type(kernel).do_execute = lambda self, *a, **k: ok()
 kernel.do_execute = ok
-type(kernel).do_execute = lambda self, *a, **k: ok()
 """,
     ),
     Attack(
@@ -237,8 +243,8 @@ type(kernel).do_execute = lambda self, *a, **k: ok()
         "forged messages carry a score on the kernel's own socket",
         WRONG
         + """
-kernel = get_ipython().kernel
-original = kernel.session.send
+session = get_ipython().display_pub.session
+original = session.send
 def send(stream, kind, content=None, parent=None, *a, **k):
     name = kind if isinstance(kind, str) else kind["header"]["msg_type"]
     if name == "error":
@@ -246,7 +252,7 @@ def send(stream, kind, content=None, parent=None, *a, **k):
     if name == "execute_reply" and isinstance(content, dict):
         content = {**content, "status": "ok"}
     return original(stream, kind, content, parent, *a, **k)
-kernel.session.send = send
+session.send = send
 """,
     ),
     Attack(
@@ -276,8 +282,7 @@ for name, module in list(sys.modules.items()):
         "answers that are not the bridge's arrive before the questions",
         WRONG
         + """
-import sys
-line = sys.modules["bridge.studentside"]._questions
+line = get_ipython().display_pub.session._connection
 for answer in ('["tuple", ["value", true]]', '["tuple", ["value", ["dict", [], []]]]', '["tuple", ["value", null]]') * 50:
     line.sendall(len(answer).to_bytes(4, "big") + answer.encode())
 """,

@@ -1,4 +1,4 @@
-"""Become the student's kernel: take on the limits, shut the doors, then start ipykernel.
+"""Become the student's kernel: take on the limits, shut the doors, then run their cells.
 
 Runs as a script (`python -I launcher.py SPEC.json`) inside the sandbox, before anything of the
 student's; or once for many students, as the `template` that their kernels are forked from. Landlock and seccomp bind this process and all that it starts, and cannot be taken back.
@@ -45,7 +45,7 @@ REFUSED = {
     "clock and names": "settimeofday clock_settime clock_adjtime adjtimex stime sethostname setdomainname vhangup",
     "memory that nobody counts": "memfd_create memfd_secret shmget shmat semget msgget mq_open mlock mlock2 mlockall",
 }
-# Priorities, of others too: they seem to change and do not (zmq asks for its threads' and dies of a refusal).
+# Priorities, of others too: they seem to change and do not.
 PRETENDED = "setpriority sched_setscheduler sched_setparam sched_setattr ioprio_set"
 # Landlock does not govern these, and they would open again what the grader shut. Changes of mode, owner and time seem to
 # succeed and do nothing (shutil.copy makes them in passing).
@@ -208,7 +208,7 @@ def refuse_system_calls(own_processes: bool) -> None:
     for call in (
         "socket",
         "socketpair",
-    ):  # zmq takes this errno for a machine without network; it dies of others
+    ):  # as on a machine without network
         refuse(call, Argument(0, NE, AF_UNIX), code=errno.EOPNOTSUPP)
         for kind in (2, 3, 4, 5, 6, 10):  # datagrams could be sent to any socket of the host
             refuse(call, Argument(1, MASKED_EQ, SOCK_TYPE_MASK, kind), code=errno.EOPNOTSUPP)
@@ -267,22 +267,11 @@ def load_bridge() -> None:
     importlib.import_module("bridge.studentside")
 
 
-def without_debugger() -> None:
-    """Let ipykernel find no debugger: nobody steps through a submission, and its import is half of a kernel's start."""
-    sys.modules.setdefault("debugpy", None)  # type: ignore[arg-type]
-
-
 def start_kernel(spec: dict[str, Any]) -> None:
-    """Run ipykernel in this process, which is confined by now."""
-    without_debugger()
-    os.environ.pop("JPY_PARENT_PID", None)  # its watcher takes the sandbox's first process for a dead parent
+    """Be the student's kernel in this process, which is confined by now."""
     os.chdir(spec["work"])
     load_bridge()
-    importlib.import_module("bridge.studentside").listen(spec["questions"])
-    sys.argv = ["ipykernel", "-f", spec["connection_file"], "--HistoryManager.hist_file=:memory:"]
-    from ipykernel import kernelapp
-
-    kernelapp.launch_new_instance()
+    importlib.import_module("bridge.shell").serve(spec["requests"])
 
 
 def main() -> None:

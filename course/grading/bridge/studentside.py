@@ -9,8 +9,6 @@ from __future__ import annotations
 import builtins
 import importlib
 import itertools
-import signal
-import socket
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -23,41 +21,6 @@ TEXT = 2_000
 
 _objects: list[Any] = []
 _snapshots: dict[str, dict[str, Any]] = {}
-_questions: socket.socket | None = None
-
-
-def listen(questions: int) -> None:
-    """Take the number of the socket that the grader asks over; no program that is started from here gets it."""
-    global _questions
-    _questions = socket.socket(fileno=questions)
-    _questions.set_inheritable(False)
-
-
-def attend() -> None:
-    """Answer questions until the grader wants something else of this kernel.
-
-    All of a check's questions come while one request of Jupyter's is answered: each as a request would take ten times as long.
-    An interrupt ends the answer that is being made; between two questions it comes too late.
-    """
-    assert _questions
-    answering = False
-
-    def interrupted(*_: Any) -> None:
-        if answering:
-            raise KeyboardInterrupt
-
-    while message := wire.receive(_questions):
-        signal.signal(signal.SIGINT, interrupted)  # an answer may have put its own there
-        try:
-            answering = True
-            answer = serve(message)
-        except KeyboardInterrupt:  # while the answer was written down
-            answer = wire.dumps(("error", *_described(KeyboardInterrupt())), _refer, REPLY_BYTES)
-        finally:
-            answering = False
-        if pyplot := sys.modules.get("matplotlib.pyplot"):
-            pyplot.close("all")  # as after each cell
-        wire.send(_questions, answer)
 
 
 def serve(message: str) -> str:
@@ -74,7 +37,12 @@ def serve(message: str) -> str:
         result = _OPERATIONS[request.pop("do")](**request)
         return wire.dumps(("value", result), _refer, REPLY_BYTES)
     except BaseException as error:
-        return wire.dumps(("error", *_described(error)), _refer, REPLY_BYTES)
+        return failed(error)
+
+
+def failed(error: BaseException) -> str:
+    """A message of what went wrong."""
+    return wire.dumps(("error", *_described(error)), _refer, REPLY_BYTES)
 
 
 def _described(error: BaseException) -> tuple[str, str, str]:

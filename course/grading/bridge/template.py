@@ -4,7 +4,7 @@
 take Landlock on themselves. No line of a student's ever runs in this process. It has one thread and no open file but the
 grader's socket, and of a kernel it learns a room, limits and an environment, nothing of what is in the submission.
 
-The grader sends one JSON object a kernel, with three descriptors: a connection, the kernel's log, and the socket for questions. Over the connection the
+The grader sends one JSON object a kernel, with three descriptors: a connection, the kernel's log, and the socket for requests. Over the connection the
 kernel's first process says "ready" (the machine adds its number, as the grader sees it), and this process how it ended; when the
 grader hangs up, the kernel is killed. When the grader is gone, so is everything here.
 """
@@ -29,7 +29,7 @@ from . import launcher
 
 REQUEST_BYTES = 65_536
 READY = b"ready"
-CONNECTION, QUESTIONS = 3, 4  # the numbers of the connection and the socket in a kernel's first process
+CONNECTION, REQUESTS = 3, 4  # the numbers of the connection and the socket in a kernel's first process
 NEWNS, NEWUTS, NEWIPC, NEWPID, NEWNET = 0x20000, 0x4000000, 0x8000000, 0x20000000, 0x40000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
 MS_BIND, MS_REC, MS_PRIVATE = 1 << 12, 1 << 14, 1 << 18
@@ -46,9 +46,9 @@ def serve(spec: dict[str, Any]) -> NoReturn:
             namespaces of its own here, or takes the walls on itself.
     """
     control = socket.socket(fileno=spec["template"])
-    launcher.without_debugger()
     for name in spec["modules"]:
         importlib.import_module(name)
+    importlib.import_module("bridge.shell").made()
     if torch := sys.modules.get("torch"):
         torch.set_num_threads(1)
     if spec["namespaces"]:
@@ -150,8 +150,8 @@ def _fork(request: dict[str, Any], fds: list[int], control: socket.socket, names
     return pid
 
 
-def _become_kernel(request: dict[str, Any], connection: int, log: int, questions: int) -> None:
-    """Keep nothing of the template's but what it imported, take the walls on, and run ipykernel.
+def _become_kernel(request: dict[str, Any], connection: int, log: int, requests: int) -> None:
+    """Keep nothing of the template's but what it imported, take the walls on, and be the kernel.
 
     Raises:
         OSError: where a wall cannot be put up; then there is no kernel.
@@ -162,8 +162,8 @@ def _become_kernel(request: dict[str, Any], connection: int, log: int, questions
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.dup2(connection, CONNECTION)
-    os.dup2(questions, QUESTIONS)  # the last to come, so that it is none of those just made
-    os.closerange(QUESTIONS + 1, 1 << 20)
+    os.dup2(requests, REQUESTS)  # the last to come, so that it is none of those just made
+    os.closerange(REQUESTS + 1, 1 << 20)
     os.environ.clear()
     os.environ.update(request["environment"])
     own = spec.get("namespaces")
@@ -177,10 +177,10 @@ def _become_kernel(request: dict[str, Any], connection: int, log: int, questions
     os.write(CONNECTION, READY)
     os.close(CONNECTION)
     if own and (kernel := os.fork()):
-        os.close(QUESTIONS)
+        os.close(REQUESTS)
         _bury_all(kernel)
     start_afresh()
-    launcher.start_kernel(spec | {"questions": QUESTIONS})
+    launcher.start_kernel(spec | {"requests": REQUESTS})
 
 
 def start_afresh() -> None:
@@ -218,7 +218,7 @@ def _own_world(top: str, room: str, disk: int, files: list[str]) -> None:
 
     Args:
         top: the folder that holds all rooms; of the others nothing stays in sight.
-        room: this kernel's; `sockets` in it is shared with the grader, `work` becomes a small tmpfs.
+        room: this kernel's; `work` in it becomes a small tmpfs.
         disk: bytes that fit into `work`.
         files: names below `files` in the room that are shown, read-only, in `work`.
     """
@@ -229,8 +229,6 @@ def _own_world(top: str, room: str, disk: int, files: list[str]) -> None:
     os.mkdir(room)
     _show(f"/proc/self/fd/{kept}", room)
     os.close(kept)  # it leads to the folder behind the new one, and by .. to all rooms
-    _mount(f"{room}/sockets", f"{room}/sockets", None, MS_BIND)
-    _mount(None, f"{room}/sockets", None, MS_BIND | MS_REMOUNT | QUIET)
     _mount("tmpfs", f"{room}/work", "tmpfs", QUIET, f"size={disk},mode=755")
     for name in files:
         shown = Path(room, "work", name)

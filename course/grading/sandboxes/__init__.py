@@ -35,7 +35,7 @@ class Sandbox(Protocol):
 
         Args:
             argv: program and arguments.
-            room: the kernel's folder: `sockets` and `work` in it are writable, the rest is read-only.
+            room: the kernel's folder: `work` in it is writable, the rest is read-only.
             limits: how much it may use.
         """
 

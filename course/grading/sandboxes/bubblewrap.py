@@ -16,7 +16,7 @@ POWERS = ("CAP_SYS_ADMIN", "CAP_SETPCAP", "CAP_SYS_RESOURCE")
 
 
 class Bubblewrap:
-    """Namespaces: `sockets` of the kernel's folder is shared, `work` becomes a small tmpfs."""
+    """Namespaces: nothing of the disk can be written, `work` of the kernel's folder becomes a small tmpfs."""
 
     name = "bubblewrap"
     rank = 0
@@ -42,8 +42,7 @@ class Bubblewrap:
             "ALL",
         ]
         words += ["--uid", "1000", "--gid", "1000", *_system(limits)]
-        words += ["--ro-bind", str(room), str(room), "--bind", f"{room}/sockets", f"{room}/sockets"]
-        words += ["--size", str(limits.disk), "--tmpfs", f"{room}/work"]
+        words += ["--ro-bind", str(room), str(room), "--size", str(limits.disk), "--tmpfs", f"{room}/work"]
         for name in _files(room):
             words += ["--ro-bind", f"{room}/files/{name}", f"{room}/work/{name}"]
         return [*words, "--remount-ro", "/", "--chdir", f"{room}/work", "--", *argv]

@@ -130,7 +130,7 @@ def hidden_from_lessons(walls: Confinement) -> str:
 
 @contextmanager
 def kernel_folder(top: Path | None = None) -> Iterator[Path]:
-    """Make the folder of one kernel, with a short name: the paths of its sockets may have 107 bytes.
+    """Make the folder of one kernel.
 
     Args:
         top: the template's folder, if it is to lie there.
@@ -140,7 +140,7 @@ def kernel_folder(top: Path | None = None) -> Iterator[Path]:
     """
     room = new_folder(top or Path("/tmp"))
     try:
-        for name in ("sockets", "work", "files"):
+        for name in ("work", "files"):
             (room / name).mkdir()
         yield room
     finally:
@@ -156,12 +156,6 @@ def new_folder(place: Path) -> Path:
 
 def remove(room: Path) -> None:
     """Remove a kernel's or a template's folder, however deep a student nested it."""
-    for sockets in (
-        room / "sockets",
-        *room.glob(f"{ROOM}*/sockets"),
-    ):  # of a kernel, or of a template's kernels
-        if sockets.is_dir():
-            sockets.chmod(0o700)
     # Not shutil.rmtree: it gives up on folders nested deeper than Python's stack.
     subprocess.run(["rm", "-rf", "--", str(room)], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
@@ -195,7 +189,6 @@ def spec(name: str, room: Path, limits: Limits) -> dict[str, Any]:
         "confinement": name,
         "limits": limits.rlimits(),
         "work": f"{room}/work",
-        "connection_file": f"{room}/connection.json",
         **available()[name].spec(room),
     }
 
@@ -213,8 +206,8 @@ def environment(room: Path) -> dict[str, str]:
         "HOME": work,
         "TMPDIR": work,
         "IPYTHONDIR": f"{work}/.ipython",
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "MPLCONFIGDIR": f"{work}/.matplotlib",
-        "JUPYTER_RUNTIME_DIR": f"{work}/.jupyter",
         "USER": "student",
         "LOGNAME": "student",
         "LANG": "C.UTF-8",

@@ -42,7 +42,7 @@ class Landlock:
         """The paths to leave open."""
         return {
             "read": [*map(str, readable()), *PROC, str(room)],
-            "write": [*DEVICES, f"{room}/sockets", f"{room}/work"],
+            "write": [*DEVICES, f"{room}/work"],
         }
 
     def command(self, argv: list[str], room: Path, limits: Limits) -> list[str]:

@@ -1,0 +1,238 @@
+"""Be the student's kernel: ipykernel's shell, on one socket to the grader in place of Jupyter's five.
+
+Cells run as they do in a notebook. Over the socket comes one request at a time: a JSON object {"run": source}, or a question that
+`studentside` serves. What is shown meanwhile goes back ahead of the answer, as JSON objects {"kind": ..., "content": ...} with the words of
+Jupyter's messages; no question and no answer is an object. Jupyter's own way, six signed messages for a cell, over as many sockets and
+threads, costs several times what most cells do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import getpass
+import io
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from types import FrameType, SimpleNamespace
+from typing import Any, NoReturn
+
+from ipykernel.compiler import XCachingCompiler
+from ipykernel.zmqshell import ZMQInteractiveShell
+from IPython.core.error import StdinNotImplementedError
+from jupyter_client.session import Session
+from traitlets.config import Config
+
+from . import studentside, wire
+
+HELLO = b"ready"
+ENDED, EXITS = "ended", "exits"  # what is answered to a cell
+FULL, SOON = 8_192, 0.05  # characters of text, and seconds, that may wait until they are shown
+PIECE = 1_000_000  # characters of text in one message
+
+
+class Shell(ZMQInteractiveShell):
+    """What runs the cells."""
+
+    def enable_gui(self, gui: Any = None) -> None:
+        """Open no window, whatever is asked for."""
+
+
+def made() -> Shell:
+    """Make the shell; it can be made before a fork."""
+    config = Config()
+    config.HistoryManager.enabled = False
+    kernel = SimpleNamespace(eventloop=None)
+    shell: Shell = Shell.instance(config=config, kernel=kernel, compiler_class=XCachingCompiler)
+    return shell
+
+
+class Grader(Session):
+    """The grader, as the session in which the shell shows things: it hears whole messages, whichever thread or interrupt comes between."""
+
+    def __init__(self, connection: socket.socket):
+        super().__init__()
+        self.process = os.getpid()
+        self.serving = False  # whether an interrupt is of use
+        self.cell: asyncio.Task[Any] | None = None  # one that waits for something
+        self._connection = connection
+        self._lock = threading.RLock()
+        self._telling = self._interrupted = False
+        self._text: list[str] = []
+        self._stream = ""  # whose the text is
+        self._length = 0
+        self._shown = 0.0
+
+    def send(self, stream: Any, msg_or_type: Any, content: Any = None, *_: Any, **__: Any) -> None:
+        """Pass on what the shell publishes."""
+        if isinstance(msg_or_type, dict):
+            msg_or_type, content = msg_or_type["msg_type"], msg_or_type["content"]
+        self.flush()
+        self._show(msg_or_type, content)
+
+    def write(self, stream: str, text: str) -> None:
+        """Show text soon: most is written line by line."""
+        with self._lock:
+            if stream != self._stream:
+                self.flush()
+            self._stream = stream
+            self._text.append(text)
+            self._length += len(text)
+            if self._length > FULL or time.monotonic() - self._shown > SOON:
+                self.flush()
+
+    def flush(self) -> None:
+        """Show what waits."""
+        with self._lock:
+            text, self._text, self._length = "".join(self._text), [], 0
+            self._shown = time.monotonic()
+            for start in range(0, len(text), PIECE):
+                self._show("stream", {"name": self._stream, "text": text[start : start + PIECE]})
+
+    def _show(self, kind: str, content: dict[str, Any]) -> None:
+        message = json.dumps({"kind": kind, "content": content}, default=repr)
+        if len(message) <= studentside.REPLY_BYTES:  # no picture that may stay is as large
+            self.tell(message)
+
+    def tell(self, message: str) -> None:
+        """Send a message; a process that the student started has no say."""
+        if os.getpid() != self.process:
+            return
+        with self._lock:
+            if threading.current_thread() is not threading.main_thread():  # interrupts are not for this one
+                return wire.send(self._connection, message)
+            self._telling = True
+            try:
+                wire.send(self._connection, message)
+            finally:
+                self._telling = False
+        if self._interrupted:
+            self._interrupted = False
+            raise KeyboardInterrupt
+
+    def interrupted(self, number: int, frame: FrameType | None) -> None:
+        """Stop what is being served, but no message on its way."""
+        if self._telling:
+            self._interrupted = True
+        elif self.cell and asyncio.current_task(self.cell.get_loop()) is not self.cell:  # it waits
+            self.cell.get_loop().call_soon_threadsafe(self.cell.cancel)
+        elif self.serving:
+            raise KeyboardInterrupt
+
+
+class Stream(io.TextIOBase):
+    """What cells print to."""
+
+    encoding = "UTF-8"
+
+    def __init__(self, name: str, number: int, grader: Grader):
+        self.name, self._number, self._grader = name, number, grader
+
+    def writable(self) -> bool:
+        """Say yes."""
+        return True
+
+    def fileno(self) -> int:
+        """Give the number of the file that programs write to: the grader shows it after the cell."""
+        return self._number
+
+    def write(self, text: str) -> int:
+        """Show text.
+
+        Raises:
+            TypeError: if it is none.
+        """
+        if not isinstance(text, str):
+            raise TypeError(f"write() argument must be str, not {type(text).__name__}")
+        if os.getpid() == self._grader.process:
+            self._grader.write(self.name.strip("<>"), text)
+        else:
+            os.write(self._number, text.encode("utf-8", "replace"))
+        return len(text)
+
+    def flush(self) -> None:
+        """Show all of it."""
+        if os.getpid() == self._grader.process:
+            self._grader.flush()
+
+
+def serve(requests: int) -> NoReturn:
+    """Serve requests until the grader hangs up.
+
+    Args:
+        requests: number of the socket; no program that is started from here gets it.
+    """
+    connection = socket.socket(fileno=requests)
+    connection.set_inheritable(False)
+    shell: Any = Shell.instance() if Shell.initialized() else made()
+    grader = Grader(connection)
+    shell.display_pub.session = shell.displayhook.session = grader
+    sys.stdout, sys.stderr = Stream("<stdout>", 1, grader), Stream("<stderr>", 2, grader)
+    sys.argv, sys.path[:0] = [""], [""]
+    builtins.input = getpass.getpass = _no_input
+    connection.sendall(HELLO)
+    asyncio.new_event_loop().run_until_complete(_serve(connection, shell, grader))
+    os._exit(0)
+
+
+def _no_input(*_: Any, **__: Any) -> NoReturn:
+    """Say what ipykernel says where nobody can be asked."""
+    raise StdinNotImplementedError("raw_input was called, but this frontend does not support input requests.")
+
+
+async def _serve(connection: socket.socket, shell: Any, grader: Grader) -> None:
+    """Serve one request after the other; what cells left running goes on between them."""
+    loop = asyncio.get_running_loop()
+    while True:
+        waiting = loop.create_future()
+        loop.add_reader(connection, waiting.set_result, None)
+        await waiting
+        loop.remove_reader(connection)
+        try:
+            message = wire.receive(connection)
+        except (EOFError, ConnectionError):
+            return
+        signal.signal(signal.SIGINT, grader.interrupted)  # a cell may have put its own there
+        try:
+            grader.serving = True
+            if message.startswith("{"):
+                answer = await _run(shell, json.loads(message)["run"], grader)
+            else:
+                answer = studentside.serve(message)
+                if pyplot := sys.modules.get("matplotlib.pyplot"):
+                    pyplot.close("all")  # as after each cell
+            grader.flush()
+        except KeyboardInterrupt:  # after the code that it was meant for
+            answer = studentside.failed(KeyboardInterrupt())
+        finally:
+            grader.serving = False
+        if os.getpid() != grader.process:  # a fork that the student did not end
+            os._exit(0)
+        grader.tell(answer)
+
+
+async def _run(shell: Any, source: str, grader: Grader) -> str:
+    """Run a cell as ipykernel does."""
+    try:
+        transformed, trouble = shell.transform_cell(source), None
+    except Exception:
+        transformed, trouble = source, sys.exc_info()
+    words: dict[str, Any] = {"transformed_cell": transformed, "preprocessing_exc_tuple": trouble}
+    if shell.should_run_async(source, **words):
+        grader.cell = asyncio.create_task(shell.run_cell_async(source, store_history=True, **words))
+        try:
+            result = await grader.cell
+        finally:
+            grader.cell = None
+            shell.events.trigger("post_execute")
+        shell.events.trigger("post_run_cell", result)
+    else:
+        shell.run_cell(source, store_history=True)
+    asked = {payload["source"] for payload in shell.payload_manager.read_payload()}
+    shell.payload_manager.clear_payload()
+    return EXITS if "ask_exit" in asked else ENDED
