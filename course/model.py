@@ -93,7 +93,6 @@ class Limits:
     outputs: int = 200  # pieces of output a cell may show
     image: int = 1 * MIB  # bytes of one picture
     pictures: int = 8 * MIB  # bytes of all pictures of a notebook
-    message: int = 48 * MIB  # bytes of one message from the kernel
 
     def rlimits(self) -> dict[str, int]:
         """What the operating system itself enforces for each process: names of RLIMIT_ constants and their values."""

@@ -18,7 +18,6 @@ from dataclasses import replace
 from typing import Any
 
 import nbformat
-import zmq
 from nbformat import NotebookNode
 from nbformat.v4 import new_output
 from nbgrader.utils import is_grade, is_locked, is_solution
@@ -225,7 +224,7 @@ class _Execution:
         fault = ""
         try:
             work.result()
-        except (MachineFault, OSError, zmq.ZMQError) as error:
+        except (MachineFault, OSError) as error:
             fault = str(error) or type(error).__name__
         pictures_within(self._notebook, self._limits.pictures)
         return Outcome(

@@ -145,7 +145,7 @@ class StudentKernel:
 
         def show(said: str) -> None:
             with contextlib.suppress(Exception):  # it may say anything
-                words = json.loads(said)
+                words = json.loads(said if len(said) <= wire.JSON_BYTES else "")
                 outputs.take(words["kind"], words["content"])
 
         try:

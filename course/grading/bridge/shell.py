@@ -25,6 +25,8 @@ from typing import Any, NoReturn
 from ipykernel.compiler import XCachingCompiler
 from ipykernel.zmqshell import ZMQInteractiveShell
 from IPython.core.error import StdinNotImplementedError
+from IPython.core.shellapp import InteractiveShellApp
+from jupyter_client.jsonutil import json_default
 from jupyter_client.session import Session
 from traitlets.config import Config
 
@@ -33,22 +35,28 @@ from . import studentside, wire
 HELLO = b"ready"
 ENDED, EXITS = "ended", "exits"  # what is answered to a cell
 FULL, SOON = 8_192, 0.05  # characters of text, and seconds, that may wait until they are shown
-PIECE = 1_000_000  # characters of text in one message
+PIECE = 500_000  # characters of text in one message, which then has less than `wire.JSON_BYTES`
+TOO_LARGE = "(an output that is too large to be shown)\n"
 
 
 class Shell(ZMQInteractiveShell):
     """What runs the cells."""
 
+    exits = False  # whether a cell asked to end the kernel
+
     def enable_gui(self, gui: Any = None) -> None:
         """Open no window, whatever is asked for."""
+
+    def ask_exit(self) -> None:
+        """Note that a cell asks to end the kernel."""
+        self.exits = not self.keepkernel_on_exit
 
 
 def made() -> Shell:
     """Make the shell; it can be made before a fork."""
     config = Config()
     config.HistoryManager.enabled = False
-    kernel = SimpleNamespace(eventloop=None)
-    shell: Shell = Shell.instance(config=config, kernel=kernel, compiler_class=XCachingCompiler)
+    shell: Shell = Shell.instance(config=config, compiler_class=XCachingCompiler)
     return shell
 
 
@@ -95,9 +103,10 @@ class Grader(Session):
                 self._show("stream", {"name": self._stream, "text": text[start : start + PIECE]})
 
     def _show(self, kind: str, content: dict[str, Any]) -> None:
-        message = json.dumps({"kind": kind, "content": content}, default=repr)
-        if len(message) <= studentside.REPLY_BYTES:  # no picture that may stay is as large
-            self.tell(message)
+        message = json.dumps({"kind": kind, "content": content}, default=_plain)
+        if len(message) > wire.JSON_BYTES:
+            return self._show("stream", {"name": "stderr", "text": TOO_LARGE})
+        self.tell(message)
 
     def tell(self, message: str) -> None:
         """Send a message; a process that the student started has no say."""
@@ -173,11 +182,21 @@ def serve(requests: int) -> NoReturn:
     grader = Grader(connection)
     shell.display_pub.session = shell.displayhook.session = grader
     sys.stdout, sys.stderr = Stream("<stdout>", 1, grader), Stream("<stderr>", 2, grader)
-    sys.argv, sys.path[:0] = [""], [""]
+    sys.argv = [""]
+    InteractiveShellApp.init_path(SimpleNamespace(ignore_cwd=False))  # the work folder, behind Python's own
+    shell.init_environment()  # anew: that of a template is not this one's
     builtins.input = getpass.getpass = _no_input
     connection.sendall(HELLO)
     asyncio.new_event_loop().run_until_complete(_serve(connection, shell, grader))
     os._exit(0)
+
+
+def _plain(value: Any) -> Any:
+    """What stands in a message for something that is no JSON: of bytes their base64, as Jupyter has it."""
+    try:
+        return json_default(value)
+    except TypeError:
+        return repr(value)
 
 
 def _no_input(*_: Any, **__: Any) -> NoReturn:
@@ -233,6 +252,4 @@ async def _run(shell: Any, source: str, grader: Grader) -> str:
         shell.events.trigger("post_run_cell", result)
     else:
         shell.run_cell(source, store_history=True)
-    asked = {payload["source"] for payload in shell.payload_manager.read_payload()}
-    shell.payload_manager.clear_payload()
-    return EXITS if "ask_exit" in asked else ENDED
+    return EXITS if shell.exits else ENDED
