@@ -19,13 +19,12 @@ import socket
 import sys
 import threading
 import time
-from types import FrameType, SimpleNamespace
+from types import FrameType
 from typing import Any, NoReturn
 
 from ipykernel.compiler import XCachingCompiler
 from ipykernel.zmqshell import ZMQInteractiveShell
 from IPython.core.error import StdinNotImplementedError
-from IPython.core.shellapp import InteractiveShellApp
 from jupyter_client.jsonutil import json_default
 from jupyter_client.session import Session
 from traitlets.config import Config
@@ -183,7 +182,8 @@ def serve(requests: int) -> NoReturn:
     shell.display_pub.session = shell.displayhook.session = grader
     sys.stdout, sys.stderr = Stream("<stdout>", 1, grader), Stream("<stderr>", 2, grader)
     sys.argv = [""]
-    InteractiveShellApp.init_path(SimpleNamespace(ignore_cwd=False))  # the work folder, behind Python's own
+    installed = [at for at, path in enumerate(sys.path) if path.endswith("-packages")]
+    sys.path.insert(min(installed, default=0), "")  # the work folder, where ipykernel has it
     shell.init_environment()  # anew: that of a template is not this one's
     builtins.input = getpass.getpass = _no_input
     connection.sendall(HELLO)

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 from course.grading.bridge import wire
 from course.grading.bridge.launcher import PR_SET_PDEATHSIG, prctl
 from course.grading.checker.check import limit_check, run_check, set_up
-from course.grading.sandboxes.places import COURSE, OPTIMIZER, imported_by_lessons
+from course.grading.sandboxes.places import COURSE, LARGE_PAGES, OPTIMIZER, imported_by_lessons
 from course.model import Limits
 
 if TYPE_CHECKING:  # the grader, which holds the handle alone, does without numpy
@@ -91,7 +91,7 @@ class TrustedServer:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", __name__, str(theirs.fileno())],
                 pass_fds=[theirs.fileno()],
-                env={**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"},
+                env={**os.environ, **LARGE_PAGES, "OMP_NUM_THREADS": "1", "MPLBACKEND": "agg"},
                 cwd=Path(__file__).parents[3],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,

@@ -18,7 +18,7 @@ from typing import Any
 
 from course.grading import sandboxes
 from course.grading.sandboxes import Sandbox
-from course.grading.sandboxes.places import BRIDGE, imported_by_lessons, put_fonts
+from course.grading.sandboxes.places import BRIDGE, LARGE_PAGES, imported_by_lessons, put_fonts
 from course.model import Confinement, CourseError, Limits
 
 TRYING = threading.Lock()
@@ -216,4 +216,5 @@ def environment(room: Path) -> dict[str, str]:
         "OPENBLAS_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
+        **LARGE_PAGES,
     }

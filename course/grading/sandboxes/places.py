@@ -41,6 +41,8 @@ LESSONS = (
     "torch",
     OPTIMIZER,
 )
+# Memory in pages of 2 MiB, where Linux has them and glibc knows the word: a fork copies the list of the pages, and its end takes them back.
+LARGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
 PRIVATE = ("solutions", "stand_ins", "course", "tests", "classroom", ".git")
 
 
