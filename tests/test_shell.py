@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import re
+import signal
+import socket
+import threading
 import time
 from dataclasses import replace
 
@@ -12,7 +17,8 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 
-from course.grading.bridge.shell import TOO_LARGE
+from course.grading.bridge import wire
+from course.grading.bridge.shell import TOO_LARGE, Grader
 from course.grading.kernel import KernelGone, student_kernel
 from course.grading.outputs import Outputs
 from course.grading.sandboxes.choose import confinement
@@ -174,11 +180,43 @@ def test_what_programs_and_forks_and_threads_print_is_shown_and_tears_nothing():
     assert text_of(third) == "parent\nchild\n" and text_of(fourth) == "2"
 
 
+def test_a_thread_that_prints_without_end_holds_up_no_cell_and_no_question():
+    thread = "import threading\ndef pour():\n    while True: print('x' * 1000)\nthreading.Thread(target=pour, daemon=True).start()"
+    cells = shown(thread, *5 * ("1 + 1",))
+    assert all("execute_result" in [o.output_type for o in outputs] for outputs in cells[1:])
+
+
 def test_an_output_too_large_for_a_message_is_named_and_text_is_cut():
     large = "from IPython.display import display\ndisplay({'text/html': 'x' * 9_000_000}, raw=True)\n1"
     first, second = shown(large, "print('é' * 5_000_000)\n2")
     assert text_of(first) == f"{TOO_LARGE}1"
     assert "was cut off" in text_of(second) and len(text_of(second)) < QUICK.output + 100
+
+
+@pytest.mark.parametrize("serving", [True, False])
+def test_an_interrupt_in_the_midst_of_a_message_waits_for_its_end_and_comes_if_it_is_of_use(serving):
+    ours, theirs = socket.socketpair()
+    heard = []
+    reader = threading.Thread(target=lambda: (time.sleep(0.5), heard.append(wire.receive(ours))))
+    grader = Grader(theirs)
+    grader.serving = serving
+    before = signal.signal(signal.SIGINT, grader.interrupted)
+    try:
+        reader.start()
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt) if serving else contextlib.nullcontext():
+            grader.tell("x" * 5_000_000)  # more than a socket holds
+        reader.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert heard == ["x" * 5_000_000]
+
+
+@pytest.mark.parametrize(
+    "hook", ["get_ipython().run_cell = None", "get_ipython().events.trigger = exit", "raise SystemExit"]
+)
+def test_a_hook_that_breaks_the_shell_ends_no_kernel(hook):
+    assert shown(hook, "1 + 1", "2 + 2")
 
 
 @pytest.mark.parametrize("cell", ["exit", "exit()", "quit()", "get_ipython().ask_exit()"])

@@ -39,7 +39,6 @@ STARVED = 10  # times as long as a piece of work may take it may wait for a proc
 FROZEN = 20.0  # seconds between two looks: the grader itself was stopped, and has no say on time
 HUNG_UP = 1.0  # second in which a kernel that does not listen any more may turn out to be dead
 SOON = 0.005  # seconds between two looks at a kernel that was killed
-EXITS = "exits"  # what `bridge.shell` answers to a cell that asked to exit
 
 
 class KernelGone(Exception):
@@ -149,7 +148,7 @@ class StudentKernel:
                 outputs.take(words["kind"], words["content"])
 
         try:
-            if await self._asked(json.dumps({"run": source}), budget, show) == EXITS:
+            if await self._asked(json.dumps({"run": source}), budget, show) == wire.EXITS:
                 await self._kill("it ended the kernel")
                 raise KernelGone(self._gone)
             if time.monotonic() - budget.wall_start > BRIEF:  # what it overdid at its end is no later cell's
@@ -265,7 +264,7 @@ class StudentKernel:
             self._still(looked)
             why = self._gone or ("no answer" if time.monotonic() > end else "")
         try:
-            if time.monotonic() > self.deadline and not self._gone:
+            if not (why or ready.done()):
                 raise KernelGone(late(self._limits))
             self._handle = ready.result()
         except (OSError, asyncio.InvalidStateError) as error:

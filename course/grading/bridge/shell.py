@@ -32,7 +32,6 @@ from traitlets.config import Config
 from . import studentside, wire
 
 HELLO = b"ready"
-ENDED, EXITS = "ended", "exits"  # what is answered to a cell
 FULL, SOON = 8_192, 0.05  # characters of text, and seconds, that may wait until they are shown
 PIECE = 500_000  # characters of text in one message, which then has less than `wire.JSON_BYTES`
 TOO_LARGE = "(an output that is too large to be shown)\n"
@@ -126,7 +125,7 @@ class Grader(Session):
     def interrupted(self, number: int, frame: FrameType | None) -> None:
         """Stop what is being served, but no message on its way."""
         if self._telling:
-            self._interrupted = True
+            self._interrupted = self.serving
         elif self.cell and asyncio.current_task(self.cell.get_loop()) is not self.cell:  # it waits
             self.cell.get_loop().call_soon_threadsafe(self.cell.cancel)
         elif self.serving:
@@ -226,8 +225,10 @@ async def _serve(connection: socket.socket, shell: Any, grader: Grader) -> None:
                 if pyplot := sys.modules.get("matplotlib.pyplot"):
                     pyplot.close("all")  # as after each cell
             grader.flush()
-        except KeyboardInterrupt:  # after the code that it was meant for
-            answer = studentside.failed(KeyboardInterrupt())
+        except (
+            BaseException
+        ) as error:  # around the code that ran: an interrupt too late, a hook of the student's
+            answer = studentside.failed(error)
         finally:
             grader.serving = False
         if os.getpid() != grader.process:  # a fork that the student did not end
@@ -252,4 +253,4 @@ async def _run(shell: Any, source: str, grader: Grader) -> str:
         shell.events.trigger("post_run_cell", result)
     else:
         shell.run_cell(source, store_history=True)
-    return EXITS if shell.exits else ENDED
+    return wire.EXITS if shell.exits else wire.ENDED

@@ -2,7 +2,7 @@
 
 A message is one line of JSON and, after it, one line of base64 for every array in it. Nothing is pickled, and
 what comes in is taken apart strictly: a sender can be wrong or hostile, and gets a `WireError`, nothing more.
-On a socket its length goes before it; a length of 0 ends a round of questions.
+On a socket its length goes before it.
 
 Scalars (None, bool, int, float, str) stand for themselves; everything else is a list whose first entry says
 what it is, for example ["tuple", [1, 2]] or ["array", "<f8", [2, 3], 0] for the first of the arrays.
@@ -22,6 +22,7 @@ from typing import Any
 
 JSON_BYTES = 8_000_000
 LENGTH = 4  # bytes of the number before a message
+ENDED, EXITS = "ended", "exits"  # what is answered to a cell
 PART = 1 << 20  # bytes that are read at a time
 DEPTH = 50
 RANGE = 1_000_000
@@ -107,7 +108,7 @@ def loads(message: str, resolve: Resolve, limit: int) -> Any:
 
 
 def framed(message: str) -> bytes:
-    """What goes over a socket for a message, "" for the end of a round."""
+    """What goes over a socket for a message."""
     return len(message).to_bytes(LENGTH, "big") + message.encode("ascii")
 
 
@@ -117,7 +118,7 @@ def send(connection: socket.socket, message: str) -> None:
 
 
 def receive(connection: socket.socket) -> str:
-    """Wait for a message; "" ends a round.
+    """Wait for a message.
 
     Raises:
         EOFError: if the other side is gone.
