@@ -19,7 +19,6 @@ from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
-from nbformat.v4 import new_output
 from nbgrader.utils import is_grade, is_locked, is_solution
 
 from course.grading.bridge import wire
@@ -34,14 +33,13 @@ from course.grading.kernel import (
     late,
     student_kernel,
 )
-from course.grading.outputs import Outputs, clean, error_output, pictures_within
+from course.grading.outputs import Outputs, clean, error_output, output_of, pictures_within
 from course.grading.slice import PARSING, grade_id, only_untouched_stubs, tags
 from course.grading.stand_ins import NAME as GIVEN_UP
 from course.grading.stand_ins import in_its_place, told
 from course.grading.template import TEMPLATES
 from course.grading.watch import killed_for_memory
 from course.model import Job, Limits, Outcome, Verdict
-from course.store import notebook_text
 
 SERVER = TrustedServer()
 NOT_RUN = "not run for the grade"
@@ -229,7 +227,7 @@ class _Execution:
         pictures_within(self._notebook, self._limits.pictures)
         return Outcome(
             self._job,
-            notebook_text(self._notebook).encode(),
+            json.dumps(self._notebook).encode(),
             {} if fault else self._verdicts,
             self._left_out,
             self._job.spared,
@@ -445,14 +443,15 @@ class _Execution:
             verdict, hint=clean(verdict.hint), detail=clean(verdict.detail)
         )
         cell.outputs = [
-            new_output("stream", name="stdout", text=clean(text).rstrip("\n") + "\n")
-            for text in verdict.shown
+            output_of("stream", name="stdout", text=clean(text).rstrip("\n") + "\n") for text in verdict.shown
         ]
         if not verdict.passed:
             cell.outputs = [error_output(verdict.name, verdict.hint)]
         elif verdict.score is not None:
-            data = {"text/plain": repr(verdict.score)}
-            cell.outputs.append(new_output("execute_result", data=data, execution_count=None))
+            data = NotebookNode({"text/plain": repr(verdict.score)})
+            cell.outputs.append(
+                output_of("execute_result", data=data, metadata=NotebookNode(), execution_count=None)
+            )
 
 
 @functools.lru_cache(maxsize=16)
@@ -469,4 +468,4 @@ def _as_handed_in(outputs: list[NotebookNode], limits: Limits, note: str) -> lis
         with suppress(KeyError, TypeError, AttributeError):  # a file can hold anything
             shown.take(output["output_type"], output)
     text = f"({note}{HANDED_IN if shown.cells else ''})\n"
-    return [*shown.cells, NotebookNode(output_type="stream", name="stdout", text=text)]
+    return [*shown.cells, output_of("stream", name="stdout", text=text)]

@@ -8,7 +8,6 @@ import re
 from typing import Any
 
 from nbformat import NotebookNode
-from nbformat.v4 import new_output
 
 from course.model import Limits
 
@@ -23,11 +22,14 @@ def clean(text: Any) -> str:
     return UNWANTED.sub("", text.encode("utf-8", "replace").decode("utf-8"))
 
 
+def output_of(kind: str, **words: Any) -> NotebookNode:
+    """An output as a notebook has it. nbformat's `new_output` would hold each against the schema; the whole notebook is, when it is written."""
+    return NotebookNode(output_type=kind, **words)
+
+
 def error_output(name: str, text: str) -> NotebookNode:
     """An error as a notebook shows it, with its text for a traceback."""
-    words = {"ename": clean(name), "evalue": clean(text), "traceback": [clean(text)]}
-    made: NotebookNode = new_output("error", **words)
-    return made
+    return output_of("error", ename=clean(name), evalue=clean(text), traceback=[clean(text)])
 
 
 class Outputs:
@@ -53,11 +55,11 @@ class Outputs:
             data = self._bundle(content["data"])
             if data:
                 extra = {"execution_count": None} if kind == "execute_result" else {}
-                self._append(new_output(kind, data=data, **extra))
+                self._append(output_of(kind, data=data, metadata=NotebookNode(), **extra))
         elif kind == "error":
             traceback = [self._afford(clean(line)) for line in content["traceback"][:200]]
             name, value = clean(content["ename"])[:200], clean(content["evalue"])[:2000]
-            self._append(new_output("error", ename=name, evalue=value, traceback=traceback))
+            self._append(output_of("error", ename=name, evalue=value, traceback=traceback))
         elif kind == "clear_output":
             self.cells.clear()
 
@@ -67,7 +69,7 @@ class Outputs:
         if last and last.output_type == "stream" and last.name == name:
             last.text += text
         elif text:
-            self._append(new_output("stream", name=name, text=text))
+            self._append(output_of("stream", name=name, text=text))
 
     def _bundle(self, data: dict[str, Any]) -> NotebookNode:
         """The kinds of data that may stay."""
