@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import re
-import signal
-import socket
-import threading
 import time
 from dataclasses import replace
 
@@ -17,8 +12,7 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 
-from course.grading.bridge import wire
-from course.grading.bridge.shell import TOO_LARGE, Grader
+from course.grading.bridge.shell import TOO_LARGE
 from course.grading.kernel import KernelGone, student_kernel
 from course.grading.outputs import Outputs
 from course.grading.sandboxes.choose import confinement
@@ -95,6 +89,8 @@ plt.plot([2, 1])
 len?
 ---
 sys.exit("over")
+---
+type(get_ipython()), sys.stdout.name, _dh == [__import__("pathlib").Path.cwd()]
 ---
 input("?")
 ---
@@ -173,10 +169,10 @@ def test_whatever_a_cell_waits_for_it_is_interrupted_and_the_next_one_runs(cell,
 def test_what_programs_and_forks_and_threads_print_is_shown_and_tears_nothing():
     threads = "import sys, threading\nmany = [threading.Thread(target=lambda: [sys.stdout.write('x' * 99 + '\\n') for _ in range(1000)]) for _ in range(4)]\nfor t in many: t.start()\nfor t in many: t.join()"
     fork = "import os\npid = os.fork()\nprint('child' if pid == 0 else 'parent')\nif pid: os.waitpid(pid, 0)"
-    program = "import subprocess\nsubprocess.run(['echo', 'program']).returncode"
+    program = "import subprocess\nfor n in range(3):\n    print(n)\n    code = subprocess.run('echo program; exit 7', shell=True).returncode\ncode"
     first, second, third, fourth = shown(threads, program, fork, "1 + 1")
     assert sorted(set(text_of(first).split("\n"))) == ["", "x" * 99] and len(text_of(first)) == 400_000
-    assert text_of(second) == "0program\n"
+    assert text_of(second) == "0\nprogram\n1\nprogram\n2\nprogram\n7"
     assert text_of(third) == "parent\nchild\n" and text_of(fourth) == "2"
 
 
@@ -193,23 +189,43 @@ def test_an_output_too_large_for_a_message_is_named_and_text_is_cut():
     assert "was cut off" in text_of(second) and len(text_of(second)) < QUICK.output + 100
 
 
-@pytest.mark.parametrize("serving", [True, False])
-def test_an_interrupt_in_the_midst_of_a_message_waits_for_its_end_and_comes_if_it_is_of_use(serving):
-    ours, theirs = socket.socketpair()
-    heard = []
-    reader = threading.Thread(target=lambda: (time.sleep(0.5), heard.append(wire.receive(ours))))
-    grader = Grader(theirs)
-    grader.serving = serving
-    before = signal.signal(signal.SIGINT, grader.interrupted)
+ALARMS = """
+import signal, time
+class Late(Exception): pass
+def late(*_):
+    print('tick', flush=True)
+    {then}
+signal.signal(signal.SIGALRM, late)
+ticks = 0
+for n in range(20):
+    signal.setitimer(signal.ITIMER_REAL, 0.02)
     try:
-        reader.start()
-        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
-        with pytest.raises(KeyboardInterrupt) if serving else contextlib.nullcontext():
-            grader.tell("x" * 5_000_000)  # more than a socket holds
-        reader.join()
-    finally:
-        signal.signal(signal.SIGINT, before)
-    assert heard == ["x" * 5_000_000]
+        time.sleep(0.018)
+        for _ in range(4): print('x' * 450_000)
+        time.sleep(0.05)
+    except Late: ticks += 1
+signal.setitimer(signal.ITIMER_REAL, 0)
+"""
+
+
+@pytest.mark.parametrize(("then", "ticks"), [("raise Late", "20"), ("pass", "0")])
+def test_a_signal_handler_that_raises_or_prints_in_the_midst_of_a_message_tears_none(then, ticks):
+    first, second = shown(ALARMS.format(then=then), "ticks", limits=replace(QUICK, output=1_000_000_000))
+    assert text_of(second) == ticks
+    assert text_of(first).count("tick") == 20
+
+
+def test_a_handler_that_raises_between_two_cells_ends_no_kernel():
+    first = "import signal, asyncio\ndef late(*_): raise TimeoutError\nsignal.signal(signal.SIGALRM, late)\nasyncio.get_running_loop().call_later(0.01, signal.raise_signal, signal.SIGALRM)"
+    assert text_of(shown(first, "await asyncio.sleep(0.1)\n1 + 1", "2 + 2")[2]) == "4"
+
+
+def test_tasks_that_print_are_interrupted_with_the_cell_that_waits_for_them():
+    tasks = "import asyncio\nasync def pour():\n    while True:\n        print(list(range(2500))); await asyncio.sleep(0)\nawait asyncio.gather(pour(), pour())"
+    for _ in range(3):
+        stopped, after = shown(tasks, "1 + 1", limits=replace(QUICK, cell_wall=0.7))
+        assert [o.ename for o in stopped[-2:]] == ["CancelledError", "CellTimeoutError"]
+        assert text_of(after) == "2"
 
 
 @pytest.mark.parametrize(

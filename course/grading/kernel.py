@@ -37,6 +37,10 @@ PULSE = 0.1  # seconds between two looks at the limits
 BRIEF = 0.003  # seconds, message and reply included, of a cell that left no time to overdo anything: 500 files take about 4 ms
 STARVED = 10  # times as long as a piece of work may take it may wait for a processor
 FROZEN = 20.0  # seconds between two looks: the grader itself was stopped, and has no say on time
+SMALL, HEARD = (
+    1_000,
+    64_000_000,
+)  # bytes that a message of what a cell shows counts besides its own, and that are read of all of them
 HUNG_UP = 1.0  # second in which a kernel that does not listen any more may turn out to be dead
 SOON = 0.005  # seconds between two looks at a kernel that was killed
 
@@ -104,6 +108,7 @@ class StudentKernel:
         self._waits = False
         self._gone = ""
         self._orphaned = False
+        self._watching: asyncio.Task[None] | None = None
         self._handle = -1  # a pidfd of the process that runs the cells
         self._logged = 0  # bytes of its log that have been shown
 
@@ -140,12 +145,17 @@ class StudentKernel:
         Raises:
             KernelGone: if it took the kernel with it.
         """
-        outputs, budget = Outputs(self._limits), self.budget()
+        outputs, budget, heard = Outputs(self._limits), self.budget(), 0
 
         def show(said: str) -> None:
+            nonlocal heard
+            heard += len(said) + SMALL
             with contextlib.suppress(Exception):  # it may say anything
-                words = json.loads(said if len(said) <= wire.JSON_BYTES else "")
-                outputs.take(words["kind"], words["content"])
+                words = json.loads(said if len(said) <= wire.SHOWN_BYTES and heard <= HEARD else "")
+                if words["kind"] == "log":
+                    self._show_log(outputs)
+                else:
+                    outputs.take(words["kind"], words["content"])
 
         try:
             if await self._asked(json.dumps({"run": source}), budget, show) == wire.EXITS:
@@ -158,8 +168,7 @@ class StudentKernel:
             stopped = ""
         except TooSlow as slow:
             stopped = str(slow)
-        if logged := self._log():
-            outputs.take("stream", {"name": "stdout", "text": logged})
+        self._show_log(outputs)
         if stopped:
             outputs.cells.append(error_output("CellTimeoutError", f"This cell was stopped: {stopped}."))
         return outputs.cells, stopped
@@ -208,13 +217,14 @@ class StudentKernel:
             await self._kill("it stopped listening to what is asked of it")
         return None
 
-    def _log(self) -> str:
-        """What programs and libraries have written, past Python, since the last cell, as far as it may be shown."""
+    def _show_log(self, outputs: Outputs) -> None:
+        """Show what programs and libraries have written, past Python, since the last look."""
         with (self._base / "log").open("rb") as log:
             size = os.fstat(log.fileno()).st_size
             since, self._logged = self._logged, size
             log.seek(since)
-            return log.read(self._limits.output + 1).decode("utf-8", "replace") if size > since else ""
+            if text := log.read(min(self._limits.output + 1, max(0, size - since))):
+                outputs.take("stream", {"name": "stdout", "text": text.decode("utf-8", "replace")})
 
     async def _in_time(self, future: asyncio.Future[T], budget: Budget) -> T:
         """Wait for a result as long as budget and limits allow; then interrupt the kernel, and where that does not help, kill it."""
@@ -273,7 +283,7 @@ class StudentKernel:
         finally:
             ready.cancel()
         self._reader, self._writer = await asyncio.open_connection(sock=self._connection)
-        self._log()
+        self._show_log(Outputs(self._limits))  # what came before is nobody's
         self._watching = asyncio.create_task(self._watch())
 
     async def _hello(self) -> int:
@@ -291,12 +301,14 @@ class StudentKernel:
 
     async def stop(self) -> None:
         """Kill the kernel and everything it started."""
-        if self._handle >= 0:
-            self._watching.cancel()
-            self._writer.close()
-        await self._kill("")
-        if self._handle >= 0:
-            os.close(self._handle)
+        try:
+            if self._watching:
+                self._watching.cancel()
+                self._writer.close()
+            await self._kill("")
+        finally:
+            if self._handle >= 0:
+                os.close(self._handle)
 
     async def _kill(self, reason: str) -> None:
         self._gone = self._gone or reason

@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import asyncio
 import builtins
+import contextlib
 import getpass
 import io
 import json
 import os
+import queue
 import signal
 import socket
 import sys
 import threading
 import time
+from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -33,7 +36,8 @@ from . import studentside, wire
 
 HELLO = b"ready"
 FULL, SOON = 8_192, 0.05  # characters of text, and seconds, that may wait until they are shown
-PIECE = 500_000  # characters of text in one message, which then has less than `wire.JSON_BYTES`
+PIECE = 300_000  # characters of text in one message, which then has less than `wire.SHOWN_BYTES`
+LOG = 1  # number of the file into which programs, and what the student forks, write; the grader shows it where it has grown
 TOO_LARGE = "(an output that is too large to be shown)\n"
 
 
@@ -50,6 +54,11 @@ class Shell(ZMQInteractiveShell):
         self.exits = not self.keepkernel_on_exit
 
 
+# By these names libraries, and students, ask whether they are in a notebook.
+Shell.__name__ = Shell.__qualname__ = ZMQInteractiveShell.__name__
+Shell.__module__ = ZMQInteractiveShell.__module__
+
+
 def made() -> Shell:
     """Make the shell; it can be made before a fork."""
     config = Config()
@@ -58,21 +67,31 @@ def made() -> Shell:
     return shell
 
 
-class Grader(Session):
-    """The grader, as the session in which the shell shows things: it hears whole messages, whichever thread or interrupt comes between."""
+class Line(Session):
+    """The line to the grader, as the session in which the shell shows things.
+
+    A thread of its own sends, since a handler of any signal may raise or print in the main one: no message is torn by it.
+    """
 
     def __init__(self, connection: socket.socket):
         super().__init__()
-        self.process = os.getpid()
         self.serving = False  # whether an interrupt is of use
-        self.cell: asyncio.Task[Any] | None = None  # one that waits for something
+        self.cell: asyncio.Task[Any] | None = None  # one that may wait for something
+        self._process = os.getpid()
         self._connection = connection
+        self._messages: queue.SimpleQueue[tuple[str, threading.Lock]] = queue.SimpleQueue()
         self._lock = threading.RLock()
-        self._telling = self._interrupted = False
         self._text: list[str] = []
         self._stream = ""  # whose the text is
         self._length = 0
         self._shown = 0.0
+        self._logged = os.fstat(LOG).st_size
+        threading.Thread(target=self._send, daemon=True).start()
+
+    @property
+    def here(self) -> bool:
+        """Whether this is the kernel itself: a process that the student started has no say."""
+        return os.getpid() == self._process
 
     def send(self, stream: Any, msg_or_type: Any, content: Any = None, *_: Any, **__: Any) -> None:
         """Pass on what the shell publishes."""
@@ -83,8 +102,11 @@ class Grader(Session):
 
     def write(self, stream: str, text: str) -> None:
         """Show text soon: most is written line by line."""
+        if not self.here:
+            os.write(LOG, text.encode("utf-8", "replace"))
+            return
         with self._lock:
-            if stream != self._stream:
+            if stream != self._stream or self._programs_wrote():
                 self.flush()
             self._stream = stream
             self._text.append(text)
@@ -93,40 +115,49 @@ class Grader(Session):
                 self.flush()
 
     def flush(self) -> None:
-        """Show what waits."""
+        """Show what waits, and after it what programs have written since."""
+        if not self.here:
+            return
         with self._lock:
             text, self._text, self._length = "".join(self._text), [], 0
             self._shown = time.monotonic()
             for start in range(0, len(text), PIECE):
                 self._show("stream", {"name": self._stream, "text": text[start : start + PIECE]})
+            if self._programs_wrote():
+                self._logged = os.fstat(LOG).st_size
+                self._show("log", {})
+
+    def _programs_wrote(self) -> bool:
+        with contextlib.suppress(OSError):  # the student closed it
+            return os.fstat(LOG).st_size != self._logged
+        return False
 
     def _show(self, kind: str, content: dict[str, Any]) -> None:
         message = json.dumps({"kind": kind, "content": content}, default=_plain)
-        if len(message) > wire.JSON_BYTES:
+        if len(message) > wire.SHOWN_BYTES:
             return self._show("stream", {"name": "stderr", "text": TOO_LARGE})
         self.tell(message)
 
     def tell(self, message: str) -> None:
-        """Send a message; a process that the student started has no say."""
-        if os.getpid() != self.process:
-            return
-        with self._lock:
-            if threading.current_thread() is not threading.main_thread():  # interrupts are not for this one
-                return wire.send(self._connection, message)
-            self._telling = True
+        """Send a message, and wait until it is sent: whoever says too much is slowed, and nobody's memory fills."""
+        if self.here:
+            sent = threading.Lock()
+            sent.acquire()
+            self._messages.put((message, sent))
+            sent.acquire()
+
+    def _send(self) -> None:
+        while True:
+            message, sent = self._messages.get()
             try:
                 wire.send(self._connection, message)
-            finally:
-                self._telling = False
-        if self._interrupted:
-            self._interrupted = False
-            raise KeyboardInterrupt
+            except OSError:  # nobody listens any more
+                os._exit(1)
+            sent.release()
 
     def interrupted(self, number: int, frame: FrameType | None) -> None:
-        """Stop what is being served, but no message on its way."""
-        if self._telling:
-            self._interrupted = self.serving
-        elif self.cell and asyncio.current_task(self.cell.get_loop()) is not self.cell:  # it waits
+        """Stop what is being served: a cell that waits for other tasks is cancelled, since an error in one of them would end the loop."""
+        if self.cell and asyncio.current_task(self.cell.get_loop()) is not self.cell:
             self.cell.get_loop().call_soon_threadsafe(self.cell.cancel)
         elif self.serving:
             raise KeyboardInterrupt
@@ -137,15 +168,15 @@ class Stream(io.TextIOBase):
 
     encoding = "UTF-8"
 
-    def __init__(self, name: str, number: int, grader: Grader):
-        self.name, self._number, self._grader = name, number, grader
+    def __init__(self, name: str, number: int, line: Line):
+        self.name, self._number, self._line = name, number, line
 
     def writable(self) -> bool:
         """Say yes."""
         return True
 
     def fileno(self) -> int:
-        """Give the number of the file that programs write to: the grader shows it after the cell."""
+        """Give the number of the file that programs write to."""
         return self._number
 
     def write(self, text: str) -> int:
@@ -156,16 +187,12 @@ class Stream(io.TextIOBase):
         """
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        if os.getpid() == self._grader.process:
-            self._grader.write(self.name.strip("<>"), text)
-        else:
-            os.write(self._number, text.encode("utf-8", "replace"))
+        self._line.write(self.name, text)
         return len(text)
 
     def flush(self) -> None:
         """Show all of it."""
-        if os.getpid() == self._grader.process:
-            self._grader.flush()
+        self._line.flush()
 
 
 def serve(requests: int) -> NoReturn:
@@ -177,17 +204,24 @@ def serve(requests: int) -> NoReturn:
     connection = socket.socket(fileno=requests)
     connection.set_inheritable(False)
     shell: Any = Shell.instance() if Shell.initialized() else made()
-    grader = Grader(connection)
-    shell.display_pub.session = shell.displayhook.session = grader
-    sys.stdout, sys.stderr = Stream("<stdout>", 1, grader), Stream("<stderr>", 2, grader)
+    line = Line(connection)
+    shell.display_pub.session = shell.displayhook.session = line
+    sys.stdout, sys.stderr = Stream("stdout", LOG, line), Stream("stderr", 2, line)
     sys.argv = [""]
     installed = [at for at, path in enumerate(sys.path) if path.endswith("-packages")]
     sys.path.insert(min(installed, default=0), "")  # the work folder, where ipykernel has it
     shell.init_environment()  # anew: that of a template is not this one's
+    shell.user_ns["_dh"][:] = [Path.cwd()]
     builtins.input = getpass.getpass = _no_input
     connection.sendall(HELLO)
-    asyncio.new_event_loop().run_until_complete(_serve(connection, shell, grader))
-    os._exit(0)
+    loop = asyncio.new_event_loop()
+    while True:
+        serving = loop.create_task(_serve(connection, shell, line))
+        while not serving.done():
+            with contextlib.suppress(BaseException):  # from a handler of the student's, between two cells
+                loop.run_until_complete(serving)
+        if not serving.cancelled() and not serving.exception():
+            os._exit(0)
 
 
 def _plain(value: Any) -> Any:
@@ -203,52 +237,53 @@ def _no_input(*_: Any, **__: Any) -> NoReturn:
     raise StdinNotImplementedError("raw_input was called, but this frontend does not support input requests.")
 
 
-async def _serve(connection: socket.socket, shell: Any, grader: Grader) -> None:
-    """Serve one request after the other; what cells left running goes on between them."""
+async def _serve(connection: socket.socket, shell: Any, line: Line) -> None:
+    """Serve one request after the other, until there will be none; what cells left running goes on between them."""
     loop = asyncio.get_running_loop()
     while True:
         waiting = loop.create_future()
-        loop.add_reader(connection, waiting.set_result, None)
-        await waiting
-        loop.remove_reader(connection)
         try:
+            loop.add_reader(connection, waiting.set_result, None)
+            await waiting
+            loop.remove_reader(connection)
             message = wire.receive(connection)
-        except (EOFError, ConnectionError):
+        except (EOFError, OSError, ValueError):  # the last: the student closed it
             return
-        signal.signal(signal.SIGINT, grader.interrupted)  # a cell may have put its own there
+        signal.signal(signal.SIGINT, line.interrupted)  # a cell may have put its own there
         try:
-            grader.serving = True
+            line.serving = True
             if message.startswith("{"):
-                answer = await _run(shell, json.loads(message)["run"], grader)
+                answer = await _run(shell, json.loads(message)["run"], line)
             else:
                 answer = studentside.serve(message)
                 if pyplot := sys.modules.get("matplotlib.pyplot"):
                     pyplot.close("all")  # as after each cell
-            grader.flush()
+            line.flush()
         except (
             BaseException
         ) as error:  # around the code that ran: an interrupt too late, a hook of the student's
             answer = studentside.failed(error)
         finally:
-            grader.serving = False
-        if os.getpid() != grader.process:  # a fork that the student did not end
+            line.serving = False
+        if not line.here:  # a fork that the student did not end
             os._exit(0)
-        grader.tell(answer)
+        line.tell(answer)
 
 
-async def _run(shell: Any, source: str, grader: Grader) -> str:
+async def _run(shell: Any, source: str, line: Line) -> str:
     """Run a cell as ipykernel does."""
+    shell.exits = False
     try:
         transformed, trouble = shell.transform_cell(source), None
     except Exception:
         transformed, trouble = source, sys.exc_info()
     words: dict[str, Any] = {"transformed_cell": transformed, "preprocessing_exc_tuple": trouble}
     if shell.should_run_async(source, **words):
-        grader.cell = asyncio.create_task(shell.run_cell_async(source, store_history=True, **words))
+        line.cell = asyncio.create_task(shell.run_cell_async(source, store_history=True, **words))
         try:
-            result = await grader.cell
+            result = await line.cell
         finally:
-            grader.cell = None
+            line.cell = None
             shell.events.trigger("post_execute")
         shell.events.trigger("post_run_cell", result)
     else:

@@ -22,6 +22,7 @@ from typing import Any
 
 JSON_BYTES = 8_000_000
 LENGTH = 4  # bytes of the number before a message
+SHOWN_BYTES = 4_000_000  # of a message of what is shown
 ENDED, EXITS = "ended", "exits"  # what is answered to a cell
 PART = 1 << 20  # bytes that are read at a time
 DEPTH = 50
