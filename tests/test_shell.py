@@ -161,7 +161,7 @@ def test_a_cell_that_prints_without_end_is_interrupted_between_two_messages():
     ],
 )  # fmt: skip
 def test_whatever_a_cell_waits_for_it_is_interrupted_and_the_next_one_runs(cell, said):
-    stopped, after = shown(cell, "1 + 1", limits=replace(QUICK, cell_wall=1.0))
+    stopped, after = shown(cell, "1 + 1", limits=replace(QUICK, cell_wall=3.0))
     assert text_of(stopped[:1]) == said and stopped[-1].ename == "CellTimeoutError"
     assert text_of(after) == "2"
 
@@ -173,7 +173,7 @@ def test_what_programs_and_forks_and_threads_print_is_shown_and_tears_nothing():
     first, second, third, fourth = shown(threads, program, fork, "1 + 1")
     assert sorted(set(text_of(first).split("\n"))) == ["", "x" * 99] and len(text_of(first)) == 400_000
     assert text_of(second) == "0\nprogram\n1\nprogram\n2\nprogram\n7"
-    assert text_of(third) == "parent\nchild\n" and text_of(fourth) == "2"
+    assert sorted(text_of(third).split()) == ["child", "parent"] and text_of(fourth) == "2"
 
 
 def test_a_thread_that_prints_without_end_holds_up_no_cell_and_no_question():

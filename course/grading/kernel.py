@@ -109,7 +109,7 @@ class StudentKernel:
         self._gone = ""
         self._orphaned = False
         self._watching: asyncio.Task[None] | None = None
-        self._handle = -1  # a pidfd of the process that runs the cells
+        self._runner = 0  # number of the process that runs the cells
         self._logged = 0  # bytes of its log that have been shown
 
     @property
@@ -153,7 +153,7 @@ class StudentKernel:
             with contextlib.suppress(Exception):  # it may say anything
                 words = json.loads(said if len(said) <= wire.SHOWN_BYTES and heard <= HEARD else "")
                 if words["kind"] == "log":
-                    self._show_log(outputs)
+                    self._show_log(outputs, int(words["content"]["size"]))
                 else:
                     outputs.take(words["kind"], words["content"])
 
@@ -217,13 +217,12 @@ class StudentKernel:
             await self._kill("it stopped listening to what is asked of it")
         return None
 
-    def _show_log(self, outputs: Outputs) -> None:
-        """Show what programs and libraries have written, past Python, since the last look."""
+    def _show_log(self, outputs: Outputs, size: int = 1 << 62) -> None:
+        """Show what programs and libraries have written, past Python, since the last look, up to this size of the log."""
         with (self._base / "log").open("rb") as log:
-            size = os.fstat(log.fileno()).st_size
-            since, self._logged = self._logged, size
-            log.seek(since)
-            if text := log.read(min(self._limits.output + 1, max(0, size - since))):
+            since = log.seek(self._logged)
+            self._logged = max(since, min(size, os.fstat(log.fileno()).st_size))
+            if text := log.read(min(self._logged - since, self._limits.output + 1)):
                 outputs.take("stream", {"name": "stdout", "text": text.decode("utf-8", "replace")})
 
     async def _in_time(self, future: asyncio.Future[T], budget: Budget) -> T:
@@ -231,8 +230,9 @@ class StudentKernel:
         reason = await self._until(future, budget)
         if not reason:
             return future.result()
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._handle, signal.SIGINT)
+        if self._runner in {process.pid for process in family(self._process.pid)}:  # not another's by now
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._runner, signal.SIGINT)
         if await self._until(future, Budget(1e9, self._limits.interrupted, self.cpu, self._starved)):
             await self._kill(f"{reason} and could not be interrupted")
             raise KernelGone(self._gone)
@@ -276,7 +276,7 @@ class StudentKernel:
         try:
             if not (why or ready.done()):
                 raise KernelGone(late(self._limits))
-            self._handle = ready.result()
+            self._runner = ready.result()
         except (OSError, asyncio.InvalidStateError) as error:
             said = (self._base / "log").read_text(errors="replace").strip()[-2000:]
             raise MachineFault(f"the kernel did not start ({why or error}): {said}") from error
@@ -287,7 +287,7 @@ class StudentKernel:
         self._watching = asyncio.create_task(self._watch())
 
     async def _hello(self) -> int:
-        """Wait until the kernel says that it is there, before anything of the student's; give a handle of the process that said so.
+        """Wait until the kernel says that it is there, before anything of the student's; give the number of the process that said so.
 
         Raises:
             OSError: if it hangs up.
@@ -297,18 +297,14 @@ class StudentKernel:
         if not said:
             raise OSError("it ended")
         pid, _, _ = CREDENTIALS.unpack(more[0][2])
-        return os.pidfd_open(pid)
+        return int(pid)
 
     async def stop(self) -> None:
         """Kill the kernel and everything it started."""
-        try:
-            if self._watching:
-                self._watching.cancel()
-                self._writer.close()
-            await self._kill("")
-        finally:
-            if self._handle >= 0:
-                os.close(self._handle)
+        if self._watching:
+            self._watching.cancel()
+            self._writer.close()
+        await self._kill("")
 
     async def _kill(self, reason: str) -> None:
         self._gone = self._gone or reason

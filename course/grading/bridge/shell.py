@@ -125,7 +125,7 @@ class Line(Session):
                 self._show("stream", {"name": self._stream, "text": text[start : start + PIECE]})
             if self._programs_wrote():
                 self._logged = os.fstat(LOG).st_size
-                self._show("log", {})
+                self._show("log", {"size": self._logged})
 
     def _programs_wrote(self) -> bool:
         with contextlib.suppress(OSError):  # the student closed it

@@ -28,6 +28,7 @@ from typing import Any, NoReturn
 from . import launcher
 
 REQUEST_BYTES = 65_536
+PIDFD_OPEN = 434  # on every processor; a Python that was built with old headers, as some of conda's are, has no os.pidfd_open
 READY = b"ready"
 CONNECTION, REQUESTS = 3, 4  # the numbers of the connection and the socket in a kernel's first process
 NEWNS, NEWUTS, NEWIPC, NEWPID, NEWNET = 0x20000, 0x4000000, 0x8000000, 0x20000000, 0x40000000
@@ -72,7 +73,7 @@ def serve(spec: dict[str, Any]) -> NoReturn:
                 with contextlib.suppress(ValueError, OSError):  # whoever asks the wrong way gets no kernel
                     connection, _, _ = fds
                     pid = _fork(json.loads(data), fds, control, spec["namespaces"])
-                    watched, kept = os.pidfd_open(pid), os.dup(connection)
+                    watched, kept = launcher.syscall(PIDFD_OPEN, pid, 0), os.dup(connection)
                     leaders[watched], connections[kept] = (pid, kept), pid
                     poll.register(watched, select.POLLIN)
                     poll.register(kept, select.POLLIN)
