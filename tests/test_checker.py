@@ -757,7 +757,7 @@ def test_ctrl_c_stops_a_job_that_nobody_else_could_stop(monkeypatch):
 @pytest.mark.kernel
 def test_a_stop_is_not_missed_at_the_moment_when_what_is_waited_for_comes(monkeypatch):
     job = job_of(lesson(f="while True:\n    pass"), lesson(f=""), QUICK)
-    readable = template.readable
+    readable = template._readable
 
     async def stopped() -> bool:
         work = asyncio.create_task(_Execution(job)._everything())
@@ -766,7 +766,7 @@ def test_a_stop_is_not_missed_at_the_moment_when_what_is_waited_for_comes(monkey
             await readable(ours)
             work.cancel()
 
-        monkeypatch.setattr(template, "readable", readable_and_stopped)
+        monkeypatch.setattr(template, "_readable", readable_and_stopped)
         await asyncio.wait({work})
         return work.cancelled()
 

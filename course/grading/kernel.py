@@ -28,7 +28,7 @@ from course.grading.outputs import Outputs, error_output
 from course.grading.process import KernelProcess, Started
 from course.grading.sandboxes.choose import hidden_from_lessons, kernel_folder
 from course.grading.sandboxes.places import put_fonts
-from course.grading.template import CREDENTIALS, TEMPLATES, Template, readable
+from course.grading.template import TEMPLATES, Template, greeting
 from course.grading.watch import Process, excess, family
 from course.model import Confinement, Limits
 
@@ -292,12 +292,10 @@ class StudentKernel:
         Raises:
             OSError: if it hangs up.
         """
-        await readable(self._connection)
-        said, more, _, _ = self._connection.recvmsg(100, socket.CMSG_SPACE(CREDENTIALS.size))
+        said, pid = await greeting(self._connection)
         if not said:
             raise OSError("it ended")
-        pid, _, _ = CREDENTIALS.unpack(more[0][2])
-        return int(pid)
+        return pid
 
     async def stop(self) -> None:
         """Kill the kernel and everything it started."""

@@ -159,11 +159,9 @@ class Template:
                         except BrokenPipeError:  # it is dead: there is nothing to be read then
                             pass
                         break
-                await readable(ours)
-            said, more, _, _ = ours.recvmsg(100, socket.CMSG_SPACE(CREDENTIALS.size))
+                said, pid = await greeting(ours)
             if said != READY:
                 raise OSError(f"no kernel was forked: {self.last_words(room / 'log')}")
-            pid, _, _ = CREDENTIALS.unpack(more[0][2])
         except BaseException:
             ours.close()
             raise
@@ -191,7 +189,14 @@ def _end(owner: int, control: socket.socket, process: subprocess.Popen[bytes], f
     remove(folder)
 
 
-async def readable(ours: socket.socket) -> None:
+async def greeting(ours: socket.socket) -> tuple[bytes, int]:
+    """Wait for what is said first, b"" if it hangs up; give it and the number of the process that said it, as this machine knows it."""
+    await _readable(ours)
+    said, more, _, _ = ours.recvmsg(100, socket.CMSG_SPACE(CREDENTIALS.size))
+    return said, CREDENTIALS.unpack(more[0][2])[0] if said else 0
+
+
+async def _readable(ours: socket.socket) -> None:
     """Wait until something can be received."""
     loop, ready = asyncio.get_running_loop(), asyncio.Event()
     loop.add_reader(ours, ready.set)

@@ -205,7 +205,7 @@ def go(path):
     s.connect(path)
     if s.recv(100):
         betrayed(path)
-for path in (f"{home}/s", f"{home}/../log", *glob.glob("/proc/[0-9]*/cwd/s")):
+for path in (f"{home}/s", *glob.glob("/proc/[0-9]*/cwd/s")):
     attempt(go, path)
 fifo = attempt(os.open, f"{home}/fifo", os.O_RDONLY | os.O_NONBLOCK)
 if fifo is not None and attempt(os.read, fifo, 100):
