@@ -152,7 +152,7 @@ def test_a_checker_that_fails_is_tried_again_unless_the_kernel_died_meanwhile(go
 
 @pytest.mark.kernel
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ConnectionResetError("gone")])
-@pytest.mark.parametrize("what", ["start", "open_check"])
+@pytest.mark.parametrize("what", ["start", "open_checks"])
 def test_whatever_the_machine_refuses_is_its_fault_and_tried_twice(what, error, monkeypatch):
     tried = []
 

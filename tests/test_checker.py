@@ -832,7 +832,7 @@ def test_a_check_in_mid_computation_ends_with_its_grader():
     """The grader's end of the socket to the check stays open here: what ends the check is that the server's closes."""
     server = TrustedServer()
     task = {"name": "x", "source": "while True: pass", "cpu": 3600, "memory": 1 << 30}
-    with server.open_check([]) as connection:
+    with server.open_checks([]) as connection:
         connection.sendall(json.dumps(task).encode() + b"\n")
         process = psutil.Process(server._process.pid)
         while max(map(computed, process.children(recursive=True)), default=0) < 3:

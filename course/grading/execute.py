@@ -179,6 +179,7 @@ class _Execution:
         self._checks: list[tuple[NotebookNode, NotebookNode]] = []
         self._steps: list[tuple[int, NotebookNode, str]] = []
         self._given_up: set[str] = set()  # the checks of answers that were
+        self._checker: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._shown: dict[int, list[NotebookNode]] = {}  # what is shown of cells that paint nothing
         for position, cell in enumerate(self._notebook.cells):
             original = known.get(grade_id(cell), cell)
@@ -213,6 +214,7 @@ class _Execution:
         """
         start = time.monotonic()
         work = asyncio.create_task(self._everything())
+        work.add_done_callback(lambda _: self._dismiss_checker())
         while not work.done():
             await asyncio.wait({work}, timeout=PULSE)
             if stop.is_set():
@@ -392,16 +394,16 @@ class _Execution:
             return await self._ask_checker(kernel, name, source)
 
     async def _ask_checker(self, kernel: StudentKernel, name: str, source: str) -> Verdict:
-        """Let a trusted process run a check and pass its questions on to the kernel.
+        """Let a trusted process run a check, the one that passed the check before, and pass its questions on to the kernel.
 
         Raises:
             TooSlow, KernelGone: from the kernel.
             MachineFault: if the trusted process dies without a verdict.
         """
-        limits = self._limits
+        limits, verdict = self._limits, None
         try:
-            reader, writer = await asyncio.open_connection(
-                sock=SERVER.open_check(self._setup), limit=LINE_BYTES
+            reader, writer = self._checker = self._checker or await asyncio.open_connection(
+                sock=SERVER.open_checks(self._setup), limit=LINE_BYTES
             )
         except OSError as error:
             raise MachineFault(f"{name}: no checker can be had ({error})") from error
@@ -410,7 +412,7 @@ class _Execution:
             task |= {"cpu": limits.check_cpu, "memory": limits.check_memory}
             budget: Budget = kernel.budget()
             writer.write(json.dumps(task).encode() + b"\n")
-            while True:
+            while verdict is None:
                 with kernel.waiting(budget):
                     async with asyncio.timeout(PATIENCE * limits.check_cpu):
                         line = await reader.readline()
@@ -421,21 +423,26 @@ class _Execution:
                     answer = await kernel.ask(said["ask"], budget)
                     writer.write(json.dumps({"answer": answer}).encode() + b"\n")
                 elif "slow" in said:
-                    return Verdict(
-                        False,
-                        name="CellTimeoutError",
-                        hint=f"Your answer makes this check compute for more than {2 * limits.check_cpu:g} seconds.",
-                    )
+                    hint = f"Your answer makes this check compute for more than {2 * limits.check_cpu:g} seconds."
+                    verdict = Verdict(False, name="CellTimeoutError", hint=hint)
                 elif "fault" in said:
                     raise MachineFault(f"{name}: {said['fault']}")
                 else:
-                    return Verdict(**said | {"shown": tuple(said["shown"])})
+                    verdict = Verdict(**said | {"shown": tuple(said["shown"])})
         except (TimeoutError, ConnectionError, ValueError) as error:  # the last: of half a line
             raise MachineFault(
                 f"{name}: the checker does not answer ({error or type(error).__name__})"
             ) from error
         finally:
-            writer.close()
+            if not (verdict and verdict.passed):
+                self._dismiss_checker()
+        return verdict
+
+    def _dismiss_checker(self) -> None:
+        """End the process that checks, if there is one; what the next check finds is a new one."""
+        if self._checker:
+            self._checker[1].close()
+        self._checker = None
 
     def _close(self, cell: NotebookNode, verdict: Verdict) -> None:
         """Write a verdict as the outputs that nbgrader reads a score from."""

@@ -58,6 +58,7 @@ def serve(spec: dict[str, Any]) -> NoReturn:
         sys.exit(f"the template cannot be forked: {trouble}")
     gc.collect()
     gc.freeze()  # else the first collection in every kernel would copy all of this
+    launcher.into_large_pages()
     leaders: dict[int, tuple[int, int]] = {}  # number of a pidfd -> process and connection
     connections: dict[int, int] = {}  # number of a connection -> process
     poll = select.poll()

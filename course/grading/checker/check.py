@@ -1,4 +1,4 @@
-"""Run one check on a student's names, in a process of its own that may use so much and no more."""
+"""Run the checks of one submission on the student's names, each within limits of its own."""
 
 from __future__ import annotations
 
@@ -27,8 +27,11 @@ class TooMuchComputing(BaseException):
     """A check computed for longer than it may, on what a student's answer gave it."""
 
 
-def run_check(connection: socket.socket, setup: list[str], space: dict[str, Any] | None) -> None:
-    """Run the one check that the grader sends, asking back over the same socket; arguments are those of `check`."""
+def run_checks(connection: socket.socket, setup: list[str], space: dict[str, Any] | None) -> None:
+    """Run the checks that the grader sends, asking back over the same socket, up to the first that does not pass.
+
+    What a failure leaves behind is in no other check's way. Arguments are those of `check`.
+    """
     stream = connection.makefile("rw", encoding="ascii", newline="\n")
 
     def ask(message: str) -> str:
@@ -36,11 +39,15 @@ def run_check(connection: socket.socket, setup: list[str], space: dict[str, Any]
         stream.flush()
         return str(json.loads(stream.readline(LINE_BYTES))["answer"])
 
-    job = json.loads(stream.readline(LINE_BYTES))
-    limit_check(job["cpu"], job["memory"])
-    verdict = check(job["name"], setup, job["source"], ask, space)
-    stream.write(json.dumps(asdict(verdict)) + "\n")
-    stream.flush()
+    passed = True
+    while passed and (line := stream.readline(LINE_BYTES)):
+        job = json.loads(line)
+        limit_check(job["cpu"], job["memory"])
+        names = None if space is None else dict(space)
+        verdict = check(job["name"], setup, job["source"], ask, names)
+        stream.write(json.dumps(asdict(verdict)) + "\n")
+        stream.flush()
+        passed = verdict.passed
 
 
 def limit_check(cpu: float, memory: int) -> None:

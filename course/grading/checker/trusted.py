@@ -1,10 +1,11 @@
-"""The processes that hold the tests: one warm server, from it one for every lesson, and forked from that one for every check.
+"""The processes that hold the tests: one warm server, from it one for every lesson, and forked from that one for every submission.
 
 `TrustedServer` (in the grader) starts this module as a program, which imports what checks need once. Of a lesson, setup cells and
-right answers to the hidden questions are the same for everybody: they are computed once, before any student has a say. What one
-check leaves behind reaches no other. A check talks with the grader over its own socket, one JSON object a line: it asks
-{"ask": message} as often as it likes and ends with a verdict. Where it dies without one, its lesson says so in its place:
-{"slow": true} if it computed for too long, else {"fault": what happened}.
+right answers to the hidden questions are the same for everybody: they are computed once, before any student has a say. What the
+checks of one submission leave behind reaches no other, and what a check leaves behind that did not pass, not even the next. A process
+talks with the grader over its own socket, one JSON object a line: of each check it asks {"ask": message} as often as it likes and ends
+with a verdict. Where it dies without one, its lesson says so in its place: {"slow": true} if it computed for too long, else
+{"fault": what happened}.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from course.grading.bridge import wire
-from course.grading.bridge.launcher import PR_SET_PDEATHSIG, prctl
-from course.grading.checker.check import limit_check, run_check, set_up
+from course.grading.bridge.launcher import PR_SET_PDEATHSIG, into_large_pages, prctl
+from course.grading.checker.check import limit_check, run_checks, set_up
 from course.grading.sandboxes.places import COURSE, LARGE_PAGES, OPTIMIZER, imported_by_lessons
 from course.model import Limits
 
@@ -57,14 +58,14 @@ class TrustedServer:
         """
         self._ask(setup, [])
 
-    def open_check(self, setup: Sequence[str]) -> socket.socket:
-        """Fork a process for one check.
+    def open_checks(self, setup: Sequence[str]) -> socket.socket:
+        """Fork a process for checks of one submission, up to the first that does not pass.
 
         Args:
             setup: sources of the lesson's setup cells.
 
         Returns:
-            The socket to talk with it; closing it ends the check.
+            The socket to talk with it; closing it ends the process.
         """
         ours, theirs = socket.socketpair()
         with theirs:
@@ -161,7 +162,7 @@ def _fork() -> int:
 
 
 def serve_lesson(setup: list[str], control: socket.socket) -> None:
-    """Get ready for a lesson, then fork a process for every check, until there are to be no more.
+    """Get ready for a lesson, then fork a process for every submission, until there are to be no more.
 
     Args:
         setup: sources of its setup cells.
@@ -189,7 +190,7 @@ def serve_lesson(setup: list[str], control: socket.socket) -> None:
                 for other in (control, *checks.values()):
                     other.close()
                 with contextlib.suppress(BaseException):
-                    run_check(connection, setup, space)
+                    run_checks(connection, setup, space)
                     os._exit(0)
                 os._exit(1)
             checks[pid] = connection
@@ -311,6 +312,7 @@ def warm_up() -> None:
         with torch.device("meta"):
             torch.nn.Linear(1, 1).to_empty(device="cpu")
     gc.freeze()  # else the first collection in every child would copy all of this
+    into_large_pages()
 
 
 if __name__ == "__main__":
