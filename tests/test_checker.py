@@ -682,6 +682,35 @@ def test_a_check_has_limits_of_its_own_and_says_so(source, mention):
 
 
 @pytest.mark.kernel
+def test_checks_share_a_process_up_to_one_that_does_not_pass_and_no_names(tmp_path):
+    answers = {"f": "1", "g": "1", "h": "2", "k": "1"}
+    key, pids = lesson(**dict.fromkeys(answers, "")), tmp_path / "pids"
+    for cell, name in zip(key.cells[2::2], answers, strict=True):
+        cell.source = (
+            f"import os\nopen({str(pids)!r}, 'a').write(f'{{os.getpid()}} ')\n"
+            f"assert 'left' not in globals(), 'a name of another check'\nleft = 1\nequal(call({name}), 1, '{name}()')"
+        )
+    written = lesson(**{name: f"def {name}(): return {value}" for name, value in answers.items()})
+    told = ran(written, key, QUICK).told
+    assert "should be 1" in told.pop("h_check")
+    assert told == {"f_check": "passed", "g_check": "passed", "k_check": "passed"}
+    first, second, third, fourth = pids.read_text().split()
+    assert first == second == third != fourth
+
+
+@pytest.mark.kernel
+def test_what_one_check_computes_counts_against_no_other():
+    key = lesson(f="", g="")
+    for cell, name in zip(key.cells[2::2], "fg", strict=True):
+        cell.source = (
+            "import time\nbegun = time.process_time()\nwhile time.process_time() - begun < 0.7 * 2: pass\n"
+            f"equal(call({name}), 1, '{name}()')"
+        )
+    written = lesson(f="def f(): return 1", g="def g(): return 1")
+    assert ran(written, key, LIMITED).told == {"f_check": "passed", "g_check": "passed"}
+
+
+@pytest.mark.kernel
 def test_class_04_a_checker_that_dies_twice_is_a_machine_fault_and_no_verdict(tmp_path):
     key = lesson(f="", g="")
     key.cells[
