@@ -263,7 +263,7 @@ def _declared(space: dict[str, Any]) -> dict[tuple[str, str], Exercise]:
 
 
 def _bury(checks: dict[int, socket.socket], how: int = os.WNOHANG) -> None:
-    """Take leave of the checks that ended; say how, where one ended without a verdict."""
+    """Take leave of the processes that ended; say how, where one died in the midst of a check."""
     while checks:
         try:
             pid, status = os.waitpid(-1, how)
