@@ -69,7 +69,7 @@ class Limits:
 
     Time: `cell_cpu` and `cell_wall` are for one cell, and for all that one check asks of the student's code; `notebook_wall` is
     for one run of the submission, restarts included; where a check does not pass there may be two. What a check takes by itself on the
-    trusted side counts in neither. `interrupted` is how long an interrupted cell has to come to rest.
+    trusted side, and what a kernel takes to start (`startup` at most), counts in neither. `interrupted` is how long an interrupted cell has to come to rest.
     Memory: `memory` sums all processes of the kernel and what they keep in /tmp; `address_space` bounds each of them.
     `check_cpu` and `check_memory` are what one check may use on the trusted side, of what a student's answer makes it compute.
     """

@@ -66,6 +66,20 @@ def test_the_clocks_of_a_kernel_that_waits_for_us_stand_still(tmp_path):
 
 
 @pytest.mark.kernel
+def test_the_time_that_a_kernel_takes_to_start_is_not_its_students(monkeypatch):
+    """As on a busy machine whose template still imports what lessons import."""
+    hello = StudentKernel._hello
+
+    async def late(student: StudentKernel) -> int:
+        await asyncio.sleep(5)
+        return await hello(student)
+
+    monkeypatch.setattr(StudentKernel, "_hello", late)
+    handed_in = checked("def f():\n    return 1", "assert call(f) == 1")
+    assert ran(handed_in, handed_in, replace(QUICK, notebook_wall=4)).told == {"f_check": "passed"}
+
+
+@pytest.mark.kernel
 @pytest.mark.parametrize("limit", [{"cell_wall": 3}, {"notebook_wall": 6}])
 @pytest.mark.parametrize("wants", [True, False])
 def test_the_clock_stands_still_for_who_wants_a_processor_and_gets_none(wants, limit, monkeypatch):

@@ -173,7 +173,7 @@ class _Execution:
         self._left_out: dict[int, str] = {}
         self._kernels = 0
         self._cpu_seconds = 0.0
-        self._deadline = time.monotonic() + self._limits.notebook_wall
+        self._seconds_left = self._limits.notebook_wall
         known = {grade_id(cell): cell for cell in key.cells if grade_id(cell)}
         self._setup = [cell.source for cell in key.cells if is_setup(cell)]
         self._checks: list[tuple[NotebookNode, NotebookNode]] = []
@@ -260,10 +260,10 @@ class _Execution:
                         )
                     break
                 if await self._check(kernel, *waiting.pop(0)):
-                    self._cpu_seconds += kernel.cpu
-                    self._deadline = kernel.deadline
+                    self._used(kernel)
                     kernel = None
-            self._cpu_seconds += kernel.cpu if kernel else 0
+            if kernel:
+                self._used(kernel)
 
     async def _kernel(self, stack: AsyncExitStack) -> tuple[StudentKernel | None, str]:
         """Start a kernel and run the student's cells in it, without those that took an earlier one along.
@@ -273,13 +273,10 @@ class _Execution:
         """
         why = "the notebook stopped its kernel too often"
         while self._kernels <= self._limits.restarts:
-            if time.monotonic() > self._deadline:
+            if self._seconds_left < 0:
                 return None, late(self._limits)
             self._kernels += 1
-            try:
-                kernel = await self._fresh(stack)
-            except KernelGone as gone:
-                return None, str(gone)
+            kernel = await self._fresh(stack)
             for position, cell, source in self._steps:
                 if position in self._left_out:
                     continue
@@ -296,8 +293,13 @@ class _Execution:
                     break
             else:
                 return kernel, ""
-            self._cpu_seconds += kernel.cpu
+            self._used(kernel)
         return None, why
+
+    def _used(self, kernel: StudentKernel) -> None:
+        """Note what a kernel has used of what its notebook may."""
+        self._cpu_seconds += kernel.cpu
+        self._seconds_left = kernel.seconds_left
 
     async def _run(self, kernel: StudentKernel, position: int, source: str) -> list[NotebookNode]:
         """Run a cell; give what it shows.
@@ -316,13 +318,12 @@ class _Execution:
 
         Raises:
             MachineFault: if it does not start.
-            KernelGone: if the notebook's time is up.
         """
         await stack.aclose()
         self._killed = killed_for_memory()
         job = self._job
         return await stack.enter_async_context(
-            student_kernel(job.sandbox, self._limits, job.files, self._deadline)
+            student_kernel(job.sandbox, self._limits, job.files, self._seconds_left)
         )
 
     def _blame(self, kernel: StudentKernel) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import math
 import os
 import shutil
 import signal
@@ -94,11 +95,12 @@ class StudentKernel:
         connection: socket.socket,
         base: Path,
         limits: Limits,
-        deadline: float,
+        seconds: float,
     ):
         self.cpu = 0.0
         self.lost_to_memory = False  # it was killed, not by us: by itself, or for want of memory
-        self.deadline = deadline  # `time.monotonic()` at which it is killed in any case
+        self.deadline = math.inf  # `time.monotonic()` at which it is killed in any case, once it has started
+        self._seconds = seconds
         self._process, self._connection = process, connection
         self._base, self._limits = base, limits
         self._looked = time.monotonic()
@@ -116,6 +118,11 @@ class StudentKernel:
     def gone(self) -> bool:
         """Whether it is dead, as far as has been noticed."""
         return bool(self._gone)
+
+    @property
+    def seconds_left(self) -> float:
+        """What is left of its time, once it has started."""
+        return self.deadline - time.monotonic()
 
     @contextlib.contextmanager
     def waiting(self, budget: Budget) -> Iterator[None]:
@@ -260,22 +267,19 @@ class StudentKernel:
         return MachineFault(self._gone) if self._orphaned else KernelGone(self._gone)
 
     async def start(self) -> None:
-        """Start the kernel and wait until it answers.
+        """Start the kernel and wait until it answers; its time begins then.
 
         Raises:
             MachineFault: if it does not.
-            KernelGone: if the notebook's time is up.
         """
         end = time.monotonic() + self._limits.startup
         ready, why = asyncio.create_task(self._hello()), ""
-        while not (why or ready.done() or time.monotonic() > self.deadline):
+        while not (why or ready.done()):
             looked = time.monotonic()
             await asyncio.wait({ready}, timeout=PULSE)
             self._still(looked)
             why = self._gone or ("no answer" if time.monotonic() > end else "")
         try:
-            if not (why or ready.done()):
-                raise KernelGone(late(self._limits))
             self._runner = ready.result()
         except (OSError, asyncio.InvalidStateError) as error:
             said = (self._base / "log").read_text(errors="replace").strip()[-2000:]
@@ -284,6 +288,7 @@ class StudentKernel:
             ready.cancel()
         self._reader, self._writer = await asyncio.open_connection(sock=self._connection)
         self._show_log(Outputs(self._limits))  # what came before is nobody's
+        self.deadline = time.monotonic() + self._seconds
         self._watching = asyncio.create_task(self._watch())
 
     async def _hello(self) -> int:
@@ -383,7 +388,7 @@ def late(limits: Limits) -> str:
 
 @asynccontextmanager
 async def student_kernel(
-    walls: Confinement, limits: Limits, files: Sequence[tuple[str, bytes]], deadline: float
+    walls: Confinement, limits: Limits, files: Sequence[tuple[str, bytes]], seconds: float
 ) -> AsyncIterator[StudentKernel]:
     """Start a kernel behind walls; kill it at the end.
 
@@ -391,21 +396,20 @@ async def student_kernel(
         walls: which, and whether it is forked from a warm template.
         limits: how much it may use.
         files: names and contents of the data files that lie in its work folder.
-        deadline: `time.monotonic()` at which it is killed in any case.
+        seconds: after its start, when it is killed in any case; what it waits for us or for a processor comes on top.
 
     Yields:
         The kernel, ready for the first cell.
 
     Raises:
         MachineFault: if it does not start, cold neither.
-        KernelGone: if the notebook's time is up.
     """
     async with AsyncExitStack() as stack:
         for template in TEMPLATES.tries(walls):
             if template is None and (trouble := hidden_from_lessons(walls)):
                 raise MachineFault(f"behind {walls}, what lessons import cannot be imported: {trouble}")
             try:
-                kernel = await stack.enter_async_context(_started(template, walls, limits, files, deadline))
+                kernel = await stack.enter_async_context(_started(template, walls, limits, files, seconds))
             except MachineFault as fault:
                 if template is None:
                     raise
@@ -423,7 +427,7 @@ async def _started(
     walls: Confinement,
     limits: Limits,
     files: Sequence[tuple[str, bytes]],
-    deadline: float,
+    seconds: float,
 ) -> AsyncIterator[StudentKernel]:
     """A kernel in a folder of its own: forked, or started cold if there is no template."""
     with kernel_folder(template.folder if template else None) as base:
@@ -444,7 +448,7 @@ async def _started(
                     )
             except OSError as error:  # no process, no memory, no disk
                 raise MachineFault(f"the kernel did not start: {error}") from error
-            kernel = StudentKernel(process, ours, base, limits, deadline)
+            kernel = StudentKernel(process, ours, base, limits, seconds)
             try:
                 await kernel.start()
                 yield kernel

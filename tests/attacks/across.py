@@ -17,7 +17,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -572,8 +571,7 @@ def harm(way: str, attacks: Sequence[Across], host: int) -> dict[str, list[str]]
         templates = []
 
         async def enter(stack: contextlib.AsyncExitStack) -> StudentKernel:
-            deadline = time.monotonic() + LIMITS.notebook_wall
-            kernel = student_kernel(confinement(walls, how == "warm"), LIMITS, [], deadline)
+            kernel = student_kernel(confinement(walls, how == "warm"), LIMITS, [], LIMITS.notebook_wall)
             entered = await stack.enter_async_context(kernel)
             templates.append(getattr(entered._process, "template", None))
             return entered
