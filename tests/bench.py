@@ -4,7 +4,10 @@ Stock is `nbgrader autograde` in a plain nbgrader course that is made from the s
 depends on spared, with all cells (`--full`), and, where `--ways` names it, without the warm template (`--cold`). They take turns, so that a
 busy moment of the machine meets all of them. CPU seconds are the whole machine's (/proc/stat). The floor is what the cells cost by themselves, in an
 interpreter that has imported everything, with as many such interpreters at work as there are cores: grading keeps them all busy, and
-cores that share their parts are slower together. For `--full` these are the cells of what the class hands in. It is measured anew in each round: it, too, varies. The scores must be equal, cell by cell.
+cores that share their parts are slower together. For `--full` these are the cells of what the class hands in. It takes its turn beside the classes of `--full`: it, too,
+varies, and ratios are of what one round measured. The scores must be equal, cell by cell.
+
+All takes hours. What was measured of this very code on this machine is kept in build/, and a run that was stopped goes on from there; the page is written after each round.
 
     python -m tests.bench --lessons 1 --rounds 1 --sizes 2 4 --growth      # a part of it: no larger classes
 """
@@ -12,6 +15,7 @@ cores that share their parts are slower together. For `--full` these are the cel
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import platform
@@ -25,13 +29,15 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from course.config import CLASSROOM, STUB, grader_config, load_course
 from course.editions.source import is_role
+from course.grading.job import code_hash
 from course.grading.slice import spared
 from course.model import Course, Lesson
 from course.store import notebook_text, write_text
@@ -68,7 +74,7 @@ class Run:
     wall: float
     cpu: float
     own: float
-    scores: dict[tuple[str, str], float | None]
+    scores: dict[str, float | None]
 
 
 def one_wrong(lesson: Lesson):
@@ -150,18 +156,18 @@ class Bench:
                 words = [tool("course"), "grade", self.lesson.name, *WAYS[way]]
                 took = timed(words, COURSE.root, **{CLASSROOM: str(room)})
             found = scores(room / "gradebook.db")
-        if len({student for student, _ in found}) != count:
+        if len({cell.split()[0] for cell in found}) != count:
             raise RuntimeError(f"{way}: {len(found)} scores of {count} submissions")
         return Run(*took, found)
 
 
-def scores(database: Path) -> dict[tuple[str, str], float | None]:
-    """The automatic score of each graded cell: (student, grade_id) -> points."""
+def scores(database: Path) -> dict[str, float | None]:
+    """The automatic score of each graded cell: "student grade_id" -> points."""
     from nbgrader.api import Gradebook
 
     with Gradebook(f"sqlite:///{database}") as gradebook:
         return {
-            (submission.student.id, grade.name): grade.auto_score
+            f"{submission.student.id} {grade.name}": grade.auto_score
             for assignment in gradebook.assignments
             for submission in assignment.submissions
             for notebook in submission.notebooks
@@ -299,49 +305,100 @@ def import_seconds() -> float:
 
 
 Stages = dict[str, list[dict[str, float]]]  # lesson -> of right work, a wrong answer, all cells
-Floors = dict[str, tuple[Floor, Floor]]  # lesson -> all cells, and those that a grade depends on
+Floors = dict[
+    str, list[tuple[Floor, Floor]]
+]  # lesson -> a round: all cells, and those that a grade depends on
 Runs = dict[tuple[str, int, str], list[Run]]  # lesson, number of submissions, way -> a run a round
+Costs = list[tuple[float, float]]  # a round: seconds on the clock and of computing
 
 
-def measured(
-    lesson: Lesson, sizes: dict[str, Sequence[int]], rounds: int, say: Callable[[str], None]
-) -> tuple[Runs, tuple[Floor, Floor]]:
-    """Let the ways and the floor take turns on classes of one lesson.
+class Measuring:
+    """What is measured, and kept in a file: the same is not measured again.
 
     Args:
-        lesson: which.
-        sizes: way -> numbers of submissions.
-        rounds: how often.
-        say: is told of each run.
-
-    Returns:
-        The runs; and the floors of all cells, and of those that a grade depends on.
-
-    Raises:
-        SystemExit: naming the cells, where two ways score differently.
+        kept: the file, of this code on this machine; it may be missing.
+        folder: where courses are made ready.
     """
-    found: Runs = defaultdict(list)
-    whole, part = [], []
-    known: dict[tuple[str, str], float | None] = {}
-    turns = [(count, way) for way, counts in sizes.items() for count in counts]
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        bench = prepared(Path(folder), lesson, max(count for count, _ in turns))
-        for number in range(rounds):
-            part.append(floor(lesson, False))
-            whole.append(floor(lesson, True))
-            say(f"{lesson.name}, round {number + 1}, floor: {whole[-1].cpu:.2f} CPU s")
-            first = number % len(turns)
-            for count, way in [*turns[first:], *turns[:first]]:
-                made = bench.run(way, count)
-                found[lesson.name, count, way].append(made)
-                took = f"{made.wall:.1f} s, {made.cpu:.1f} CPU s of the machine, {made.own:.1f} of its own"
-                say(f"{lesson.name}, {count} submissions, round {number + 1}, {way}: {took}")
-                known = made.scores | known
-                if strange := [
-                    (*cell, score, known[cell]) for cell, score in made.scores.items() if score != known[cell]
-                ]:
-                    raise SystemExit(f"{lesson.name}, {way}: scores differ from an earlier run's: {strange}")
-    return found, (middle(whole), middle(part))
+
+    def __init__(self, kept: Path, folder: Path):
+        self._kept, self._folder = kept, folder
+        self._known = json.loads(kept.read_text()) if kept.is_file() else {}
+        self._benches: dict[tuple[str, int], Bench] = {}
+        self._scores: dict[str, float | None] = {}
+        self.found: Runs = defaultdict(list)
+        self.floors: Floors = defaultdict(list)
+
+    def keep(self, what: str, measure: Callable[..., Any], *about: Any) -> Any:
+        """Give what was measured under this name, now if not before; it is of JSON's kinds."""
+        if what not in self._known:
+            self._known[what] = measure(*about)
+            write_text(self._kept, json.dumps(self._known))
+        return self._known[what]
+
+    def run(self, lesson: Lesson, way: str, count: int, most: int, number: int) -> Run:
+        """One run of a round; of a class of at most so many, its first submissions.
+
+        Raises:
+            SystemExit: naming the cells, where two ways score differently.
+        """
+
+        def measure() -> dict[str, Any]:
+            if (lesson.name, most) not in self._benches:
+                self._benches[lesson.name, most] = prepared(
+                    self._folder / f"{lesson.name} {most}", lesson, most
+                )
+            return asdict(self._benches[lesson.name, most].run(way, count))
+
+        what = f"{lesson.name}, {count} submissions, round {number + 1}, {way}"
+        made = Run(**self.keep(what, measure))
+        say(f"{what}: {made.wall:.1f} s, {made.cpu:.1f} CPU s of the machine, {made.own:.1f} of its own")
+        scored = {f"{lesson.name} {cell}": score for cell, score in made.scores.items()}
+        if strange := [
+            cell for cell, score in scored.items() if self._scores.setdefault(cell, score) != score
+        ]:
+            raise SystemExit(f"{what}: scores differ from those of an earlier run: {strange}")
+        return made
+
+    def floor(self, lesson: Lesson, full: bool, number: int) -> Floor:
+        """The floor of a round."""
+        what = f"{lesson.name}, round {number + 1}, floor of {'full' if full else 'sliced'}"
+        made = Floor(**self.keep(what, lambda: asdict(floor(lesson, full))))
+        say(f"{what}: {made.cpu:.2f} CPU s")
+        return made
+
+    def round(self, lesson: Lesson, sizes: dict[str, Sequence[int]], number: int) -> None:
+        """Let the ways take turns once; each round begins with another, and the floor of all cells stands between the last way's classes."""
+        turns = [(way, count) for way, counts in sizes.items() for count in counts]
+        most = max(count for _, count in turns)
+        part, whole = self.floor(lesson, False, number), None
+        first = number % len(turns)
+        for way, count in [*turns[first:], *turns[:first]]:
+            if (way, count) == turns[-1]:
+                whole = self.floor(lesson, True, number)
+            self.found[lesson.name, count, way].append(self.run(lesson, way, count, most, number))
+        self.floors[lesson.name].append((whole, part))
+
+    def growth(self, lesson: Lesson, ways: Sequence[str], sizes: Sequence[int]) -> Runs:
+        """Larger classes, once; without stock, which costs the same for each, one after the other."""
+        return {
+            (lesson.name, count, way): [self.run(lesson, way, count, max(sizes), 0)]
+            for count in sizes
+            for way in ways
+            if way != "stock"
+        }
+
+    def stages(self, lesson: Lesson, ways: Sequence[str]) -> list[dict[str, float]]:
+        """Where the time goes: of right work, of a wrong answer, and of all cells of right work."""
+        people = [("ada", False), ("wrong", False), *[("ada", True)] * ("full" in ways)]
+        return [
+            self.keep(f"{lesson.name}, stages of {who}, full: {full}", stages, lesson, who, full)
+            for who, full in people
+        ]
+
+
+def say(line: str) -> None:
+    """Tell how far it is."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def median(runs: Iterable[Run | Floor], what: str) -> float:
@@ -354,11 +411,16 @@ def middle(floors: Sequence[Floor]) -> Floor:
     return Floor(floors[0].cells, *(median(floors, what) for what in ("wall", "cpu", "checks")))
 
 
-def marginal(found: Runs, lesson: str, way: str, what: str) -> float:
-    """What one more submission costs: the slope over the sizes; the mean where there is one size."""
+def marginal(found: Runs, lesson: str, way: str) -> Costs:
+    """What one more submission costs, in each round: the slope over the sizes; the mean where there is one size."""
     sizes = sorted({count for name, count, w in found if name == lesson and w == way})
-    took = [median(found[lesson, count, way], what) for count in sizes]
-    return statistics.linear_regression(sizes, took).slope if len(sizes) > 1 else took[0] / sizes[0]
+
+    def slope(runs: Sequence[Run], what: str) -> float:
+        took = [getattr(run, what) for run in runs]
+        return statistics.linear_regression(sizes, took).slope if len(sizes) > 1 else took[0] / sizes[0]
+
+    rounds = zip(*(found[lesson, count, way] for count in sizes), strict=True)
+    return [(slope(runs, "wall"), slope(runs, "cpu")) for runs in rounds]
 
 
 def table(header: list[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
@@ -383,7 +445,7 @@ def page(
     columns = [f"{way}, s / CPU s" for way in ways]
     yield "# How fast a class is graded"
     yield ""
-    yield f"Measured on {date.today():%-d %B %Y} by `make bench`: {machine()}. Medians of rounds: {options.rounds}. Ours runs as many"
+    yield f"Measured on {date.today():%-d %B %Y} by `make bench`: {machine()}. Medians of rounds: {len(next(iter(floors.values())))}. Ours runs as many"
     yield "submissions at once as `course grade` does by itself, stock one after the other, as it does. CPU seconds are the whole machine's. The scores were equal, cell by cell,"
     yield f"in all runs. Importing the command takes {import_seconds():.2f} s."
     yield ""
@@ -398,7 +460,9 @@ def page(
     yield "Cells by themselves, in an interpreter that has imported everything, one a core at a time: of the solved notebook those that a grade depends on; and, the floor"
     yield "of full, all cells of what one class hands in."
     header = ["lesson", "cells run", "of", "CPU s", "of them checks", "CPU s of all cells"]
-    yield from table(header, [*(floor_row(n, [w], [p]) for n, (w, p) in floors.items()), floor_row("all", *zip(*floors.values(), strict=True))])  # fmt: skip
+    each = {name: [middle(kind) for kind in zip(*rounds, strict=True)] for name, rounds in floors.items()}
+    rows = [floor_row(name, [whole], [part]) for name, (whole, part) in each.items()]
+    yield from table(header, [*rows, floor_row("all", *zip(*each.values(), strict=True))])
     yield "## Where the time goes"
     yield ""
     yield "Milliseconds of one submission, one after the other: right work; below it work with one wrong answer, which runs twice; and, where all cells"
@@ -418,7 +482,7 @@ def page(
         rows = [
             [str(n), *(pair(median(growth[lesson, n, w], x) / n for x in BOTH) for w in ways)] for n in counts
         ]
-        rows += [["one more", *(pair(marginal(growth, lesson, w, x) for x in BOTH) for w in ways)]]
+        rows += [["one more", *(pair(middle_of(marginal(growth, lesson, w))) for w in ways)]]
         yield from table(["submissions", *columns], rows)
         few, many = counts[len(counts) // 3], counts[-1]
         times = (
@@ -428,7 +492,10 @@ def page(
         yield f"{many} submissions take as many times what {few} take: {', '.join(times)}."
         yield ""
     hours = {
-        way: statistics.mean(marginal(found, n, way, "wall") for n in floors) * STUDENTS * LESSONS / 3600
+        way: statistics.mean(middle_of(marginal(found, n, way))[0] for n in floors)
+        * STUDENTS
+        * LESSONS
+        / 3600
         for way in options.ways
     }
     yield "## Lesson 6's layer"
@@ -447,20 +514,29 @@ def page(
 def costs(found: Runs, floors: Floors, ways: list[str]) -> Iterator[list[str]]:
     """A row a lesson, and one for all of them: what one more submission costs each way."""
     cores = len(os.sched_getaffinity(0))
-    each = {
-        name: {way: [marginal(found, name, way, what) for what in BOTH] for way in ways} for name in floors
-    }
-    for name, (whole, _) in floors.items():
-        each[name]["floor"] = [whole.wall / cores, whole.cpu]
+    each = {name: {way: marginal(found, name, way) for way in ways} for name in floors}
+    for name, rounds in floors.items():
+        each[name]["floor"] = [(whole.wall / cores, whole.cpu) for whole, _ in rounds]
+    every = [*ways, "floor"]
     each["all"] = {
-        way: [sum(x) for x in zip(*(cost[way] for cost in each.values()), strict=True)]
-        for way in [*ways, "floor"]
+        way: [
+            (sum(wall for wall, _ in lessons), sum(cpu for _, cpu in lessons))
+            for lessons in zip(*(cost[way] for cost in each.values()), strict=True)
+        ]
+        for way in every
     }
     for name, cost in each.items():
         ratios = [ratio(cost, "stock", "sliced")]
         if "full" in ways:
-            ratios += [ratio(cost, "full", "floor"), f"{cost['full'][1] - cost['floor'][1]:.2f}"]
-        yield [name, *(pair(cost[way]) for way in ways), *ratios]
+            (_, full), (_, floor) = middle_of(cost["full"]), middle_of(cost["floor"])
+            ratios += [ratio(cost, "full", "floor"), f"{full - floor:.2f}"]
+        yield [name, *(pair(middle_of(cost[way])) for way in ways), *ratios]
+
+
+def middle_of(rounds: Costs) -> tuple[float, float]:
+    """The median of each number."""
+    wall, cpu = (statistics.median(numbers) for numbers in zip(*rounds, strict=True))
+    return wall, cpu
 
 
 def floor_row(name: str, whole: Sequence[Floor], part: Sequence[Floor]) -> list[str]:
@@ -479,13 +555,13 @@ def pair(numbers: Iterable[float]) -> str:
     return " / ".join(f"{x:.2f}" for x in numbers)
 
 
-def ratio(cost: dict[str, list[float]], dear: str, cheap: str) -> str:
-    """How many times one way costs what another does, on the clock and in computing."""
+def ratio(cost: dict[str, Costs], dear: str, cheap: str) -> str:
+    """How many times one way costs what another does, on the clock and in computing: the median of the rounds' ratios."""
     if not {dear, cheap} <= cost.keys():
         return ""
-    return " / ".join(
-        f"{a / b:.1f}" if a > 5 * b else f"{a / b:.2f}" for a, b in zip(cost[dear], cost[cheap], strict=True)
-    )
+    rounds = zip(cost[dear], cost[cheap], strict=True)
+    times = middle_of([(much[0] / little[0], much[1] / little[1]) for much, little in rounds])
+    return " / ".join(f"{x:.1f}" if x > 5 else f"{x:.2f}" for x in times)
 
 
 def machine() -> str:
@@ -526,28 +602,24 @@ def main() -> None:
     lessons = [COURSE.lesson(name) for name in options.lessons] if options.lessons else COURSE.written
     target = options.page or COURSE.root / ("build" if options.lessons else "docs") / "speed.md"
 
-    def say(line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
+    code = code_hash(*(COURSE.root / folder for folder in ("course", "helpers", "solutions")))
+    where = hashlib.sha256(f"{code} {machine()}".encode()).hexdigest()[:12]
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        measuring = Measuring(COURSE.root / "build" / f"bench-{where}.json", Path(folder))
+        layer = measuring.keep("layer", list, bench_shortcut.rows())
+        parts = {lesson.name: measuring.stages(lesson, options.ways) for lesson in lessons}
 
-    layer = [*bench_shortcut.rows()]
-    found, growth, floors, parts = {}, {}, {}, {}
-    for lesson, larger in [
-        *((x, False) for x in lessons),
-        *([(COURSE.lesson("1"), True)] if options.growth else []),
-    ]:
-        if larger:
-            # Without stock, which costs the same for each, one after the other.
-            larger_classes = {way: options.growth for way in options.ways if way != "stock"}
-            growth, _ = measured(lesson, larger_classes, 1, say)
-        else:
-            runs, floors[lesson.name] = measured(lesson, sizes_of(options), options.rounds, say)
-            found |= runs
-            parts[lesson.name] = [stages(lesson, "ada"), stages(lesson, "wrong")]
-            if "full" in options.ways:
-                parts[lesson.name].append(stages(lesson, "ada", full=True))
-        text = "\n".join(page(found, growth, floors, parts, layer, options)) + "\n"
-        write_text(target, text)
-    print(text)
+        def write(growth: Runs) -> None:
+            lines = page(measuring.found, growth, measuring.floors, parts, layer, options)
+            write_text(target, "\n".join(lines) + "\n")
+
+        for number in range(options.rounds):
+            for lesson in lessons:
+                measuring.round(lesson, sizes_of(options), number)
+            write({})
+        if options.growth:
+            write(measuring.growth(COURSE.lesson("1"), options.ways, options.growth))
+    print(target.read_text())
 
 
 if __name__ == "__main__":

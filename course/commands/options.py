@@ -22,9 +22,7 @@ Lessons = Annotated[list[str] | None, typer.Argument(help="names or numbers of l
 Students = Annotated[list[str] | None, typer.Option("--student", help="only this student; may be repeated")]
 Jobs = Annotated[
     int | None,
-    typer.Option(
-        help="how many submissions are executed at once; if left out, one more than there are cores"
-    ),
+    typer.Option(help="how many submissions are executed at once; if left out, as many as there are cores"),
 ]
 Scheduler = Annotated[
     str,

@@ -37,7 +37,6 @@ from course.grading.outputs import Outputs, clean, error_output, output_of, pict
 from course.grading.slice import PARSING, grade_id, only_untouched_stubs, tags
 from course.grading.stand_ins import NAME as GIVEN_UP
 from course.grading.stand_ins import in_its_place, told
-from course.grading.template import TEMPLATES
 from course.grading.watch import killed_for_memory
 from course.model import Job, Limits, Outcome, Verdict
 
@@ -245,8 +244,7 @@ class _Execution:
         Raises:
             MachineFault: if this machine failed.
         """
-        SERVER.start(self._setup)  # both warm up meanwhile, side by side
-        TEMPLATES.start(self._job.sandbox)
+        SERVER.start(self._setup)  # it warms up meanwhile, beside the template
         async with AsyncExitStack() as stack:
             kernel, waiting = None, list(self._checks)
             while waiting:

@@ -58,7 +58,7 @@ def grade(
         lessons: which lessons.
         students: which students; all if None.
         force: grade again what has not changed, too.
-        backend: what executes; this machine, one more at once than it has cores, if None.
+        backend: what executes; this machine, as many at once as it has cores, if None.
         told: called with each result as it comes.
         expected: called once, before the first, with the number of submissions.
 

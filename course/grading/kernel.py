@@ -320,9 +320,10 @@ class StudentKernel:
     async def _watch(self) -> None:
         """Look after the limits that no single cell has."""
         while not self._gone:
-            await self._look()
             looked = time.monotonic()
-            await asyncio.sleep(PULSE)
+            if looked >= self._looked + PULSE:  # nobody did meanwhile, at the end of a cell
+                await self._look()
+            await asyncio.sleep(self._looked + PULSE - looked)
             self._still(looked)
 
     def _still(self, since: float) -> None:

@@ -203,8 +203,7 @@ class _Recorder(Autograde):
                 self._looked_at |= found.keys()
             else:
                 notebook, resources = step(notebook, resources)
-        # Without indents, which JSON's fast writer does not know; a graded notebook is read by programs alone.
-        text = nbformat.writes(notebook, version=nbformat.current_nbformat, indent=None)
+        text = nbformat.writes(notebook, version=nbformat.current_nbformat)
         self.write_single_notebook(text if text.endswith("\n") else text + "\n", resources)
 
     def _graft(self, nb: NotebookNode, resources: dict[str, Any]) -> tuple[NotebookNode, dict[str, Any]]:

@@ -230,10 +230,6 @@ class Templates:
                     yield template
         yield None
 
-    def start(self, walls: Confinement) -> None:
-        """Let a template warm up, if there is to be one, and do not wait for it."""
-        next(self.tries(walls))
-
     def served(self, template: Template) -> None:
         """Note that a kernel started."""
         with self._lock:

@@ -19,7 +19,7 @@ class Local:
     """Executes on this machine.
 
     Args:
-        jobs: how many at once, at least 1; if None, one more than there are cores, for when a kernel waits for its check.
+        jobs: how many at once, at least 1; if None, as many as there are cores.
 
     Raises:
         CourseError: for fewer.
@@ -30,7 +30,7 @@ class Local:
             raise CourseError(
                 f"--jobs {jobs}: at least 1 submission is executed at once; leave --jobs out for as many as suit the cores"
             )
-        self._workers = cores() + 1 if jobs is None else jobs
+        self._workers = cores() if jobs is None else jobs
 
     def run(self, jobs: Iterable[Job]) -> Iterator[Outcome]:
         """Execute jobs; whoever stops listening stops those that run.
