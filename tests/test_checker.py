@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+import nbformat
 import numpy as np
 import psutil
 import pytest
@@ -26,18 +27,21 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 from nbgrader.utils import determine_grade
 
+from course.config import load_course
 from course.grading import template
 from course.grading.bridge import studentside, wire
-from course.grading.checker.check import check
+from course.grading.checker.check import calls_declared_checks, check, set_up
 from course.grading.checker.proxy import Channel, Proxy, StudentError
 from course.grading.checker.trusted import TrustedServer
-from course.grading.execute import Stopped, _Execution, once, run
+from course.grading.execute import SERVER, Stopped, _Execution, is_check, is_setup, once, run
 from course.grading.kernel import StudentKernel, TooSlow, student_kernel
 from course.grading.sandboxes.choose import confinement
 from course.model import Confinement, Limits
 from helpers.checks import CheckFailed, beside, call, close, equal, gradient
 from helpers.checks.probes import conduct_beside
-from tests.jobs import job_of, ran
+from tests.bank import bank
+from tests.jobs import graded, job_of, ran
+from tests.sample_class import filled, solutions
 
 LIMIT = 10_000_000
 
@@ -679,33 +683,103 @@ def test_a_check_has_limits_of_its_own_and_says_so(source, mention):
     assert mention in ran(lesson(f="def f(): return 1"), key, LIMITED).told["f_check"]
 
 
-@pytest.mark.kernel
-def test_checks_share_a_process_up_to_one_that_does_not_pass_and_no_names(tmp_path):
-    answers = {"f": "1", "g": "1", "h": "2", "k": "1"}
-    key, pids = lesson(**dict.fromkeys(answers, "")), tmp_path / "pids"
-    for cell, name in zip(key.cells[2::2], answers, strict=True):
-        cell.source = (
-            f"import os\nopen({str(pids)!r}, 'a').write(f'{{os.getpid()}} ')\n"
-            f"assert 'left' not in globals(), 'a name of another check'\nleft = 1\nequal(call({name}), 1, '{name}()')"
-        )
-    written = lesson(**{name: f"def {name}(): return {value}" for name, value in answers.items()})
-    told = ran(written, key, QUICK).told
-    assert "should be 1" in told.pop("h_check")
-    assert told == {"f_check": "passed", "g_check": "passed", "k_check": "passed"}
-    first, second, third, fourth = pids.read_text().split()
-    assert first == second == third != fourth
+SIX = load_course().lesson("6")
 
 
 @pytest.mark.kernel
+@pytest.mark.parametrize(("wrong", "processes"), [("", 1), ("adjoint_gap", 2), ("option_a", 1)])
+def test_declared_checks_share_a_process_up_to_one_that_does_not_pass(wrong, processes, monkeypatch):
+    """Of five checks; what follows the fourth, wrong, gets a new process."""
+    opened, open_checks = [], SERVER.open_checks
+    monkeypatch.setattr(SERVER, "open_checks", lambda setup: opened.append(1) or open_checks(setup))
+    answers = solutions(SIX)
+    if wrong:
+        answers |= {wrong: bank(SIX).wrong[wrong][0].source}
+    key = nbformat.read(load_course().solution(SIX), as_version=4)
+    told = graded(filled(SIX, answers), key).told
+    assert len(opened) == processes * (2 if wrong else 1)  # before a point is lost, everything runs
+    assert {name for name, hint in told.items() if hint != "passed"} == (
+        {f"{wrong}_check"} if wrong else set()
+    )
+
+
+@pytest.mark.parametrize("name", [lesson.name for lesson in load_course().written])
+def test_all_checks_of_the_lessons_call_declared_checks(name):
+    notebook = nbformat.read(load_course().solution(load_course().lesson(name)), as_version=4)
+    space = set_up([cell.source for cell in notebook.cells if is_setup(cell)])
+    sources = [cell.source for cell in notebook.cells if is_check(cell)]
+    assert sources and all(calls_declared_checks(source, space) for source in sources)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "check.iterate(seen)",
+        "seen.append(check)",
+        "kept = check.iterate(iterate)",
+        "check.iterate(iterate, later=1)",
+        "check.iterate(iterate())",
+        "from os import path",
+        "def later(): pass",
+        "print(iterate)",
+        "seen.hidden(iterate)",
+    ],
+)
+def test_a_cell_that_does_more_than_call_declared_checks_may_leave_something_behind(source):
+    space = set_up(["from helpers.checks import iterated_convolution as check\nseen = []"])
+    assert calls_declared_checks("check.iterate(iterate)", space)
+    assert not calls_declared_checks(f"check.iterate(iterate)\n{source}", space)
+
+
+WITH_FUNCTIONS = """
+from numpy.random import default_rng
+from helpers.checks import call, equal
+seen, rng, calls, size = [], default_rng(0), 0, 3
+def counted(f):
+    global calls
+    calls += 1
+    return f()
+def of_size(f): return f() + size
+def twice(): return 2 * k()
+"""
+LEAVE = "assert not seen and rng.random() == default_rng(0).random(), 'something of another check'\nseen.append(1)\n"
+
+
+@pytest.mark.kernel
+def test_other_checks_find_nothing_of_each_other_and_live_among_the_names_of_the_setup_cells():
+    checks = {
+        "f": "assert 'left' not in globals()\nleft = calls\ncounted(f)\nassert calls == left + 1",
+        "g": "assert 'left' not in globals()\nleft, size = 1, 8\nequal(of_size(g), 9, 'g() + 8')",
+        "k": "assert 'left' not in globals()\nk\nequal(twice(), 2, 'twice()')",
+    }
+    key = lesson(**dict.fromkeys(checks, ""))
+    key.cells[0].source = WITH_FUNCTIONS
+    for cell, source in zip(key.cells[2::2], checks.values(), strict=True):
+        cell.source = LEAVE + source
+    written = lesson(**{name: f"def {name}(): return 1" for name in checks})
+    assert ran(written, key, QUICK).told == {f"{name}_check": "passed" for name in checks}
+
+
+COUNTED_ANEW = """
+import time
+from course.grading.checker.check import TooMuchComputing, limit_check
+
+def compute(seconds):
+    until = time.process_time() + seconds
+    while time.process_time() < until: pass
+
+for _ in range(3):
+    limit_check(1, 1 << 30)
+    compute(0.7)
+limit_check(1, 1 << 30)
+try: compute(1.5)
+except TooMuchComputing: print("too much")
+"""
+
+
 def test_what_one_check_computes_counts_against_no_other():
-    key = lesson(f="", g="")
-    for cell, name in zip(key.cells[2::2], "fg", strict=True):
-        cell.source = (
-            "import time\nbegun = time.process_time()\nwhile time.process_time() - begun < 0.7 * 2: pass\n"
-            f"equal(call({name}), 1, '{name}()')"
-        )
-    written = lesson(f="def f(): return 1", g="def g(): return 1")
-    assert ran(written, key, LIMITED).told == {"f_check": "passed", "g_check": "passed"}
+    run = subprocess.run([sys.executable, "-c", COUNTED_ANEW], capture_output=True, text=True)
+    assert run.stdout == "too much\n", run.stderr
 
 
 @pytest.mark.kernel
@@ -824,7 +898,8 @@ import numpy as np, torch
 from course.config import load_course
 from course.exercises import exercises
 from course.grading.bridge import studentside
-from course.grading.checker.check import check
+from course.config import load_course
+from course.grading.checker.check import calls_declared_checks, check, set_up
 from course.grading.checker.trusted import warm_up
 warm_up()
 studentside._snapshots["c"] = {"f": lambda x: 2 * x}

@@ -393,13 +393,13 @@ class _Execution:
             return await self._ask_checker(kernel, name, source)
 
     async def _ask_checker(self, kernel: StudentKernel, name: str, source: str) -> Verdict:
-        """Let a trusted process run a check, the one that passed the check before, and pass its questions on to the kernel.
+        """Let a trusted process run a check, the one that ran the check before if that left nothing behind, and pass its questions on to the kernel.
 
         Raises:
             TooSlow, KernelGone: from the kernel.
             MachineFault: if the trusted process dies without a verdict.
         """
-        limits, verdict = self._limits, None
+        limits, verdict, last = self._limits, None, True
         try:
             reader, writer = self._checker = self._checker or await asyncio.open_connection(
                 sock=SERVER.open_checks(self._setup), limit=LINE_BYTES
@@ -427,13 +427,14 @@ class _Execution:
                 elif "fault" in said:
                     raise MachineFault(f"{name}: {said['fault']}")
                 else:
+                    last = said.pop("last")
                     verdict = Verdict(**said | {"shown": tuple(said["shown"])})
         except (TimeoutError, ConnectionError, ValueError) as error:  # the last: of half a line
             raise MachineFault(
                 f"{name}: the checker does not answer ({error or type(error).__name__})"
             ) from error
         finally:
-            if not (verdict and verdict.passed):
+            if last:
                 self._dismiss_checker()
         return verdict
 

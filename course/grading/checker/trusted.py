@@ -2,7 +2,7 @@
 
 `TrustedServer` (in the grader) starts this module as a program, which imports what checks need once. Of a lesson, setup cells and
 right answers to the hidden questions are the same for everybody: they are computed once, before any student has a say. What the
-checks of one submission leave behind reaches no other, and what a check leaves behind that did not pass, not even the next. A process
+checks of one submission leave behind reaches no other; only checks of declared exercises, which leave nothing, share a process. A process
 talks with the grader over its own socket, one JSON object a line: of each check it asks {"ask": message} as often as it likes and ends
 with a verdict. Where it dies without one, its lesson says so in its place: {"slow": true} if it computed for too long, else
 {"fault": what happened}.
@@ -59,7 +59,7 @@ class TrustedServer:
         self._ask(setup, [])
 
     def open_checks(self, setup: Sequence[str]) -> socket.socket:
-        """Fork a process for checks of one submission, up to the first that does not pass.
+        """Fork a process for checks of one submission, up to one that may leave something behind.
 
         Args:
             setup: sources of the lesson's setup cells.
