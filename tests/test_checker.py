@@ -899,7 +899,7 @@ from course.config import load_course
 from course.exercises import exercises
 from course.grading.bridge import studentside
 from course.config import load_course
-from course.grading.checker.check import calls_declared_checks, check, set_up
+from course.grading.checker.check import LINE_BYTES, calls_declared_checks, check, set_up
 from course.grading.checker.trusted import warm_up
 warm_up()
 studentside._snapshots["c"] = {"f": lambda x: 2 * x}

@@ -17,9 +17,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from course.grading.bridge.studentside import REPLY_BYTES
 from course.model import Verdict
 
-LINE_BYTES = 150_000_000
+LINE_BYTES = 6 * REPLY_BYTES + 1_000  # of an answer each byte may be six in JSON
 TEXT = 4_000
 
 
