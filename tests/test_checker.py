@@ -30,7 +30,7 @@ from nbgrader.utils import determine_grade
 from course.config import load_course
 from course.grading import template
 from course.grading.bridge import studentside, wire
-from course.grading.checker.check import calls_declared_checks, check, set_up
+from course.grading.checker.check import LINE_BYTES, calls_declared_checks, check, set_up
 from course.grading.checker.proxy import Channel, Proxy, StudentError
 from course.grading.checker.trusted import TrustedServer
 from course.grading.execute import SERVER, Stopped, _Execution, is_check, is_setup, once, run
@@ -588,8 +588,17 @@ def asked(do: str, **words: object) -> str:
 async def kernel(cell_cpu: float = 30) -> AsyncIterator[StudentKernel]:
     # Several start at once, each by itself, and import what lessons import.
     limits = replace(QUICK, startup=200, cell_wall=100, cell_cpu=cell_cpu, interrupted=20)
-    async with student_kernel(confinement("unsafe"), limits, (), time.monotonic() + 400) as started:
+    async with student_kernel(confinement("unsafe"), limits, (), 400) as started:
         yield started
+
+
+@pytest.mark.kernel
+def test_what_a_kernel_computes_to_start_is_no_cells():
+    async def one() -> float:
+        async with kernel() as student:
+            return student.budget().cpu_start
+
+    assert asyncio.run(one()) > 0.1  # it starts cold, and imports
 
 
 @pytest.mark.kernel
@@ -681,6 +690,13 @@ def test_a_check_has_limits_of_its_own_and_says_so(source, mention):
     key.cells[0].source += "\nimport numpy as np"
     key.cells[2].source = source
     assert mention in ran(lesson(f="def f(): return 1"), key, LIMITED).told["f_check"]
+
+
+@pytest.mark.parametrize("byte", [b"\0", b"\xff", b'"'])
+def test_an_answer_of_any_bytes_is_one_line_to_its_check(byte):
+    """As the grader reads it from the kernel, and hands it on."""
+    each = len(json.dumps(byte.decode("ascii", "replace"))) - len('""')
+    assert len('{"answer": ""}\n') + each * studentside.REPLY_BYTES <= LINE_BYTES
 
 
 SIX = load_course().lesson("6")
@@ -898,8 +914,7 @@ import numpy as np, torch
 from course.config import load_course
 from course.exercises import exercises
 from course.grading.bridge import studentside
-from course.config import load_course
-from course.grading.checker.check import LINE_BYTES, calls_declared_checks, check, set_up
+from course.grading.checker.check import check
 from course.grading.checker.trusted import warm_up
 warm_up()
 studentside._snapshots["c"] = {"f": lambda x: 2 * x}

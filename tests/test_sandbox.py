@@ -61,7 +61,7 @@ def run(way: str, *cells: str, limits: Limits = QUICK) -> list[str]:
     async def session() -> list[str]:
         shown = []
         async with student_kernel(
-            confinement(walls, how == "warm"), limits, [], time.monotonic() + limits.notebook_wall
+            confinement(walls, how == "warm"), limits, [], limits.notebook_wall
         ) as kernel:
             assert isinstance(kernel._process, Forked) == (how == "warm")
             for cell in cells:
@@ -418,7 +418,7 @@ def test_a_kernel_that_is_killed_for_want_of_memory_is_told_from_one_that_kills_
     async def session() -> tuple[bool, bool]:
         found = []
         for cell in ("import os; os.kill(os.getpid(), 9)", "import os; os._exit(0)"):
-            async with student_kernel(confinement(), QUICK, [], time.monotonic() + 300) as kernel:
+            async with student_kernel(confinement(), QUICK, [], 300) as kernel:
                 with pytest.raises(KernelGone):
                     await kernel.run(cell)
                 found.append(kernel.lost_to_memory)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import time
 from dataclasses import replace
 
 import pytest
@@ -117,7 +116,7 @@ def shown(*cells: str, limits: Limits = QUICK) -> list[list[NotebookNode]]:
     """What cells show in a warm kernel behind walls."""
 
     async def session() -> list[list[NotebookNode]]:
-        async with student_kernel(confinement(warm=True), limits, [], time.monotonic() + 300) as kernel:
+        async with student_kernel(confinement(warm=True), limits, [], 300) as kernel:
             return [(await kernel.run(cell))[0] for cell in cells]
 
     return asyncio.run(session())

@@ -43,7 +43,7 @@ def own(monkeypatch) -> Iterator[Templates]:
 
 async def said(walls: Confinement, *cells: str) -> tuple[bool, list[str]]:
     """Whether a kernel is warm, and what its cells print."""
-    async with student_kernel(walls, QUICK, [], time.monotonic() + 300) as kernel:
+    async with student_kernel(walls, QUICK, [], 300) as kernel:
         outputs = [(await kernel.run(cell))[0] for cell in cells]
         warm = isinstance(kernel._process, templates.Forked)
     return warm, ["".join(o.get("text", "") for o in cell) for cell in outputs]
@@ -92,7 +92,7 @@ def test_a_dead_template_is_replaced_and_two_dead_ones_mean_a_cold_start(
 @pytest.mark.parametrize("walls", WALLS)
 def test_a_template_that_dies_under_a_kernel_is_the_machines_fault(walls, own, bare):
     async def session() -> None:
-        async with student_kernel(confinement(walls, warm=True), QUICK, [], time.monotonic() + 300) as kernel:
+        async with student_kernel(confinement(walls, warm=True), QUICK, [], 300) as kernel:
             await kernel.run("x = 1")
             killed(only(own))
             with pytest.raises(MachineFault, match="the warm template died"):
@@ -135,7 +135,7 @@ from course.grading.sandboxes.choose import confinement, sweep
 from course.model import Limits
 template.imported_by_lessons = lambda: ["numpy"]  # it is there in a fraction of the time
 async def session():
-    async with student_kernel(confinement({walls!r}, True), Limits(), [], time.monotonic() + 300) as kernel:
+    async with student_kernel(confinement({walls!r}, True), Limits(), [], 300) as kernel:
         await kernel.run("import subprocess; p = subprocess.Popen(['sleep', '{nap}'])")
         print(kernel._process.template.folder, flush=True)
         await kernel.run("import time; time.sleep(80)")

@@ -288,6 +288,7 @@ class StudentKernel:
             ready.cancel()
         self._reader, self._writer = await asyncio.open_connection(sock=self._connection)
         self._show_log(Outputs(self._limits))  # what came before is nobody's
+        await self._look()  # what it has computed until here is no cell's
         self.deadline = time.monotonic() + self._seconds
         self._watching = asyncio.create_task(self._watch())
 
