@@ -305,9 +305,7 @@ def import_seconds() -> float:
 
 
 Stages = dict[str, list[dict[str, float]]]  # lesson -> of right work, a wrong answer, all cells
-Floors = dict[
-    str, list[tuple[Floor, Floor]]
-]  # lesson -> a round: all cells, and those that a grade depends on
+Floors = dict[str, list[tuple[Floor, Floor]]]  # lesson -> a round: all cells, those that its grade needs
 Runs = dict[tuple[str, int, str], list[Run]]  # lesson, number of submissions, way -> a run a round
 Costs = list[tuple[float, float]]  # a round: seconds on the clock and of computing
 
