@@ -88,10 +88,8 @@ def settle(
     for (student, lesson), group in sorted(groups.items(), key=lambda it: not it[0][0]):  # nobody's last
         made = _settle(student, _once(sorted(_in_turn(group), key=_order), times), worked)
         if (student, lesson) in strays:
-            theirs = {
-                a.digest: called[a.digest].difference(may_be.get(student, ())) for a in group
-            }  # others'
-            made = [_claimed(d, named, unlisted, groups, theirs[d.attempt.digest]) for d in made]
+            others = {a.digest: called[a.digest].difference(may_be.get(student, ())) for a in group}
+            made = [_claimed(d, named, unlisted, groups, others[d.attempt.digest]) for d in made]
         decisions += made
     for (student, download), files in own.items():
         lost = [
