@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import itertools
 import json
 import os
 import platform
@@ -43,6 +44,8 @@ from course.model import Course, Lesson
 from course.store import notebook_text, write_text
 from tests import bench_shortcut
 from tests.anatomy import anatomy
+from tests.cluster import cluster
+from tests.postgres import server
 from tests.sample_class import RECIPES, filled, solutions
 
 COURSE = load_course()
@@ -54,6 +57,11 @@ CLASS = ("ada", "blaise", "henri", "lea", "grace", "dora", "wrong", "ada")
 # Stock does one after the other; for it one more says as much.
 SIZES = {"stock": (1, 2), "sliced": (8, 24), "full": (2, 10), "cold": (2, 10)}
 BOTH = ("wall", "cpu")
+HERE, DASK, POSTGRES = PLACES = (
+    "a process a core, SQLite",
+    "a Dask worker a core, SQLite",
+    "a process a core, PostgreSQL",
+)
 STUDENTS, LESSONS = 300, 10  # of the course that is projected
 PLAIN = """
 c = get_config()
@@ -141,8 +149,8 @@ class Bench:
     plain: Path
     ours: Path
 
-    def run(self, way: str, count: int) -> Run:
-        """Grade the first `count` submissions, in a copy."""
+    def run(self, way: str, count: int, scheduler: str = "", database: str = "") -> Run:
+        """Grade the first `count` submissions, in a copy; execute and record elsewhere, where it is said."""
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             room = Path(folder, "room")
             shutil.copytree(self.plain if way == "stock" else self.ours, room)
@@ -154,18 +162,20 @@ class Bench:
                 took = timed(words, room)
             else:
                 words = [tool("course"), "grade", self.lesson.name, *WAYS[way]]
+                words += ["--dask", scheduler] if scheduler else []
+                words += ["--db", database] if database else []
                 took = timed(words, COURSE.root, **{CLASSROOM: str(room)})
-            found = scores(room / "gradebook.db")
+            found = scores(replace(COURSE, classroom=room, database=database))
         if len({cell.split()[0] for cell in found}) != count:
             raise RuntimeError(f"{way}: {len(found)} scores of {count} submissions")
         return Run(*took, found)
 
 
-def scores(database: Path) -> dict[str, float | None]:
+def scores(course: Course) -> dict[str, float | None]:
     """The automatic score of each graded cell: "student grade_id" -> points."""
     from nbgrader.api import Gradebook
 
-    with Gradebook(f"sqlite:///{database}") as gradebook:
+    with Gradebook(grader_config(course).CourseDirectory.db_url) as gradebook:
         return {
             f"{submission.student.id} {grade.name}": grade.auto_score
             for assignment in gradebook.assignments
@@ -333,21 +343,21 @@ class Measuring:
             write_text(self._kept, json.dumps(self._known))
         return self._known[what]
 
-    def run(self, lesson: Lesson, way: str, count: int, most: int, number: int) -> Run:
-        """One run of a round; of a class of at most so many, its first submissions.
+    def run(
+        self, lesson: Lesson, way: str, count: int, most: int, number: int, where: str = "", **there: str
+    ) -> Run:
+        """One run of a round; of a class of at most so many, its first submissions. `there` says `Bench.run` where to execute and record.
 
         Raises:
             SystemExit: naming the cells, where two ways score differently.
         """
 
         def measure() -> dict[str, Any]:
-            if (lesson.name, most) not in self._benches:
-                self._benches[lesson.name, most] = prepared(
-                    self._folder / f"{lesson.name} {most}", lesson, most
-                )
-            return asdict(self._benches[lesson.name, most].run(way, count))
+            return asdict(self._bench(lesson, most).run(way, count, **there))
 
-        what = f"{lesson.name}, {count} submissions, round {number + 1}, {way}"
+        what = ", ".join(
+            filter(None, [lesson.name, f"{count} submissions", f"round {number + 1}", way, where])
+        )
         made = Run(**self.keep(what, measure))
         say(f"{what}: {made.wall:.1f} s, {made.cpu:.1f} CPU s of the machine, {made.own:.1f} of its own")
         scored = {f"{lesson.name} {cell}": score for cell, score in made.scores.items()}
@@ -356,6 +366,12 @@ class Measuring:
         ]:
             raise SystemExit(f"{what}: scores differ from those of an earlier run: {strange}")
         return made
+
+    def _bench(self, lesson: Lesson, most: int) -> Bench:
+        """A class of so many, handed in once."""
+        if (lesson.name, most) not in self._benches:
+            self._benches[lesson.name, most] = prepared(self._folder / f"{lesson.name} {most}", lesson, most)
+        return self._benches[lesson.name, most]
 
     def floor(self, lesson: Lesson, full: bool, number: int) -> Floor:
         """The floor of a round."""
@@ -384,6 +400,23 @@ class Measuring:
             for way in ways
             if way != "stock"
         }
+
+    def elsewhere(self, lesson: Lesson, rounds: int) -> Runs:
+        """The same class, executed by Dask workers of this machine, one a core, and recorded by a PostgreSQL server of it; its place is the way."""
+        found: Runs = defaultdict(list)
+        few, most = SIZES["sliced"]
+        with cluster() as ground, server() as postgres:
+            for core in os.sched_getaffinity(0):
+                ground.work(f"core {core}", bare=False)
+            self._bench(lesson, most).run("sliced", few, ground.address)  # now they are warm
+            for number, place, count in itertools.product(range(rounds), PLACES, (few, most)):
+                there = {
+                    DASK: {"scheduler": ground.address},
+                    POSTGRES: {"database": postgres.url(postgres.fresh())},
+                }.get(place, {})
+                run = self.run(lesson, "sliced", count, most, number, place, **there)
+                found[lesson.name, count, place].append(run)
+        return found
 
     def stages(self, lesson: Lesson, ways: Sequence[str]) -> list[dict[str, float]]:
         """Where the time goes: of right work, of a wrong answer, and of all cells of right work."""
@@ -432,6 +465,7 @@ def table(header: list[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
 def page(
     found: Runs,
     growth: Runs,
+    apart: Runs,
     floors: Floors,
     parts: Stages,
     layer: Sequence[Sequence[str]],
@@ -489,6 +523,26 @@ def page(
         )
         yield f"{many} submissions take as many times what {few} take: {', '.join(times)}."
         yield ""
+    for lesson in sorted({name for name, _, _ in apart}):
+        few, most = SIZES["sliced"]
+        yield f"## Several machines, several graders, lesson {lesson}"
+        yield ""
+        yield "What `--dask` and `--db` cost by themselves: scheduler, warm workers and server run on this machine, too, and the database is empty."
+        yield f"Cells sliced; medians of rounds: {len(next(iter(apart.values())))}."
+        rows = [
+            [
+                place,
+                *(pair(median(apart[lesson, n, place], x) for x in BOTH) for n in (few, most)),
+                pair(middle_of(marginal(apart, lesson, place))),
+            ]
+            for place in PLACES
+        ]
+        header = [
+            "executed by, recorded in",
+            *(f"{n} submissions, s / CPU s" for n in (few, most)),
+            "one more",
+        ]
+        yield from table(header, rows)
     hours = {
         way: statistics.mean(middle_of(marginal(found, n, way))[0] for n in floors)
         * STUDENTS
@@ -594,6 +648,9 @@ def main() -> None:
     )
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=["stock", "sliced", "full"])
     parser.add_argument(
+        "--elsewhere", type=int, default=3, help="rounds with Dask workers and a PostgreSQL server, lesson 1"
+    )
+    parser.add_argument(
         "--page", type=Path, help="by itself docs/speed.md for all lessons, build/speed.md for some"
     )
     options = parser.parse_args()
@@ -607,16 +664,17 @@ def main() -> None:
         layer = measuring.keep("layer", list, bench_shortcut.rows())
         parts = {lesson.name: measuring.stages(lesson, options.ways) for lesson in lessons}
 
-        def write(growth: Runs) -> None:
-            lines = page(measuring.found, growth, measuring.floors, parts, layer, options)
+        def write(growth: Runs, apart: Runs) -> None:
+            lines = page(measuring.found, growth, apart, measuring.floors, parts, layer, options)
             write_text(target, "\n".join(lines) + "\n")
 
         for number in range(options.rounds):
             for lesson in lessons:
                 measuring.round(lesson, sizes_of(options), number)
-            write({})
-        if options.growth:
-            write(measuring.growth(COURSE.lesson("1"), options.ways, options.growth))
+            write({}, {})
+        first = COURSE.lesson("1")
+        growth = measuring.growth(first, options.ways, options.growth)
+        write(growth, measuring.elsewhere(first, options.elsewhere) if options.elsewhere else {})
     print(target.read_text())
 
 

@@ -63,10 +63,10 @@ class Cluster:
             if file.is_file() and file.read_text():  # it is made first and written then
                 self.address = json.loads(file.read_text())["address"]
 
-    def work(self, name: str, **environment: str) -> str:
-        """Start a worker for one job at a time; give its address."""
+    def work(self, name: str, bare: bool = True, **environment: str) -> str:
+        """Start a worker for one job at a time, without what lessons import if it is to be bare; give its address."""
         words = (self.address, "--nthreads", "1", "--no-nanny", "--no-dashboard", "--name", name)
-        words += ("--preload", BARE)
+        words += ("--preload", BARE) if bare else ()
         process = self.start(name, "distributed.cli.dask_worker", *words, **environment)
         log = self.room / name / "log"
         while "Start worker at:" not in log.read_text():
