@@ -9,7 +9,7 @@ varies, and ratios are of what one round measured. The scores must be equal, cel
 
 All takes hours. What was measured of this very code on this machine is kept in build/, and a run that was stopped goes on from there; the page is written after each round.
 
-    python -m tests.bench --lessons 1 --rounds 1 --sizes 2 4 --growth      # a part of it: no larger classes
+    python -m tests.bench --lessons 1 --rounds 1 --sizes 2 4 --growth --elsewhere 0      # a part of it
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ CLASS = ("ada", "blaise", "henri", "lea", "grace", "dora", "wrong", "ada")
 # Stock does one after the other; for it one more says as much.
 SIZES = {"stock": (1, 2), "sliced": (8, 24), "full": (2, 10), "cold": (2, 10)}
 BOTH = ("wall", "cpu")
-HERE, DASK, POSTGRES = PLACES = (
+_, DASK, POSTGRES = PLACES = (
     "a process a core, SQLite",
     "a Dask worker a core, SQLite",
     "a process a core, PostgreSQL",
