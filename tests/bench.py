@@ -344,16 +344,16 @@ class Measuring:
         return self._known[what]
 
     def run(
-        self, lesson: Lesson, way: str, count: int, most: int, number: int, where: str = "", **there: str
+        self, lesson: Lesson, way: str, count: int, most: int, number: int, where: str = "", *there: str
     ) -> Run:
-        """One run of a round; of a class of at most so many, its first submissions. `there` says `Bench.run` where to execute and record.
+        """One run of a round; of a class of at most so many, its first submissions. `there` are scheduler and database, as `Bench.run` takes them.
 
         Raises:
             SystemExit: naming the cells, where two ways score differently.
         """
 
         def measure() -> dict[str, Any]:
-            return asdict(self._bench(lesson, most).run(way, count, **there))
+            return asdict(self._bench(lesson, most).run(way, count, *there))
 
         what = ", ".join(
             filter(None, [lesson.name, f"{count} submissions", f"round {number + 1}", way, where])
@@ -410,11 +410,9 @@ class Measuring:
                 ground.work(f"core {core}", bare=False)
             self._bench(lesson, most).run("sliced", few, ground.address)  # now they are warm
             for number, place, count in itertools.product(range(rounds), PLACES, (few, most)):
-                there = {
-                    DASK: {"scheduler": ground.address},
-                    POSTGRES: {"database": postgres.url(postgres.fresh())},
-                }.get(place, {})
-                run = self.run(lesson, "sliced", count, most, number, place, **there)
+                scheduler = ground.address if place == DASK else ""
+                database = postgres.url(postgres.fresh()) if place == POSTGRES else ""
+                run = self.run(lesson, "sliced", count, most, number, place, scheduler, database)
                 found[lesson.name, count, place].append(run)
         return found
 
